@@ -80,12 +80,12 @@ def _parser() -> argparse.ArgumentParser:
 def _check(document: Any, *, strict: bool) -> int:
     errors = check(document)
     for error in errors:
-        print(_one_line(str(error)))
+        print(one_line(str(error)))
     if errors:
         return INVALID
     findings = lint(document)
     for finding in findings:
-        print(_one_line(finding.line))
+        print(one_line(finding.line))
     return INVALID if findings and strict else VALID
 
 
@@ -121,9 +121,9 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _report(message: str) -> None:
-    print(_one_line(message), file=sys.stderr)
+    print(one_line(message), file=sys.stderr)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return the text as one printable line: names may hold line breaks and unpaired surrogates."""
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

@@ -27,6 +27,7 @@ from drift.policy.queries.drafts import draft_state
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated
 from sensor.policy import check
+from sensor.policy.lint import lint
 
 
 class DraftView(APIView):
@@ -90,6 +91,8 @@ class DocumentCheckView(APIView):
         responses=serializers.CheckSerializer,
     )
     def post(self, request: Request) -> Response:
-        """Return every error, with its rule and field."""
+        """Return every error with its rule and field, and the warnings of a document without errors."""
         fields = validated(serializers.CheckedDocumentSerializer, request.data)
-        return Response({"faults": [error_json(error) for error in check(fields["document"])]})
+        errors = check(fields["document"])
+        warnings = [] if errors else [finding.as_json() for finding in lint(fields["document"])]
+        return Response({"faults": [error_json(error) for error in errors], "warnings": warnings})

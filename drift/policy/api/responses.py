@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -12,10 +12,12 @@ from rest_framework.response import Response
 from drift.policy.actions.versions import Saved
 from drift.policy.api import serializers
 from drift.policy.domain.draft_revision import DraftRevision
+from drift.policy.domain.edits import Document
 from drift.policy.errors import RevisionMissing
 from drift.policy.queries.drafts import DraftState, draft_state
 from drift.web.openapi import error_response
 from drift.web.requests import signed_in_user
+from sensor.policy.lint import lint
 
 TAG: Final = ["policy"]
 IF_MATCH: Final = OpenApiParameter(
@@ -26,7 +28,7 @@ CONFLICT: Final = error_response(
     "detects_nothing"
 )
 INVALID: Final = error_response("policy_invalid, with every error in `faults`")
-SAVED: Final = {201: serializers.VersionSerializer, 200: serializers.VersionSerializer}
+SAVED: Final = {201: serializers.SavedVersionSerializer, 200: serializers.SavedVersionSerializer}
 """200: the latest version already has this document."""
 NO_IF_MATCH: Final = {428: OpenApiTypes.OBJECT}
 
@@ -47,10 +49,16 @@ def draft_response(state: DraftState) -> Response:
         "latest": state.latest,
         "changes": [change.as_json() for change in state.changes],
         "document": state.document,
+        "warnings": _warnings(state.document),
     }
     return Response(body, headers={"ETag": f'"{state.draft_revision}"'})
 
 
 def saved_response(saved: Saved) -> Response:
     """Return 201 with the new version, or 200 with the latest where nothing had to be saved."""
-    return Response(serializers.VersionSerializer(saved.version).data, 201 if saved.is_new else 200)
+    body = serializers.VersionSerializer(saved.version).data | {"warnings": _warnings(saved.version.document)}
+    return Response(body, 201 if saved.is_new else 200)
+
+
+def _warnings(document: Document) -> list[dict[str, Any]]:
+    return [finding.as_json() for finding in lint(document)]

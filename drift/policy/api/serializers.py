@@ -54,6 +54,49 @@ class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
         ]
 
 
+class FaultSerializer(serializers.Serializer[Any]):
+    """One error in a document."""
+
+    rule = serializers.CharField()
+    index = serializers.IntegerField(allow_null=True)
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class SuggestionSerializer(serializers.Serializer[Any]):
+    """What was probably meant: values, entries or accounts in place of the one that was found."""
+
+    words = serializers.CharField()
+    property = serializers.CharField(required=False, help_text="Another property for the condition.")
+    any_of = serializers.ListField(child=serializers.DictField(child=serializers.CharField()), required=False)
+    entries = serializers.ListField(child=serializers.CharField(), required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add the field whose name Python keeps for itself."""
+        beside = serializers.ListField(
+            child=serializers.DictField(child=serializers.CharField()),
+            required=False,
+            help_text="Values that need a condition of their own beside it.",
+        )
+        return {**super().get_fields(), "and": beside}
+
+
+class WarningSerializer(FaultSerializer):
+    """A value of a valid document that never matches, or hardly (docs/policy-semantics.md#lint)."""
+
+    level = serializers.ChoiceField(choices=("error", "warning"), help_text="error: impossible by its form.")
+    suggestion = SuggestionSerializer(allow_null=True)
+
+
+class SavedVersionSerializer(VersionSerializer):
+    """A version that was saved, and the warnings of its document."""
+
+    warnings = WarningSerializer(many=True, read_only=True)
+
+    class Meta(VersionSerializer.Meta):
+        fields: ClassVar = [*VersionSerializer.Meta.fields, "warnings"]
+
+
 class VersionDocumentSerializer(VersionSerializer):
     """A version with its document."""
 
@@ -126,21 +169,14 @@ class DraftSerializer(serializers.Serializer[Any]):
     latest = serializers.IntegerField()
     changes = serializers.ListField(child=serializers.DictField())
     document = DocumentField()
-
-
-class FaultSerializer(serializers.Serializer[Any]):
-    """One error in a document."""
-
-    rule = serializers.CharField()
-    index = serializers.IntegerField(allow_null=True)
-    field = serializers.CharField()
-    message = serializers.CharField()
+    warnings = WarningSerializer(many=True)
 
 
 class CheckSerializer(serializers.Serializer[Any]):
-    """The errors, in the document's order; empty where it can be saved."""
+    """The errors, in the document's order; empty where it can be saved, and then its warnings."""
 
     faults = FaultSerializer(many=True)
+    warnings = WarningSerializer(many=True)
 
 
 class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):

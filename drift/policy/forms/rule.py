@@ -6,15 +6,16 @@ or `.value`; CARD and ROW are any keys, their order is that of the fields in the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import QueryDict
 
-from drift.policy.domain.edits import Document, Edit, Rule, hidden_characters, put_rule
+from drift.policy.domain.edits import Document, Edit, Rule, find_rule, hidden_characters, put_rule
 from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule, describe_rule
 from sensor.policy.document_terms import DEFAULT_SEVERITY
+from sensor.policy.lint import Finding, lint_rule, take_suggestion
 
 SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
 
@@ -39,10 +40,11 @@ def empty_rule() -> Rule:
 
 @dataclass(frozen=True)
 class RuleForm:
-    """A rule as typed, and an error message for each field path that is wrong."""
+    """A rule as typed, an error message for each field path that is wrong, and what the lint found, by field path."""
 
     rule: Rule
     errors: dict[str, str]
+    findings: dict[str, Finding] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -57,27 +59,40 @@ class RuleForm:
 
 def read_rule_form(data: QueryDict, document: Document) -> RuleForm:
     """Return the posted rule, after the builder's `step` if there is one, with its errors in this document."""
-    rule = take_step(read_rule(data), data.get("step", ""))
-    return RuleForm(rule, rule_errors(rule, document))
+    typed = read_rule(data, find_rule(document, data.get("rule_id", "")))
+    step = data.get("step", "")
+    return rule_form(_with_suggestion(take_step(typed, step), step), document)
 
 
-def read_rule(data: QueryDict) -> Rule:
+def rule_form(rule: Rule, document: Document) -> RuleForm:
+    """Return the form of a rule with its errors and findings in this document.
+
+    A value that is impossible by its form is an error here, where a person types it; a document may have it.
+    """
+    findings = {each.field: each for each in lint_rule(rule, detect=document["detect"])}
+    errors = rule_errors(rule, document)
+    impossible = {place: each.message for place, each in findings.items() if each.level == "error"}
+    return RuleForm(rule, impossible | errors, findings)
+
+
+def read_rule(data: QueryDict, stored: Rule | None = None) -> Rule:
     """Return the rule as typed, not validated.
 
-    This is the only place where a rule is trimmed: its name and scope description. Values of conditions and allow-list
-    entries are kept as typed, since a path may begin or end with a space.
+    This is the only place where a rule is trimmed, but for values that `stored` has as they are: a path may end with a
+    space, and opening a rule must not change it.
     """
+    kept = _untrimmed(stored) if stored else frozenset()
     return {
         "id": data.get("rule_id", ""),
         "name": _trimmed(data, "name"),
         "action": data.get("action", ""),
         "scope_description": _trimmed(data, "scope_description"),
         "cloud_scope": _cloud_scope(data.getlist("scope")),
-        "resource_scope": _conditions(data, "resource_scope"),
-        "allow_list": [entry for entry in data.getlist("allow_list") if entry],
+        "resource_scope": _conditions(data, "resource_scope", kept),
+        "allow_list": [entry for each in data.getlist("allow_list") if (entry := _trimmed_value(each, kept))],
         "enabled": data.get("enabled") == "on",
         "unlisted": data.get("unlisted", "decide"),
-        "process_scope": _conditions(data, "process_scope"),
+        "process_scope": _conditions(data, "process_scope", kept),
         "expires_at": _expiry(data.get("expires_at", "")),
         "note": data.get("note", "").replace("\r\n", "\n"),
         **_severity(data.get("severity", DEFAULT_SEVERITY)),
@@ -90,6 +105,16 @@ def _severity(typed: str) -> dict[str, str]:
 
 def _trimmed(data: QueryDict, field: str) -> str:
     return data.get(field, "").strip()
+
+
+def _untrimmed(rule: Rule) -> frozenset[str]:
+    """Return the values and entries of a rule that trimming would change."""
+    values = [value["value"] for scope in SCOPES for each in rule[scope] for value in each["any_of"]]
+    return frozenset(each for each in (*values, *rule["allow_list"]) if each != each.strip())
+
+
+def _trimmed_value(typed: str, kept: Collection[str]) -> str:
+    return typed if typed in kept else typed.strip()
 
 
 def _cloud_scope(selected: Iterable[str]) -> list[dict[str, Any]]:
@@ -105,7 +130,7 @@ def _cloud_scope(selected: Iterable[str]) -> list[dict[str, Any]]:
     return scope
 
 
-def _conditions(data: QueryDict, scope: str) -> list[dict[str, Any]]:
+def _conditions(data: QueryDict, scope: str, kept: Collection[str]) -> list[dict[str, Any]]:
     cards: dict[str, dict[str, Any]] = {}
     for name in data:
         match name.split("."):
@@ -113,7 +138,9 @@ def _conditions(data: QueryDict, scope: str) -> list[dict[str, Any]]:
                 cards.setdefault(card, {"rows": {}})["property"] = data[name]
             case [prefix, card, row, ("operator" | "value") as part] if prefix == scope:
                 rows = cards.setdefault(card, {"rows": {}})["rows"]
-                rows.setdefault(row, {"operator": OPERATORS[0], "value": ""})[part] = data[name]
+                typed = data.get(name, "")
+                typed = _trimmed_value(typed, kept) if part == "value" else typed
+                rows.setdefault(row, {"operator": OPERATORS[0], "value": ""})[part] = typed
     return [{"property": card.get("property", ""), "any_of": list(card["rows"].values())} for card in cards.values()]
 
 
@@ -155,7 +182,7 @@ def _sentence(field: str, message: str) -> str:
 def take_step(rule: Rule, step: str) -> Rule:
     """Return the rule after a press of a builder's button without JavaScript.
 
-    Steps are `add-condition:SCOPE`, `add-value:SCOPE:CARD`, `remove-value:SCOPE:CARD:ROW`, `clear:SCOPE` and
+    Steps are `add-condition:SCOPE`, `add-value:SCOPE:CARD`, `remove-value:SCOPE:CARD:ROW`, `clear:SCOPE`,
     `remove-entry:ROW`; any other string changes nothing.
     """
     match step.split(":"):
@@ -170,6 +197,13 @@ def take_step(rule: Rule, step: str) -> Rule:
         case ["remove-entry", row] if row.isdigit():
             return {**rule, "allow_list": _without(rule["allow_list"], int(row))}
     return rule
+
+
+def _with_suggestion(rule: Rule, step: str) -> Rule:
+    """Return the rule with what the lint suggests for a field, where the step is `suggestion:FIELD`."""
+    kind, _, place = step.partition(":")
+    found = next((each for each in lint_rule(rule) if each.field == place), None) if kind == "suggestion" else None
+    return take_suggestion(rule, found) if found else rule
 
 
 def empty_condition(name: str) -> dict[str, Any]:

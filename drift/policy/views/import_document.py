@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
 from drift.policy.actions.drafts import change_draft
@@ -11,6 +12,7 @@ from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, PolicyConflict
 from drift.policy.forms.upload import uploaded_document
 from drift.policy.queries.import_slot import import_slot
+from drift.policy.views.lint_lines import import_warnings
 from drift.policy.views.responses import list_response, panel_response, posted_draft, shown_state
 from drift.web.requests import signed_in_user
 from sensor.policy import DocumentError
@@ -39,6 +41,8 @@ def import_document(request: HttpRequest) -> HttpResponse:
     except PolicyConflict:
         refusal = "Your draft was changed elsewhere. Import again to replace its current rules."
         return _panel(request, refusal=refusal, status=409)
+    for warning in import_warnings(state.document):
+        messages.warning(request, warning)
     message = f"Imported: {len(state.document['rules'])} rules, {len(state.changes)} changes since {state.base}"
     return list_response(request, state, message, closes_panel=True, can_undo=True)
 

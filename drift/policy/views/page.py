@@ -20,6 +20,7 @@ from drift.policy.forms.draft import comment, confirmation
 from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import draft_state
 from drift.policy.views.change_lines import change_lines
+from drift.policy.views.lint_lines import lint_lines
 from drift.policy.views.responses import (
     explains_errors,
     list_response,
@@ -41,14 +42,19 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def marks(request: HttpRequest) -> JsonResponse:
-    """Return the rules that can never decide, each with the rule above that always decides first.
+    """Return the rules that can never decide, each with the rule above that always decides first, and the lint.
 
     The page marks them by script, since it moves rows before the server knows the new order.
     """
     document = shown_state(request).document
     names = {rule["id"]: rule["name"] for rule in document["rules"]}
     found = shadowed(document).items()
-    return JsonResponse({"shadowed": {rule: {"by": above, "name": names[above]} for rule, above in found}})
+    lint: dict[str, list[str]] = {}
+    for line in lint_lines(document):
+        lint.setdefault(line.rule_id, []).append(f"{line.value}: {line.message}")
+    return JsonResponse(
+        {"shadowed": {rule: {"by": above, "name": names[above]} for rule, above in found}, "lint": lint}
+    )
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], edits.Edit], str]] = {
@@ -148,7 +154,9 @@ def detect(request: HttpRequest) -> HttpResponse:
 def review(request: HttpRequest) -> HttpResponse:
     """Show the draft's changes, field by field."""
     state = shown_state(request)
-    return panel_response(request, state, "policy/list/review_panel.html", {"lines": change_lines(state.changes)})
+    findings = lint_lines(state.document, [change.rule for change in state.changes])
+    context = {"lines": change_lines(state.changes), "findings": findings}
+    return panel_response(request, state, "policy/list/review_panel.html", context)
 
 
 def _detection_words(document: edits.Document) -> str:

@@ -11,13 +11,14 @@ from drift.policy.actions.drafts import change_draft
 from drift.policy.domain.edits import Rule, find_rule
 from drift.policy.errors import DocumentInvalid, PolicyConflict, UnknownRule
 from drift.policy.forms.draft import draft_revision
-from drift.policy.forms.rule import SCOPES, RuleForm, empty_condition, empty_rule, read_rule_form, rule_errors
+from drift.policy.forms.rule import SCOPES, RuleForm, empty_condition, empty_rule, read_rule_form, rule_form
 from drift.policy.queries.drafts import DraftState, draft_state
 from drift.policy.views.responses import list_response, panel_response, shown_state
 from drift.web.requests import signed_in_user
 from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
 from sensor.policy.document_terms import SEVERITIES
+from sensor.policy.lookup_tables import entry_kind
 from sensor.policy.properties import EQUALS_ONLY
 
 FIELDS = ("name", "action", "scope_description", "cloud_scope", "allow_list", "expires_at", "note", "severity")
@@ -34,21 +35,21 @@ def rule(request: HttpRequest) -> HttpResponse:
     found = find_rule(state.document, rule_id)
     if found is None:
         raise Http404
-    return _panel(request, state, RuleForm(found, {}))
+    return _panel(request, state, rule_form(found, state.document))
 
 
 def new(request: HttpRequest) -> HttpResponse:
     """Show the panel of a new rule, with the errors to correct."""
     state = shown_state(request)
-    empty = empty_rule()
-    return _panel(request, state, RuleForm(empty, rule_errors(empty, state.document)))
+    return _panel(request, state, rule_form(empty_rule(), state.document))
 
 
 def check(request: HttpRequest) -> JsonResponse:
-    """Return, while the user types, errors by field path, the rule in plain words, and the cloud scope."""
+    """Return, while the user types, errors and lint by field path, the rule in plain words, and the cloud scope."""
     form = read_rule_form(request.POST, shown_state(request).document)
     scope = cloud_scope_summary(form.rule["cloud_scope"])
-    return JsonResponse({"errors": form.errors, "words": form.words, "cloud_scope": scope})
+    lint = {place: _lint(form, place) for place in form.findings}
+    return JsonResponse({"errors": form.errors, "lint": lint, "words": form.words, "cloud_scope": scope})
 
 
 def apply(request: HttpRequest) -> HttpResponse:
@@ -77,7 +78,7 @@ def apply(request: HttpRequest) -> HttpResponse:
             return list_response(request, written, outcome, closes_panel=True, can_undo=True)
         # The draft may be another one by now: the panel shows its revision, and the errors that the rule has in it.
         state = draft_state(state.user)
-        form = RuleForm(typed, rule_errors(typed, state.document))
+        form = rule_form(typed, state.document)
     return _panel(request, state, form, refusal, status)
 
 
@@ -86,15 +87,23 @@ def _panel(
 ) -> HttpResponse:
     """Render the rule with each error beside its field."""
     shown, errors = form.rule, form.errors
+    accounts = [place for place in form.findings if place.startswith("cloud_scope")]
     context = {
         "rule": shown,
         "errors": {field: errors.get(field) for field in FIELDS},
         "actions": ACTION_LABELS.items(),
         "scope_tree": _scope_tree(shown),
-        "resource": _builder("resource_scope", shown, errors),
-        "process": _builder("process_scope", shown, errors),
+        "account_lint": [_lint(form, place) for place in accounts],
+        "resource": _builder("resource_scope", form),
+        "process": _builder("process_scope", form),
         "entries": [
-            {"value": entry, "error": errors.get(f"allow_list[{place}]"), "is_name": _is_bare_name(entry)}
+            {
+                "place": f"allow_list[{place}]",
+                "value": entry,
+                "error": errors.get(f"allow_list[{place}]"),
+                "lint": _lint(form, f"allow_list[{place}]"),
+                "is_name": _is_bare_name(entry),
+            }
             for place, entry in enumerate(shown["allow_list"])
         ],
         "severities": [(name, name.capitalize()) for name in SEVERITIES],
@@ -105,16 +114,38 @@ def _panel(
         "kinds": KINDS,
         "limits": LIMITS,
         "refusal": refusal,
+        "focus": _focus(request.POST.get("step", ""), shown),
     }
     return panel_response(request, state, "policy/rule/panel.html", context, status)
 
 
+def _focus(step: str, rule: Rule) -> str:
+    """Return the field whose suggestion was just taken, which keeps the focus; "" for the first field."""
+    kind, _, place = step.partition(":")
+    has_field = place.startswith("allow_list") or any(place.startswith(scope) for scope in SCOPES if rule[scope])
+    return place if kind == "suggestion" and has_field else ""
+
+
 def _is_bare_name(entry: str) -> bool:
     """Whether an allow-list entry is only a file name, which anyone who writes a file can choose."""
-    return not entry.startswith(("/", "sha256:"))
+    return entry_kind(entry)[0] == "name"
 
 
-def _builder(scope: str, rule: Rule, errors: dict[str, str]) -> dict[str, Any]:
+def _lint(form: RuleForm, place: str) -> dict[str, str] | None:
+    """Return what the lint says of a field: its warning, and the words and step of its suggestion."""
+    found = form.findings.get(place)
+    if found is None:
+        return None
+    # An error of the lint is shown as the field's error, beside the others.
+    return {
+        "place": place,
+        "warning": found.message if place not in form.errors else "",
+        "suggestion": found.suggestion.words if found.suggestion else "",
+        "step": f"suggestion:{place}",
+    }
+
+
+def _builder(scope: str, form: RuleForm) -> dict[str, Any]:
     """Return the context of one condition builder: its choices, and its cards of rows."""
     return {
         "scope": scope,
@@ -122,23 +153,30 @@ def _builder(scope: str, rule: Rule, errors: dict[str, str]) -> dict[str, Any]:
         "properties": [(name, PROPERTY_LABELS[name]) for name in SCOPES[scope]],
         "operators": OPERATOR_LABELS.items(),
         "equals_only": " ".join(sorted(EQUALS_ONLY)),
-        "cards": [_card(scope, place, condition, errors) for place, condition in enumerate(rule[scope])],
-        "blank": _card(scope, -1, empty_condition(SCOPES[scope][0]), {}),
-        "error": errors.get(scope),
+        "cards": [_card(scope, place, condition, form) for place, condition in enumerate(form.rule[scope])],
+        "blank": _card(scope, -1, empty_condition(SCOPES[scope][0]), RuleForm({}, {})),
+        "error": form.errors.get(scope),
     }
 
 
-def _card(scope: str, place: int, condition: dict[str, Any], errors: dict[str, str]) -> dict[str, Any]:
-    where = f"{scope}[{place}]"
+def _card(scope: str, place: int, condition: dict[str, Any], form: RuleForm) -> dict[str, Any]:
+    where, errors = f"{scope}[{place}]", form.errors
     rows = [
         {
+            "place": f"{where}.any_of[{row}].value",
             "operator": value["operator"],
             "value": value["value"],
             "error": errors.get(f"{where}.any_of[{row}].value") or errors.get(f"{where}.any_of[{row}].operator"),
+            "lint": _lint(form, f"{where}.any_of[{row}].value"),
         }
         for row, value in enumerate(condition["any_of"])
     ]
-    return {"property": condition["property"], "rows": rows, "error": errors.get(f"{where}.property")}
+    return {
+        "property": condition["property"],
+        "rows": rows,
+        "error": errors.get(f"{where}.property"),
+        "lint": _lint(form, f"{where}.property"),
+    }
 
 
 def _scope_tree(rule: Rule) -> list[dict[str, Any]]:

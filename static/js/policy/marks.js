@@ -1,4 +1,4 @@
-// Mark the rules that can never decide. Fetched after the list and after each change, since the server compares all rules.
+// Mark the rules that can never decide, and those with values that hardly match. Fetched after the list and after each change, since the server compares all rules.
 const MARK_AFTER = 400; // ms without another change, so that marks never delay a move
 
 let requests = 0;
@@ -14,20 +14,34 @@ function shadowMark(rule) {
   return mark;
 }
 
+/** A mark of values that hardly match; it opens the rule, where each has its reason. */
+function lintMark(rule, findings) {
+  const mark = document.createElement("button");
+  mark.type = "button";
+  mark.className = "badge warning lint-mark";
+  mark.textContent = findings.length === 1 ? "1 value to check" : `${findings.length} values to check`;
+  mark.title = findings.join("\n");
+  mark.dataset.rule = rule;
+  return mark;
+}
+
 async function mark() {
   requests += 1;
   const mine = requests;
   const response = await fetch(document.getElementById("policy").dataset.marksUrl).catch(() => null);
   if (!response?.ok || mine !== requests) return;
-  const { shadowed } = await response.json();
-  for (const old of document.querySelectorAll("#rule-rows .shadow")) old.remove();
+  const { shadowed, lint } = await response.json();
+  for (const old of document.querySelectorAll("#rule-rows .shadow, #rule-rows .lint-mark")) old.remove();
   for (const row of document.querySelectorAll("#rule-rows tr.rule")) {
     const found = shadowed[row.dataset.id];
     if (found) row.querySelector(".name").append(" ", shadowMark(found));
+    if (lint[row.dataset.id]) row.querySelector(".name").append(" ", lintMark(row.dataset.id, lint[row.dataset.id]));
   }
 }
 
 document.addEventListener("click", (event) => {
+  const opened = event.target.closest("#rule-rows .lint-mark");
+  if (opened) document.getElementById(`open-${opened.dataset.rule}`).click();
   const pressed = event.target.closest("#rule-rows .shadow");
   if (!pressed) return;
   const link = document.getElementById(`open-${pressed.dataset.by}`);

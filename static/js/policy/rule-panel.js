@@ -1,5 +1,6 @@
 // The panel of one rule: builder, allow list, cloud scope, and the server's check while the user types.
 import { showEffect } from "./rule-effect.js";
+import { showLint } from "./rule-lint.js";
 import { valueListId } from "./rule-values.js";
 import { announce, csrfToken } from "../tools.js";
 
@@ -75,6 +76,7 @@ function keepEmptyEntry() {
     next.querySelector("input").value = "";
     next.querySelector("input").removeAttribute("aria-invalid");
     next.querySelector(".field-error").textContent = "";
+    next.querySelector("[data-lint]").hidden = true;
     entries.append(next);
   }
   [...entries.children].forEach((entry, index, all) => {
@@ -89,7 +91,7 @@ function keepEmptyEntry() {
 
 /** Warn about an entry that is only a file name: anyone who writes a file can choose it. */
 function warnOnBareName(entry, index, text) {
-  const isName = text !== "" && !text.startsWith("/") && !text.startsWith("sha256:");
+  const isName = text !== "" && !/^(\/|glob:\/|sha256:)/.test(text);
   const warning = entry.querySelector(".name-only");
   warning.id = `name-only-${index}`;
   warning.hidden = !isName;
@@ -155,8 +157,9 @@ async function check() {
   const response = await fetch(here.dataset.checkUrl, { method: "POST", body: new FormData(here), headers: { "X-CSRFToken": csrfToken() } });
   // Ignore a response that a later check or another panel has overtaken.
   if (!response.ok || mine !== checks || here !== form) return;
-  const { errors, words, cloud_scope: scope } = await response.json();
+  const { errors, lint, words, cloud_scope: scope } = await response.json();
   showErrors(errors);
+  showLint(form, lint);
   form.querySelector("#scope-summary").textContent = scope;
   form.querySelector("#words").textContent = words;
   showEffect(here, Object.keys(errors).length === 0);
@@ -178,7 +181,7 @@ function showErrors(errors) {
     showError(control, holder, errors[control.dataset.field]);
   }
   for (const builder of form.querySelectorAll("[data-builder]")) showBuilderErrors(builder, errors);
-  const filled = [...form.querySelectorAll("[data-entry]")].filter((entry) => entry.querySelector("input").value);
+  const filled = [...form.querySelectorAll("[data-entry]")].filter((entry) => entry.querySelector("input").value.trim());
   filled.forEach((entry, index) => showError(entry.querySelector("input"), entry.querySelector(".field-error"), errors[`allow_list[${index}]`]));
   form.querySelector("[data-entries-error]").textContent = errors.allow_list ?? "";
 }
@@ -236,7 +239,9 @@ document.addEventListener("change", (event) => {
 });
 // Enter in a field must not apply an invalid rule. In the capture phase, so that it runs before htmx.
 document.addEventListener("submit", (event) => {
-  if (event.target !== form || !form.querySelector("#apply")?.disabled) return;
+  if (event.target !== form) return;
+  const isStep = event.submitter?.name === "step";
+  if (isStep || !form.querySelector("#apply")?.disabled) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   announce("The rule has errors");

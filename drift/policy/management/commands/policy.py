@@ -22,7 +22,8 @@ from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvali
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.versions import find_version, latest_version
 from sensor.policy import DocumentError, check, digest
-from sensor.policy.cli import UnreadableError
+from sensor.policy.cli import UnreadableError, one_line
+from sensor.policy.lint import lint
 
 INVALID, UNREADABLE, CONFLICT, FORBIDDEN = 1, 2, 3, 4
 DIFFERENT: Final = 1
@@ -57,8 +58,10 @@ class Command(BaseCommand):
         )
         backtest = commands.add_parser("backtest", help="decide stored events by a document and print the differences")
         backtest.add_argument("--days", type=int, default=7, help="days of events (default: 7)")
+        checking = commands.add_parser("check", help="print every error, else every warning: rule, field, message")
+        checking.add_argument("--strict", action="store_true", help="fail on warnings too")
         for each in (
-            commands.add_parser("check", help="print every error: rule, field, message"),
+            checking,
             compare,
             import_,
             backtest,
@@ -98,7 +101,13 @@ class Command(BaseCommand):
         document = _read(options["file"])
         if errors := check(document):
             raise _invalid(errors, INVALID)
-        return f"Valid. {len(checked(document)['rules'])} rules, digest {digest(document)}"
+        normalised = checked(document)
+        warnings = lint(normalised)
+        for each in warnings:
+            self.stdout.write(one_line(each.line))
+        if warnings and options["strict"]:
+            sys.exit(INVALID)
+        return f"Valid. {len(normalised['rules'])} rules, digest {digest(document)}"
 
     def _diff(self, options: dict[str, Any]) -> None:
         version, document = _version(options["number"]), checked(_read(options["file"]))
@@ -114,7 +123,10 @@ class Command(BaseCommand):
         user = _admin(options["user"])
         comment = options["comment"].replace("\0", "").strip()[:1_000]
         confirmation = DETECT_NOTHING if options["detects_nothing"] else ""
-        saved = save_document(user, _read(options["file"]), options["base"], comment, confirmation)
+        document = _read(options["file"])
+        saved = save_document(user, document, options["base"], comment, confirmation)
+        for each in lint(saved.version.document):
+            self.stderr.write(one_line(each.line))
         if not saved.is_new:
             return f"Nothing to save: {saved.version} is the same."
         return f"Saved as {saved.version}, digest {saved.version.digest}"
