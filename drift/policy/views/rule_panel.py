@@ -114,6 +114,7 @@ def _panel(
         "kinds": KINDS,
         "limits": LIMITS,
         "refusal": refusal,
+        "is_typed": request.method == "POST",
         "focus": _focus(request.POST.get("step", ""), shown),
     }
     return panel_response(request, state, "policy/rule/panel.html", context, status)
