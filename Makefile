@@ -29,7 +29,7 @@ test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
 
 long: setup ## Search longer for requests that break the OpenAPI schema, bytes that break parsers, and writes that go unseen
-	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py
+	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py tests/unit/drift/siem/test_kills.py
 	@WRITE_SEQUENCES=500 $(PYTHON) -m pytest --timeout=3600 tests/system/capture/test_write_record.py -k random
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
