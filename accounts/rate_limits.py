@@ -29,7 +29,7 @@ def count(key: str, window: int) -> int:
         cache.add(counter, 0, window * 2)
         return cache.incr(counter)
     except (RedisError, ValueError) as error:
-        logger.warning("rate limits unavailable: %s", type(error).__name__)
+        logger.warning("rate limits unavailable: %s", error)
         return 0
 
 
@@ -43,7 +43,7 @@ def uncount(key: str, window: int) -> None:
     try:
         cache.decr(_counter_key(key, window))
     except (RedisError, ValueError) as error:
-        logger.warning("rate limits unavailable: %s", type(error).__name__)
+        logger.warning("rate limits unavailable: %s", error)
 
 
 def seconds_until_free(key: str, seconds: int) -> int:
@@ -57,5 +57,5 @@ def seconds_until_free(key: str, seconds: int) -> int:
             return 0
         return max(1, math.ceil(float(cache.get(name, 0)) - time.time()))
     except RedisError as error:
-        logger.warning("rate limits unavailable: %s", type(error).__name__)
+        logger.warning("rate limits unavailable: %s", error)
         return 0

@@ -9,11 +9,15 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
+        import logging
+
         from django.core import checks
 
         from portal import celery  # noqa: F401 - makes it Celery's current app
         from portal.checks import breached_passwords, database_role, trusted_proxies
 
+        # A warning of Python is a record like any other.
+        logging.captureWarnings(capture=True)
         checks.register(breached_passwords, checks.Tags.security)
         checks.register(database_role, checks.Tags.security, deploy=True)
         checks.register(trusted_proxies, checks.Tags.security, deploy=True)

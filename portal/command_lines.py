@@ -10,6 +10,8 @@ WEB_THREADS = 8
 """Threads of each web process."""
 WEB_ENV = {"WEB_THREADS": str(WEB_THREADS), "DATABASE_POOL": str(WEB_THREADS + 1)}
 """A database connection for each thread, and one for the health check."""
+CELERY = [sys.executable, "-m", "celery", "-A", "portal.celery", "--quiet"]
+"""Without its banner, which is no record of a log."""
 MAX_WEB_PROCESSES = 4
 """About 130 MB each."""
 
@@ -38,9 +40,9 @@ def gateway_command(port: int, host: str = "127.0.0.1") -> list[str]:
 def worker_command(concurrency: int) -> list[str]:
     """Return the command line of a Celery worker with `concurrency` processes."""
     options = ["--concurrency", str(concurrency), "--loglevel", "info", "--without-gossip", "--without-mingle"]
-    return [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", *options]
+    return [*CELERY, "worker", *options]
 
 
 def beat_command(schedule: Path) -> list[str]:
     """Return the command line of Celery's beat, which keeps in `schedule` when it last sent each task."""
-    return [sys.executable, "-m", "celery", "-A", "portal.celery", "beat", "--schedule", str(schedule), "--pidfile", ""]
+    return [*CELERY, "beat", "--schedule", str(schedule), "--pidfile", ""]

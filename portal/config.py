@@ -224,3 +224,20 @@ def database(name: str, url: str) -> dict[str, object]:
         # Django's default is None, with which psycopg ignores `prepare=True` too.
         "OPTIONS": {**options, "prepare_threshold": ONLY_WHEN_ASKED},
     }
+
+
+def log_options() -> tuple[str, str, bool]:
+    """Return the level, the format (`text` or `json`), and whether requests are logged: the same for every process."""
+    level = choice("LOG_LEVEL", ("debug", "info", "warning", "error"), "INFO", "DEBUG, INFO, WARNING or ERROR.")
+    form = choice("LOG_FORMAT", ("text", "json"), "text", "Form of a log record: one line of `text`, or one of `json`.")
+    access = boolean("ACCESS_LOG", default=False, help_="Log each request: its route, status, time and caller.")
+    return level.upper(), form, access
+
+
+def trusted_proxies() -> int:
+    """Return how many proxies of ours are in front of the process."""
+    return integer(
+        "TRUSTED_PROXIES",
+        0,
+        "Number of your own proxies in front of the portal: the client's address is that many entries from the right.",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Final
 
 from django.core.exceptions import PermissionDenied
@@ -13,7 +12,6 @@ from psycopg.errors import QueryCanceled
 
 from accounts.client_address import client_address
 from accounts.request_context import current_request_id
-from sensor.names.visible_text import visible_text
 
 REFUSALS: Final = frozenset({401, 403, 429})
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
@@ -68,18 +66,3 @@ class NameRefusedCaller(logging.Filter):
             record.msg = f"{record.getMessage()} ({who}{by} from {client_address(request) or 'a socket'})"
             record.args = None
         return True
-
-
-class LineFormatter(logging.Formatter):
-    """Keeps a message in its line: what strangers sent must not look like a record of its own. Tracebacks follow it.
-
-    Times are UTC, in ISO 8601.
-    """
-
-    converter = staticmethod(time.gmtime)
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        record.message = visible_text(record.message)
-        return super().formatMessage(record)

@@ -1,33 +1,45 @@
-"""How every process logs: one line a record, with its request, to standard error."""
+"""The logging configuration of every process: one record a line, with its request, to standard error."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
 
-def log_settings(level: str) -> dict[str, object]:
-    """Return Python's logging configuration for `level`."""
+FILTERS: Final[Mapping[str, Mapping[str, object]]] = {
+    "database": {"()": "portal.log_filters.ShortenDatabaseErrors"},
+    "permission": {"()": "portal.log_filters.ShortenPermissionErrors"},
+    "request": {"()": "portal.log_filters.AddRequestId"},
+    "caller": {"()": "portal.log_filters.NameRefusedCaller"},
+}
+
+
+def log_settings(
+    level: str, form: str, *, access_log: bool, filters: Mapping[str, Mapping[str, object]] = FILTERS
+) -> dict[str, object]:
+    """Return Python's logging configuration: records of `level` and above, as `text` or `json`."""
+    of_uvicorn = {"handlers": [], "propagate": True}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "line": {
-                "()": "portal.log_filters.LineFormatter",
+            "text": {
+                "()": "portal.log_lines.LineFormatter",
                 "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-            }
+            },
+            "json": {"()": "portal.log_lines.JsonFormatter"},
         },
-        "filters": {
-            "database": {"()": "portal.log_filters.ShortenDatabaseErrors"},
-            "permission": {"()": "portal.log_filters.ShortenPermissionErrors"},
-            "request": {"()": "portal.log_filters.AddRequestId"},
-            "caller": {"()": "portal.log_filters.NameRefusedCaller"},
-        },
+        "filters": filters,
         "handlers": {
-            "console": {
-                "class": "logging.StreamHandler",
-                "formatter": "line",
-                "filters": ["database", "permission", "request", "caller"],
-            }
+            "console": {"class": "portal.log_lines.ConsoleHandler", "formatter": form, "filters": list(filters)}
         },
-        # At INFO it logs every URL that it requests, and a webhook's URL may be its password.
-        "loggers": {"httpx": {"level": "WARNING"}},
+        "loggers": {
+            # At INFO it logs every URL that it requests, and a webhook's URL may be its password.
+            "httpx": {"level": "WARNING"},
+            # Whatever LOG_LEVEL is: who switches it on wants to read it.
+            "portal.access_log": {"level": "INFO" if access_log else "CRITICAL"},
+            # Uvicorn has set up handlers of its own by now, whose lines have neither time nor request.
+            "uvicorn": of_uvicorn,
+            "uvicorn.error": of_uvicorn,
+        },
         "root": {"handlers": ["console"], "level": level},
     }

@@ -38,11 +38,7 @@ ALLOWED_HOSTS = [
 TRUST_FORWARDED_PROTO = config.boolean(
     "TRUST_FORWARDED_PROTO", default=False, help_="Trust X-Forwarded-Proto. Only behind a proxy that sets it."
 )
-TRUSTED_PROXIES = config.integer(
-    "TRUSTED_PROXIES",
-    0,
-    "Number of your own proxies in front of the portal: the client's address is that many entries from the right.",
-)
+TRUSTED_PROXIES = config.trusted_proxies()
 EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Retention of drift events, in days.", minimum=1)
 ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Retention of closed alerts, in days.", minimum=1)
 BUNDLE_VALID_DAYS = config.integer("BUNDLE_VALID_DAYS", 7, "Days after which a policy bundle expires.", minimum=2)
@@ -67,9 +63,7 @@ SENSOR_ASKS_PER_SECOND = config.integer(
 SENSOR_RETIRED_AFTER_HOURS = config.integer(
     "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours without contact after which a sensor is retired.", minimum=1
 )
-LOG_LEVEL = config.choice(
-    "LOG_LEVEL", ("debug", "info", "warning", "error"), "INFO", "DEBUG, INFO, WARNING or ERROR."
-).upper()
+LOG_LEVEL, LOG_FORMAT, ACCESS_LOG = config.log_options()
 AUDIT_HEAD_FILE = config.string("AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour.")
 AUDIT_RETENTION_DAYS = config.days_or_zero(
     "AUDIT_RETENTION_DAYS", 0, "Retention of audit entries, in days: at least 91. 0: they are kept.", minimum=91
@@ -112,6 +106,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "accounts.request_middleware.RequestContextMiddleware",
+    "portal.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",  # before static files, which carry it too
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -348,4 +343,4 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 REST_FRAMEWORK = rest_settings.REST_FRAMEWORK
 SPECTACULAR_SETTINGS = rest_settings.SPECTACULAR_SETTINGS
 
-LOGGING = log_settings(LOG_LEVEL)
+LOGGING = log_settings(LOG_LEVEL, LOG_FORMAT, access_log=ACCESS_LOG)

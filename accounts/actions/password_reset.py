@@ -28,7 +28,7 @@ def request_password_reset(email: str) -> None:
     try:
         current_app.send_task(TASK, args=(email,), retry=False)
     except (OperationalError, OSError) as error:
-        logger.warning("queue unavailable, a password reset was not mailed: %s", type(error).__name__)
+        logger.warning("queue unavailable, a password reset was not mailed: %s", error)
 
 
 def mail_password_reset(email: str) -> None:

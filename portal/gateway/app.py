@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import logging.config
 import signal
 import threading
 import time
@@ -14,9 +16,13 @@ from typing import Any
 from drift.fleet.domain.push_messages import check_ticket
 from portal import config
 from portal.connections import raise_file_limit
+from portal.gateway import request_ids
 from portal.gateway.channel import listen
 from portal.gateway.streams import SensorStream, Streams, jittered
 from portal.gateway.tickets import UsedTickets
+from portal.log_settings import log_settings
+
+access_log = logging.getLogger("portal.access_log")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,25 +43,35 @@ _STREAM_HEADERS = [
 class Gateway:
     """Serves `GET /stream` to holders of a ticket, and `GET /healthz` to anyone."""
 
-    def __init__(self, secret: str, redis_url: str, keepalive: float = KEEPALIVE) -> None:
+    def __init__(self, secret: str, redis_url: str, keepalive: float = KEEPALIVE, *, trusted_proxies: int = 0) -> None:
         self.streams = Streams()
+        self._trusted_proxies = trusted_proxies
+        self.log_settings: dict[str, Any] | None = None
         self._secret, self._redis_url, self._keepalive = secret, redis_url, keepalive
         self._used = UsedTickets(redis_url)
 
     @classmethod
     def from_environment(cls) -> Gateway:
         """SECRET_KEY and REDIS_URL, or NAME_FILE for each, as the portal reads them."""
-        return cls(config.secret("SECRET_KEY", ""), config.redis_address())
+        level, form, access = config.log_options()
+        # Django's filters are not for it.
+        filters = {"request": {"()": request_ids.AddRequestId}}
+        gateway = cls(config.secret("SECRET_KEY", ""), config.redis_address(), trusted_proxies=config.trusted_proxies())
+        gateway.log_settings = log_settings(level, form, access_log=access, filters=filters)
+        return gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._respond(scope, receive, send)
+            await self._log(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Subscribe to Redis from start-up to shutdown."""
         await receive()
+        if self.log_settings is not None:
+            # Here rather than where it is imported: by now Uvicorn has set up its own handlers.
+            logging.config.dictConfig(self.log_settings)
         raise_file_limit()
         listener = asyncio.create_task(listen(self._redis_url, self.streams))
         _on_termination(self.streams.close)
@@ -66,6 +82,28 @@ class Gateway:
             await listener
         await self._used.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _log(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond with the request's id in the response and in the log, and log the request once it is over."""
+        request_id = request_ids.request_id(scope["headers"], self._trusted_proxies)
+        request_ids.current.set(request_id)  # each request has a task of its own
+        began, status = time.monotonic(), 0
+
+        async def send_with_id(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._respond(scope, receive, send_with_id)
+        finally:
+            if scope["path"] != "/healthz":
+                facts = {"method": scope["method"], "status": status, "seconds": round(time.monotonic() - began, 1)}
+                facts["route"] = "/stream" if scope["path"] == "/stream" else "-"
+                text = " ".join(f"{name}={value}" for name, value in facts.items())
+                access_log.info("%s", text, extra={"facts": facts})
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]

@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from drift.fleet.domain.push_messages import CHANNEL, LATEST, PushMessage, decode_push
+from portal.gateway import request_ids
 from portal.gateway.streams import Streams, jittered
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ async def listen(url: str, streams: Streams) -> None:
         client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=2)
         try:
             async for message in _messages(client):
-                streams.take(message)
+                _take(message, streams)
                 wait = 0.1
         except (RedisError, OSError) as error:
             logger.warning("pushes cannot be received: %s; retrying", error)
@@ -40,6 +41,18 @@ async def listen(url: str, streams: Streams) -> None:
             await client.aclose()
         await asyncio.sleep(jittered(wait))
         wait = min(wait * 2, MAX_WAIT)
+
+
+def _take(message: PushMessage, streams: Streams) -> None:
+    """Forward one message, under the id of the request that caused it."""
+    caused_by = message.request_id if request_ids.VALID.fullmatch(message.request_id) else "-"
+    before = request_ids.current.set(caused_by)
+    try:
+        streams.take(message)
+        if message.number is not None:
+            logger.info("version %d pushed; %d streams are open", message.number, len(streams))
+    finally:
+        request_ids.current.reset(before)
 
 
 async def _messages(client: redis.Redis) -> AsyncIterator[PushMessage]:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from portal.command_lines import web_command
+from portal.command_lines import beat_command, gateway_command, web_command, worker_command
 from portal.embedded import postgres, valkey
 from tests.system.stack import ROOT, eventually, free_port
 
@@ -36,14 +36,13 @@ class Parts:
             "PUBLIC_URL": self.url,
             "STREAM_URL": f"http://127.0.0.1:{gateway}/stream",
         }
-        celery = [sys.executable, "-m", "celery", "-A", "portal.celery"]
         self._commands = {
             "postgres": self._database.command(),
             "valkey": self._queue.command(),
             "web": _web(self.port),
-            "gateway": [sys.executable, "-m", "uvicorn", "--port", str(gateway), "portal.gateway:application"],
-            "worker": [*celery, "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"],
-            "beat": [*celery, "beat", "--schedule", str(directory / "beat"), "--pidfile", ""],
+            "gateway": gateway_command(gateway),
+            "worker": worker_command(1),
+            "beat": beat_command(directory / "beat"),
         }
 
     @property
@@ -92,6 +91,10 @@ class Parts:
         """Return the rows of a query, straight from the database."""
         with psycopg.connect(self.env["DATABASE_URL"], connect_timeout=5) as connection:
             return connection.execute(query).fetchall()
+
+    def log(self, name: str) -> list[str]:
+        """Return the lines that a program has written."""
+        return (self._directory / f"{name}.log").read_text().splitlines()
 
     def _answers(self) -> bool:
         try:

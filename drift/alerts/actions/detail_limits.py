@@ -56,7 +56,7 @@ class SharedCounts:
                 totals = pipe.execute()[::2]
         except RedisError as error:
             self._retry_at = time.monotonic() + PAUSE
-            logger.warning("rate limits are counted per process for now: %s", type(error).__name__)
+            logger.warning("rate limits are counted per process for now: %s", error)
             return
         for counter, total in zip(counters, totals, strict=True):
             counter.set_total(hour, total)

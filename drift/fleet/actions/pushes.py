@@ -9,10 +9,12 @@ import logging
 import uuid
 from typing import Final
 
+import msgspec
 import redis
 from django.db import transaction
 from django.db.models import F
 
+from accounts.request_context import current_request_id
 from drift import queue
 from drift.fleet.actions.bundles import signed_bundle
 from drift.fleet.domain.push_messages import CHANNEL, LATEST, PushMessage, encode_push
@@ -34,6 +36,7 @@ def push_on_commit(message: PushMessage) -> None:
 
 def push_now(message: PushMessage) -> None:
     """Publish the message, and keep a policy push for gateways that are not listening at the moment."""
+    message = msgspec.structs.replace(message, request_id=current_request_id())
     try:
         pipeline = queue.redis_client().pipeline(transaction=False)
         if message.number is not None:

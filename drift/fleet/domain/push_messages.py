@@ -27,6 +27,7 @@ class PushMessage(msgspec.Struct, omit_defaults=True):
 
     `within`: seconds over which the sensors spread their fetches, each at a random moment.
     `closed`: sensors that were revoked or released, whose streams must end.
+    `request_id`: of the request that caused it, for the gateway's log.
     """
 
     epoch: int
@@ -35,6 +36,7 @@ class PushMessage(msgspec.Struct, omit_defaults=True):
     sensors: list[str] | None = None
     within: float = 0.0
     closed: list[str] = []
+    request_id: str = ""
 
 
 class TicketBody(msgspec.Struct, array_like=True):

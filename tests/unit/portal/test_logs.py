@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
+import django.db
+import kombu.exceptions
+import psycopg
 import pytest
+import redis
 from django.core.exceptions import PermissionDenied
 from django.test import Client
 
 from accounts.models import ApiToken, User
-from portal.log_filters import LineFormatter, ShortenPermissionErrors
+from portal.gateway.request_ids import request_id
+from portal.log_filters import ShortenPermissionErrors
+from portal.log_lines import ConsoleHandler, JsonFormatter, LineFormatter
 
 
 @pytest.mark.parametrize(("error", "is_traced"), [(PermissionDenied(), False), (ValueError(), True)])
@@ -80,3 +89,133 @@ def test_a_log_line_has_its_time_in_utc(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def handled(*records: logging.LogRecord) -> list[str]:
+    """What the console shows of these records."""
+    stream = io.StringIO()
+    handler = ConsoleHandler()
+    handler.setStream(stream)
+    handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    for record in records:
+        handler.handle(record)
+    return stream.getvalue().splitlines()
+
+
+def record_of(message: str, *arguments: object, error: BaseException | None = None) -> logging.LogRecord:
+    info = (type(error), error, None) if error else None
+    return logging.LogRecord("drift", logging.ERROR, "", 0, message, arguments, info)
+
+
+@pytest.mark.parametrize(
+    ("error", "service"),
+    [
+        (redis.exceptions.ConnectionError("refused"), "Redis"),
+        (redis.exceptions.TimeoutError("timed out"), "Redis"),
+        (redis.exceptions.BusyLoadingError("loading"), "Redis"),
+        (kombu.exceptions.OperationalError("refused"), "Redis"),
+        (django.db.OperationalError("connection failed"), "the database"),
+        (psycopg.errors.AdminShutdown("terminating"), "the database"),
+        (psycopg.errors.DiskFull("no space"), "the database"),
+    ],
+)
+def test_of_an_outage_one_record_a_minute_is_written_without_its_traceback(
+    error: Exception, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    handler = ConsoleHandler()
+    handler.setStream(stream)
+    handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    for moment in (1_000.0, 1_001.0, 1_059.0, 1_060.0, 1_061.0, 1_070.0):
+        now = moment
+        handler.handle(record_of("failed\nat length", error=error))
+    now = 1_500.0
+    handler.handle(record_of("all is well"))
+    assert stream.getvalue().splitlines() == [
+        f"WARNING {service} is unavailable: failed ({error})",
+        f"WARNING {service} is unavailable: failed ({error}); 2 more records about it were left out before",
+        f"WARNING {service} was unavailable: 2 more records about it were left out",
+        "ERROR all is well",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("ours"),
+        psycopg.errors.DeadlockDetected("ours"),
+        psycopg.errors.LockNotAvailable("ours"),
+        redis.exceptions.ResponseError("ours"),
+        redis.exceptions.DataError("ours"),
+    ],
+)
+def test_an_error_of_ours_keeps_every_record_and_its_traceback(error: Exception) -> None:
+    shown = handled(*[record_of("failed", error=error)] * 3)
+    assert [line for line in shown if line.startswith("ERROR")] == ["ERROR failed"] * 3
+    assert len(shown) > 3
+
+
+def test_an_outage_that_a_record_only_names_counts_too_and_others_pass() -> None:
+    error = redis.exceptions.ConnectionError("refused")
+    shown = handled(record_of("not sent: %s", error), record_of("refused: %s", "x"), record_of("not sent: %s", error))
+    assert shown == ["WARNING Redis is unavailable: not sent: refused", "ERROR refused: x"]
+
+
+def test_json_has_one_object_a_line_whatever_the_message_is() -> None:
+    record = record_of("a\n\u202eb %s", "c")
+    record.request_id = "r-1"
+    (line,) = JsonFormatter().format(record).splitlines()
+    found = json.loads(line)
+    assert (found["level"], found["logger"], found["request_id"], found["message"]) == (
+        "ERROR",
+        "drift",
+        "r-1",
+        "a\n\u202eb c",
+    )
+    assert line.isascii()
+    try:
+        raise ValueError
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    (line,) = JsonFormatter().format(record).splitlines()
+    assert json.loads(line)["traceback"].startswith("Traceback")
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_the_access_log_names_route_caller_and_status_and_no_secret(
+    reader: User, client_of: Callable[[User], Client], settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ACCESS_LOG = True
+    caplog.set_level(logging.INFO, "portal.access_log")
+    client_of(reader).get("/alerts/77/?q=secret-search")
+    Client().get("/link/secret-link-of-somebody/")
+    Client().get("/nowhere/secret-path")
+    Client().get("/healthz")
+    shown = [each.getMessage() for each in caplog.records if each.name == "portal.access_log"]
+    assert len(shown) == 3
+    assert "method=GET route=/alerts/77/ status=404 " in shown[0]
+    assert f" user={reader.pk} " in shown[0]
+    assert "address=127.0.0.1" in shown[0]
+    assert "secret" not in "".join(shown)
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_without_the_switch_no_request_is_logged(
+    reader: User, client_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "portal.access_log")
+    client_of(reader).get("/alerts/")
+    assert not [each for each in caplog.records if each.name == "portal.access_log"]
+
+
+def test_the_gateway_takes_a_request_id_from_our_own_proxy_only_and_bounds_it() -> None:
+    def given(value: bytes, proxies: int = 1) -> bool:
+        return request_id([(b"x-request-id", value)], proxies) == value.decode("latin-1")
+
+    assert given(b"from-proxy-1")
+    assert not given(b"from-proxy-1", proxies=0)
+    assert not any(given(value) for value in (b"short", b"x" * 65, b"line\nbreak-line", b"", b"\xff" * 20))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -29,7 +30,7 @@ class Program:
 
     def __init__(self, module: str, *arguments: object) -> None:
         self._command = [sys.executable, "-m", f"tests.unit.drift.siem.{module}", *map(str, arguments)]
-        database = settings.DATABASES["default"]
+        database: dict[str, Any] = settings.DATABASES["default"]
         options = database["OPTIONS"].get("options", "")
         url = (
             f"postgresql:///{database['NAME']}?host={database['HOST']}&user={database['USER']}&port={database['PORT']}"
