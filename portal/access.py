@@ -146,6 +146,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy:rule-check": Access(None, READER),
     "policy:rule-apply": Access(None, OPERATOR),
     "policy:command": Access(None, OPERATOR),
+    "policy:newer": Access(READER),
     "policy:marks": Access(READER),
     "policy:order": Access(None, OPERATOR),
     "policy:default": Access(None, OPERATOR),
@@ -160,6 +161,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy:propose": Access(None, OPERATOR),
     "policy:proposals": Access(READER),
     "policy:proposal": Access(READER),
+    "policy:proposal-comment": Access(None, OPERATOR),
     "policy:proposal-take": Access(None, ADMIN),
     "policy:proposal-accept": Access(None, ADMIN, recent=True),
     "policy:proposal-decline": Access(None, ADMIN),
@@ -181,6 +183,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy-api:check": Access(None, READER, token=TokenScope.READ),
     # Backtests
     "backtest:start": Access(READER, OPERATOR),
+    "backtest:effect": Access(READER),
     "backtest:of-draft": Access(OPERATOR, OPERATOR),
     "backtest:run": Access(READER),
     "backtest:cancel": Access(None, OPERATOR),

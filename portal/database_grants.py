@@ -13,7 +13,9 @@ from psycopg import sql
 
 READ_ONLY: Final = frozenset({"django_content_type", "django_migrations"})
 """Written by migrations alone."""
-ADD_ONLY: Final = frozenset({"accounts_auditentry", "accounts_auditseal", "policy_policyversion"})
+ADD_ONLY: Final = frozenset(
+    {"accounts_auditentry", "accounts_auditseal", "policy_policyversion", "policy_proposalcomment"}
+)
 """Never changed nor deleted; retention drops partitions, and expires audit entries, by functions."""
 CHANGED_COLUMNS: Final = {"alerts_driftevent": "fingerprint"}
 """What alone changes of an event: the alert that counts it, once its container is flooding."""

@@ -122,6 +122,25 @@ class PolicyProposal(models.Model):
         return self.state == ProposalState.OPEN
 
 
+class ProposalComment(models.Model):
+    """What somebody wrote about a proposal. A trigger rejects UPDATE and DELETE: a discussion never changes."""
+
+    proposal = models.ForeignKey(PolicyProposal, on_delete=models.PROTECT, related_name="comments")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    text = models.CharField(max_length=1_000)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    visibility: ClassVar = Everybody("proposals change the one policy, and are reviewed by all")
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [models.CheckConstraint(condition=~models.Q(text=""), name="proposal_comment_has_text")]
+
+    def __str__(self) -> str:
+        return f"{self.author} on {self.proposal}"
+
+
 class PolicyDraft(models.Model):
     """A user's unsaved changes, and the version they started from.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from rest_framework.exceptions import APIException
 
@@ -15,6 +15,7 @@ from drift.backtest.actions import runs as actions
 from drift.backtest.domain.result import Example
 from drift.backtest.models import BacktestRun
 from drift.backtest.queries import runs as queries
+from drift.policy.queries.compared import compared
 from drift.policy.queries.drafts import DraftState, draft_state
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, polled_fragment
@@ -65,19 +66,26 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 
 def of_draft(request: HttpRequest) -> HttpResponse:
-    """Show, in a draft's review, its newest run and a button that starts one; POST starts it."""
+    """Show, beside a change, its newest run and a button that starts one; POST starts it.
+
+    `?of=` is the pair of documents (drift.policy.queries.compared), by default the user's draft and its base.
+    """
     if not is_fragment(request):
         return redirect("backtest:start")
     user, error = signed_in_user(request), ""
-    state = draft_state(user)
+    name = request.GET.get("of", "draft")
+    pair = compared(user, name)
+    if pair is None:
+        raise Http404
     days = min(DEFAULT_DAYS, settings.EVENT_RETENTION_DAYS)
     if request.method == "POST":
         try:
-            actions.start(user, state.document, state.base.number, days)
+            actions.start(user, pair.after, pair.base.number, days)
         except APIException as rejected:
             error = str(rejected.detail)
-    row = queries.draft_run(user, state.base, digest(state.document))
-    context = {"run": row, "result": _shown_result(row) if row else None, "days": days, "error": error}
+    row = queries.draft_run(user, pair.base, digest(pair.after))
+    result = _shown_result(row) if row else None
+    context = {"run": row, "result": result, "days": days, "error": error, "of": name}
     return polled_fragment(request, "backtest/draft_backtest.html", context)
 
 

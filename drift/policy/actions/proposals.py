@@ -27,7 +27,7 @@ from drift.policy.errors import (
     ProposalDecided,
     ProposalTaken,
 )
-from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.policy.models import PolicyProposal, PolicyVersion, ProposalComment, ProposalState
 from drift.policy.queries.approval import can_approve
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.versions import latest_version
@@ -123,6 +123,14 @@ def accept_proposal(
 def decline_proposal(user: User, proposal: PolicyProposal, word: str) -> None:
     """Decline an open proposal; `word` is the comment to its author, never empty. Raises ProposalDecided."""
     record_outcome(proposal, user, ProposalState.DECLINED, word=word)
+
+
+@transaction.atomic(durable=True)
+def comment_proposal(user: User, proposal: PolicyProposal, text: str) -> ProposalComment:
+    """Add a comment, never empty, to a proposal, open or decided, and audit it."""
+    comment = ProposalComment.objects.create(proposal=proposal, author=user, text=text)
+    audit.record(user, "commented", "policy proposal", proposal.pk, name=str(proposal), after={"comment": text})
+    return comment
 
 
 def _store(

@@ -32,7 +32,7 @@ def rebase(base: Document, yours: Document, theirs: Document) -> tuple[Document,
     """
     clashes: list[Clash] = []
     merged = _merge_rules(_by_id(base), _by_id(yours), _by_id(theirs), clashes)
-    order = _order(base, yours, theirs, merged)
+    order = _order(base, yours, theirs, merged, clashes)
     default, detect = (
         _field((base[key], yours[key], theirs[key]), name, clashes)
         for key, name in (("default", DEFAULT_NAME), ("detect", DETECT_NAME))
@@ -90,20 +90,45 @@ def _field(sides: tuple[Any, Any, Any], name: str, clashes: list[Clash], field: 
     return yours
 
 
-def _order(base: Document, yours: Document, theirs: Document, merged: dict[str, Rule]) -> list[str]:
-    """Return their order, with the rules that the user moved or added below their neighbours in the user's order."""
+def _order(
+    base: Document, yours: Document, theirs: Document, merged: dict[str, Rule], clashes: list[Clash]
+) -> list[str]:
+    """Return their order, with the rules that the user moved or added between their neighbours in the user's order.
+
+    Where several places suit, the user's rule goes below: rules of the other side keep their priority.
+    """
     placed = {change.rule for change in diff(base, yours) if change.kind in (ADDED, MOVED)}
+    shared = _shared_order(yours, theirs), _shared_order(theirs, yours)
+    moved_by_both = {change.rule for change in diff(base, theirs) if change.kind == MOVED} & placed
+    clashes += [
+        Clash(merged[rule_id]["name"], "also moved since: your place is kept")
+        for rule_id in merged
+        if rule_id in moved_by_both and shared[0] != shared[1]
+    ]
     order = [rule["id"] for rule in theirs["rules"] if rule["id"] in merged and rule["id"] not in placed]
     wanted = [rule["id"] for rule in yours["rules"] if rule["id"] in merged]
-    for place, rule_id in enumerate(wanted):
-        if rule_id in order:
-            continue
-        if place:
-            order.insert(order.index(wanted[place - 1]) + 1, rule_id)
-        else:
-            below = next((each for each in wanted if each in order), None)
-            order.insert(order.index(below) if below else len(order), rule_id)
+    rank = {rule_id: place for place, rule_id in enumerate(wanted)}
+    for rule_id in wanted:
+        if rule_id in placed or rule_id not in order:
+            order.insert(_best_place(order, rank, rank[rule_id]), rule_id)
     return order
+
+
+def _shared_order(document: Document, other: Document) -> list[str]:
+    """Return the order of the rules that both have."""
+    others = {rule["id"] for rule in other["rules"]}
+    return [rule["id"] for rule in document["rules"] if rule["id"] in others]
+
+
+def _best_place(order: list[str], rank: dict[str, int], own: int) -> int:
+    """Return the lowest place with the most rules on the side of it on which the user has them."""
+    best = place = score = 0
+    for index, rule_id in enumerate(order, start=1):
+        if rule_id in rank:
+            score += 1 if rank[rule_id] < own else -1
+        if score >= best:
+            best, place = score, index
+    return place
 
 
 def _with_free_names(rules: list[Rule], theirs: dict[str, Rule], clashes: list[Clash]) -> list[Rule]:

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from drift.policy.models import PolicyProposal, ProposalState
+from drift.policy.models import PolicyProposal, ProposalComment, ProposalState
 from drift.web.requests import MAX_BIGINT
 
 DECIDED: Final = (ProposalState.SAVED, ProposalState.DECLINED)
@@ -34,6 +34,12 @@ def proposal(user: User, pk: int) -> PolicyProposal | None:
     """Return one proposal with its documents; None where the user sees none with this id."""
     # The driver rejects a number beyond the column's range, where there is nothing to find.
     return proposals(user).filter(pk=pk).first() if pk <= MAX_BIGINT else None
+
+
+def proposal_comments(user: User, found: PolicyProposal) -> QuerySet[ProposalComment]:
+    """Return the comments on a proposal, oldest first."""
+    rows: QuerySet[ProposalComment] = ProposalComment.objects.visible_to(user)
+    return rows.filter(proposal=found).select_related("author")
 
 
 def proposal_notices(user: User) -> list[PolicyProposal]:

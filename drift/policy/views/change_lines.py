@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from drift.policy.domain.diff import ADDED, CHANGED, MOVED, REMOVED, Change, FieldChange
+from drift.policy.domain.edits import Document
+from drift.policy.domain.rule_changes import DETECT, RuleChange, rule_changes
+from sensor.policy import DEFAULT_RULE, describe_rule
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS
+from sensor.policy.drift_kinds import DRIFT_KINDS
 
 KIND_LABELS = {ADDED: "Added", REMOVED: "Removed", CHANGED: "Changed", MOVED: "Moved"}
 FIELD_LABELS = {
@@ -39,18 +43,65 @@ class FieldLine:
 
 @dataclass(frozen=True)
 class ChangeLine:
-    """One change of a rule in words."""
+    """What changed of one rule in words: `sentence` is what the rule does now, or did where it was deleted."""
 
-    kind: str
+    kinds: list[str]
     name: str
     fields: list[FieldLine]
+    sentence: str
+    was: str
+    """What the rule did before, where that is not what it does now; else ""."""
+    moved: tuple[int, int] | None
+    place: int | None
 
 
-def change_lines(changes: Iterable[Change]) -> list[ChangeLine]:
-    """Return a diff as the pages show it."""
-    return [
-        ChangeLine(KIND_LABELS[each.kind], each.name, [_field_line(one) for one in each.fields]) for each in changes
-    ]
+def change_lines(before: Document, after: Document) -> list[ChangeLine]:
+    """Return the difference of two documents as the pages show it, one entry per rule."""
+    return [_change_line(each, after) for each in rule_changes(before, after)]
+
+
+def _change_line(change: RuleChange, document: Document) -> ChangeLine:
+    is_new_sentence = change.before and change.after and CHANGED in change.kinds
+    was = describe_rule(change.before) if is_new_sentence and change.before else ""
+    sentence = _sentence(change, document)
+    return ChangeLine(
+        [KIND_LABELS[kind] for kind in change.kinds],
+        change.name,
+        [_field_line(one) for one in change.fields],
+        sentence,
+        was if was != sentence else "",
+        change.moved,
+        change.place,
+    )
+
+
+def _sentence(change: RuleChange, document: Document) -> str:
+    if change.rule == DETECT:
+        return describe_detection(document["detect"])
+    if change.rule == DEFAULT_RULE:
+        return describe_default(document["default"]["action"])
+    rule = change.after or change.before
+    return describe_rule(rule) if rule else ""
+
+
+def describe_default(action: str) -> str:
+    """Return what the default rule does, in a sentence."""
+    return f"Drift that no rule above decides {_DEFAULT_VERBS[action]}."
+
+
+def describe_detection(kinds: list[str]) -> str:
+    """Return what sensors report, in a sentence."""
+    if not kinds:
+        return "Sensors report and block no drift at all."
+    labels = [kind.label.lower() for kind in DRIFT_KINDS if kind.name in kinds]
+    return f"Sensors report these kinds of drift: {', '.join(labels)}."
+
+
+_DEFAULT_VERBS: Final = {
+    "alert": "raises an alert",
+    "block": "is blocked and raises an alert",
+    "ignore": "is ignored: it is counted, and raises no alert",
+}
 
 
 def _field_line(change: FieldChange) -> FieldLine:

@@ -44,7 +44,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
     for warning in import_warnings(state.document):
         messages.warning(request, warning)
     message = f"Imported: {len(state.document['rules'])} rules, {len(state.changes)} changes since {state.base}"
-    return list_response(request, state, message, closes_panel=True, can_undo=True)
+    return list_response(request, state, message, closes_panel=True, can_undo=True, shows_review=True)
 
 
 def _panel(

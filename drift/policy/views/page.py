@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlencode
@@ -15,10 +16,12 @@ from drift.policy.actions.drafts import change_draft, discard_draft, rebase_draf
 from drift.policy.actions.versions import save_draft
 from drift.policy.domain import edits
 from drift.policy.domain.detection import detects_nothing, unreported_kinds
+from drift.policy.domain.rule_changes import rule_changes, summary
 from drift.policy.errors import UnknownRule
 from drift.policy.forms.draft import comment, confirmation
 from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import draft_state
+from drift.policy.queries.versions import latest_number, visible_version
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.lint_lines import lint_lines
 from drift.policy.views.responses import (
@@ -108,11 +111,26 @@ def undo(request: HttpRequest) -> HttpResponse:
 
 @explains_errors
 def rebase(request: HttpRequest) -> HttpResponse:
-    """Reapply the draft's changes to the latest version."""
-    state, clashes = rebase_draft(posted_draft(request))
+    """Reapply the draft's changes to the latest version; report what that changed, and select the user's rules."""
+    before = posted_draft(request)
+    state, clashes = rebase_draft(before)
+    theirs = summary(rule_changes(before.base.document, state.base.document))
+    messages.success(request, f"Your changes now start from {state.base}, which {theirs or 'changed nothing'}.")
     for clash in clashes:
         messages.warning(request, f"{clash.name}: {clash.outcome}")
-    return list_response(request, state, f"Your changes now start from {state.base}", can_undo=True)
+    mine = [change.rule for change in rule_changes(state.base.document, state.document) if change.after]
+    message = f"Your changes now start from {state.base}"
+    return list_response(request, state, message, can_undo=True, selected=json.dumps(mine))
+
+
+def newer(request: HttpRequest) -> HttpResponse:
+    """Show that a version was saved since the page's `?known=`; 204 while none was."""
+    latest = latest_number()
+    if str(latest) == request.GET.get("known", ""):
+        return HttpResponse(status=204)
+    user = signed_in_user(request)
+    context = {"state": shown_state(request), "version": visible_version(user, latest)}
+    return render(request, "policy/list/newer.html", context)
 
 
 @explains_errors
@@ -155,7 +173,8 @@ def review(request: HttpRequest) -> HttpResponse:
     """Show the draft's changes, field by field."""
     state = shown_state(request)
     findings = lint_lines(state.document, [change.rule for change in state.changes])
-    context = {"lines": change_lines(state.changes), "findings": findings}
+    lines = change_lines(state.base.document, state.document)
+    context = {"lines": lines, "of": "draft", "findings": findings}
     return panel_response(request, state, "policy/list/review_panel.html", context)
 
 

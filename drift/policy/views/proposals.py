@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
+from accounts.roles import Role
 from drift.policy.actions.proposals import (
     accept_proposal,
+    comment_proposal,
     decline_proposal,
     propose_draft,
     take_proposal,
@@ -17,7 +19,6 @@ from drift.policy.actions.proposals import (
 )
 from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
 from drift.policy.domain.detection import detects_nothing
-from drift.policy.domain.diff import diff
 from drift.policy.domain.rebase import Clash, rebase
 from drift.policy.errors import DetectsNothing
 from drift.policy.forms.draft import comment, confirmation
@@ -25,10 +26,10 @@ from drift.policy.models import PolicyProposal
 from drift.policy.queries import proposals as queries
 from drift.policy.queries.approval import approval_rule, can_approve
 from drift.policy.queries.drafts import DraftState
-from drift.policy.queries.versions import MAX_NUMBER, latest_version
+from drift.policy.queries.versions import MAX_NUMBER, latest_number, latest_version
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import explains_errors, list_response, panel_response, posted_draft, shown_state
-from drift.web.requests import bounded_int, signed_in_user
+from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 MAX_LISTED = 100
 
@@ -36,7 +37,8 @@ MAX_LISTED = 100
 def listed(request: HttpRequest) -> HttpResponse:
     """Show the newest proposals and how each ended."""
     proposals = queries.listed_proposals(signed_in_user(request))[:MAX_LISTED]
-    return render(request, "policy/proposals/page.html", {"proposals": proposals})
+    context = {"proposals": proposals, "latest_number": latest_number()}
+    return render(request, "policy/proposals/page.html", context)
 
 
 @explains_errors
@@ -89,6 +91,17 @@ def decline(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @explains_errors
+def comment_on(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add a comment to the proposal, and show its panel again."""
+    found = _proposal(request, pk)
+    text = comment(request, "text")
+    if not text:
+        return _panel(request, found, "Type a comment first.", 422)
+    comment_proposal(signed_in_user(request), found, text)
+    return _panel(request, found) if is_fragment(request) else redirect("policy:proposal", pk)
+
+
+@explains_errors
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     """Withdraw the user's own proposal; its changes return to their draft."""
     found = _proposal(request, pk)
@@ -120,11 +133,15 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
     can_decide = user.can_edit_policy and found.is_open
     context = {
         "proposal": found,
-        "lines": change_lines(diff(found.base.document, found.document)),
+        "lines": change_lines(found.base.document, found.document),
+        "proposal_pair": f"proposal:{found.pk}",
+        "merged_pair": f"merged:{found.pk}",
         "latest": latest,
-        "latest_lines": change_lines(diff(latest.document, merged)) if is_rebased else None,
+        "latest_lines": change_lines(latest.document, merged) if is_rebased else None,
         "clashes": clashes if is_rebased else [],
         "refusal": refusal,
+        "comments": queries.proposal_comments(user, found),
+        "can_comment": user.has_role(Role.OPERATOR),
         "detects_nothing": detects_nothing(merged),
         "is_mine": found.author_id == user.pk,
         "can_decide": can_decide,

@@ -14,7 +14,8 @@ from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict
 from drift.policy.forms.draft import draft_revision
 from drift.policy.queries.drafts import DraftState, draft_state, visible_state
-from drift.policy.views.change_lines import three_ways
+from drift.policy.queries.versions import latest_version
+from drift.policy.views.change_lines import change_lines, three_ways
 from drift.policy.views.rule_list import page_context
 from drift.web.requests import is_fragment, signed_in_user
 
@@ -74,10 +75,21 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     context["needs_confirmation"] = isinstance(error, DetectsNothing)
     if isinstance(error, NewerVersion):
         context |= {"newer": error, "lines": three_ways(error.theirs, error.yours, error.twice)}
+        context |= _both_sides(shown_state(request))
     if not is_fragment(request):
         return render(request, "policy/list/page.html", context, status=error.status_code)
     part = render(request, "policy/list/page.html#policy", context, status=error.status_code)
     return replace_list(part, closes_panel=request.headers.get("HX-Target") == "panel")
+
+
+def _both_sides(state: DraftState) -> dict[str, Any]:
+    """Return what the user's changes do, and what was saved since they started."""
+    latest = latest_version()
+    return {
+        "your_lines": change_lines(state.base.document, state.document),
+        "their_lines": change_lines(state.base.document, latest.document),
+        "their_pair": f"versions:{state.base.number}:{latest.number}",
+    }
 
 
 def replace_list(response: HttpResponse, *, closes_panel: bool = False) -> HttpResponse:

@@ -13,11 +13,12 @@ from drift.policy.errors import DocumentInvalid, PolicyConflict, UnknownRule
 from drift.policy.forms.draft import draft_revision
 from drift.policy.forms.rule import SCOPES, RuleForm, empty_condition, empty_rule, read_rule_form, rule_form
 from drift.policy.queries.drafts import DraftState, draft_state
+from drift.policy.views.change_lines import describe_default
 from drift.policy.views.responses import list_response, panel_response, shown_state
 from drift.web.requests import signed_in_user
 from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
-from sensor.policy.document_terms import SEVERITIES
+from sensor.policy.document_terms import DEFAULT_ACTIONS, SEVERITIES
 from sensor.policy.lookup_tables import entry_kind
 from sensor.policy.properties import EQUALS_ONLY
 
@@ -30,7 +31,8 @@ def rule(request: HttpRequest) -> HttpResponse:
     state = shown_state(request)
     rule_id = request.GET.get("rule", "")
     if rule_id == DEFAULT_RULE:
-        context = {"action": state.document["default"]["action"]}
+        sentences = [(action, describe_default(action)) for action in DEFAULT_ACTIONS]
+        context = {"action": state.document["default"]["action"], "sentences": sentences}
         return panel_response(request, state, "policy/rule/default_panel.html", context)
     found = find_rule(state.document, rule_id)
     if found is None:

@@ -12,7 +12,6 @@ from drift.policy.actions.proposals import propose_restore
 from drift.policy.actions.versions import restore_version
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.detection import detects_nothing
-from drift.policy.domain.diff import diff
 from drift.policy.domain.document_files import FORMATS, write
 from drift.policy.errors import PolicyConflict
 from drift.policy.forms.draft import comment, confirmation
@@ -42,7 +41,8 @@ def compare(request: HttpRequest) -> HttpResponse:
     """Show the diff from version `?from=` to version `?to=`; without `from`, from the one before it."""
     to = _version(request, _number(request.GET.get("to", "")))
     start = _version(request, _number(request.GET["from"]) if "from" in request.GET else to.base_id or to.number)
-    context = {"start": start, "to": to, "lines": change_lines(diff(start.document, to.document))}
+    lines = change_lines(start.document, to.document)
+    context = {"start": start, "to": to, "lines": lines, "of": f"versions:{start.number}:{to.number}"}
     return _panel(request, "policy/versions/compare_panel.html", context)
 
 
@@ -82,8 +82,8 @@ def export(request: HttpRequest, number: int, kind: str) -> HttpResponse:
 
 def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = "", status: int = 200) -> HttpResponse:
     latest = latest_version()
-    lines = change_lines(diff(latest.document, version.document))
-    context = {"version": version, "latest": latest, "lines": lines, "refusal": refusal}
+    lines, of = change_lines(latest.document, version.document), f"versions:{latest.number}:{version.number}"
+    context = {"version": version, "latest": latest, "lines": lines, "of": of, "refusal": refusal}
     context["detects_nothing"] = detects_nothing(version.document)
     context["needs_approver"] = approval_rule().applies(latest.document, version.document)
     return _panel(request, "policy/versions/restore_panel.html", context, status)

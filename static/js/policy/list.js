@@ -299,7 +299,9 @@ function bind() {
   sortable = makeSortable();
   document.getElementById("search").value = query;
   const added = rules().filter((row) => !before.known.has(row.dataset.id));
-  for (const row of rules()) checkbox(row).checked = added.length ? added.includes(row) : before.chosen.has(row.dataset.id);
+  const wanted = list().dataset.selected && JSON.parse(list().dataset.selected); // by the server: the user's own rules, after a rebase
+  const isChosen = (row) => (wanted ? wanted.includes(row.dataset.id) : added.length ? added.includes(row) : before.chosen.has(row.dataset.id));
+  for (const row of rules()) checkbox(row).checked = isChosen(row);
   search();
   const [first] = added;
   first?.scrollIntoView({ block: "nearest" });

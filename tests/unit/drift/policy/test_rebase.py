@@ -127,3 +127,38 @@ def test_a_rebased_draft_can_be_saved(admin: Any, owner: Any, queued: list[Any])
     state, clashes = drafts.rebase_draft(mine)
     assert (state.base.number, order_of(state.document), clashes) == (2, ["Theirs", "Mine"], [])
     assert versions.save_draft(state).version.number == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "yours", "theirs", "merged"),
+    [
+        pytest.param("AB", "ABX", "ABY", "ABYX", id="both added a rule at the bottom: theirs keeps priority 3"),
+        pytest.param("AB", "XAB", "YAB", "YXAB", id="both added a rule at the top: theirs keeps priority 1"),
+        pytest.param("AB", "AXB", "AYB", "AYXB", id="both added a rule in the middle"),
+        pytest.param("ABC", "ABCX", "CAB", "CABX", id="they moved the rule above mine to the top"),
+        pytest.param("ABC", "XABC", "BCA", "XBCA", id="they moved the rule below mine to the bottom"),
+        pytest.param("ABCD", "DABC", "ABYCD", "DABYC", id="I moved a rule to the top"),
+        pytest.param("ABCD", "BCDA", "AYBCD", "YBCDA", id="I moved the first rule to the bottom"),
+        pytest.param("ABC", "ABCXZ", "ABYC", "ABYCXZ", id="my rules keep their own order"),
+        pytest.param("ABC", "AC", "ACBY", "ACY", id="I deleted what they moved, unchanged"),
+    ],
+)
+def test_their_rules_keep_their_priority_and_mine_stay_between_their_neighbours(
+    base: str, yours: str, theirs: str, merged: str
+) -> None:
+    found, _ = rebase(document(*base), document(*yours), document(*theirs))
+    assert "".join(order_of(found)) == merged
+
+
+def test_a_rule_that_both_moved_is_reported() -> None:
+    found, clashes = rebase(document(*"ABCD"), document(*"DABC"), document(*"ADBC"))
+    assert order_of(found)[0] == "D"
+    assert [(clash.name, clash.outcome) for clash in clashes] == [("D", "also moved since: your place is kept")]
+
+
+@given(variants())
+def test_their_own_rules_keep_their_order(trio: tuple[Any, Any, Any]) -> None:
+    base, yours, theirs = trio
+    merged, _ = rebase(base, yours, theirs)
+    new = [name for name in order_of(theirs) if name not in "ABCDEX"]
+    assert [name for name in order_of(merged) if name in new] == new

@@ -1,0 +1,88 @@
+"""The effect of a change on the last days, as the pages show it beside each rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.alerts.queries.query_limits import QueryLimit
+from drift.backtest.queries import quick_comparison
+from drift.backtest.views import effects
+from drift.policy.actions import drafts, versions
+from drift.policy.domain import edits
+from drift.policy.queries.drafts import draft_state
+from tests.unit.drift.policy.samples import document, rule
+
+pytestmark = pytest.mark.django_db
+
+EFFECT = "/settings/policy/effect/"
+SHOP = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "shop"}]}]
+NOWHERE = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "nowhere"}]}]
+
+
+@pytest.fixture
+def reading(admin: Any, client_of: Callable[[Any], Client], queued: Any) -> Client:
+    return client_of(admin)
+
+
+def _text(response: Any) -> str:
+    assert response.status_code == 200, response.content[:200]
+    return " ".join(response.content.decode().split())
+
+
+def test_a_rule_that_ignores_a_namespace_makes_its_alerts_disappear(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a", count=3)
+    store("shop", "/tmp/b", count=2)
+    store("web", "/tmp/a")
+    versions.save_document(admin, document("A", default={"action": "alert"}, rules=[rule("A", enabled=False)]), 1)
+    new = rule("Quiet shop", resource_scope=SHOP)
+    drafts.change_draft(draft_state(admin), edits.add_rule(new))
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Nowhere", resource_scope=NOWHERE)))
+    page = _text(reading.get(EFFECT, {"of": "draft"}))
+    assert "decided <strong>2</strong> of 3 events differently" in page
+    assert "<strong>2</strong> alerts would disappear, <strong>0</strong> would appear" in page
+    shop, nowhere = page.split('hx-swap-oob="true">')[1:]
+    assert "decides 0 → 5 executions, 5 otherwise than before; 2 alerts disappear, 0 appear" in shop
+    assert "its scope matches 1 of 2 workloads" in shop
+    assert "matches no workload" in nowhere
+
+
+def test_the_default_rule_s_effect_is_counted_before_it_is_applied(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a", count=3)
+    versions.save_document(admin, document(default={"action": "ignore"}), 1)
+    page = _text(reading.get(EFFECT, {"of": "default:alert"}))
+    assert "<strong>0</strong> alerts would disappear, <strong>1</strong> would appear" in page
+    assert "hx-swap-oob" not in page
+
+
+def test_detection_kinds_that_are_left_out_show_the_alerts_that_go(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a", count=3, kind="new_file")
+    versions.save_document(admin, document(default={"action": "alert"}), 1)
+    drafts.change_draft(draft_state(admin), edits.set_detect(["fileless"]))
+    page = _text(reading.get(EFFECT, {"of": "draft"}))
+    assert "3 executions otherwise than before; 1 alert disappears, 0 appear" in page
+
+
+def test_too_many_events_are_left_to_a_backtest(
+    reading: Client, admin: Any, store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store("shop", "/tmp/a")
+    monkeypatch.setattr(quick_comparison, "SECONDS", 0)
+    drafts.change_draft(draft_state(admin), edits.set_default_action("alert"))
+    assert "A backtest counts them all." in _text(reading.get(EFFECT, {"of": "draft"}))
+    monkeypatch.setattr(effects, "quick_comparison", lambda *_: QueryLimit.OWN_QUERY)
+    assert "Another count is running" in _text(reading.get(EFFECT, {"of": "draft"}))
+
+
+def test_a_pair_that_does_not_exist_is_404(reading: Client) -> None:
+    assert reading.get(EFFECT, {"of": "versions:1:99"}).status_code == 404
+    assert reading.get(EFFECT).status_code == 404

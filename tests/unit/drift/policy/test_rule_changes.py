@@ -1,0 +1,168 @@
+"""What a change does, in the words that every page shows: the rule's sentence, its fields, and where it went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEntry
+from drift.policy.actions import drafts, versions
+from drift.policy.actions.proposals import comment_proposal, propose_draft
+from drift.policy.domain import edits
+from drift.policy.domain.rule_changes import rule_changes, summary
+from drift.policy.models import PolicyProposal, PolicyVersion, ProposalComment
+from drift.policy.queries.compared import compared
+from drift.policy.queries.drafts import draft_state
+from drift.policy.views.change_lines import change_lines
+from tests.unit.drift.policy.page_client import HTMX, PAGE, send, text
+from tests.unit.drift.policy.samples import document, rule
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_rule_that_was_moved_and_changed_is_one_entry() -> None:
+    before = document("A", "B", "C")
+    after = document(rules=[rule("C", action="alert"), rule("A"), rule("B")])
+    [change] = rule_changes(before, after)
+    assert (change.rule, change.kinds, change.moved) == ("c", ("moved", "changed"), (3, 1))
+    assert summary([change]) == "moved C from priority 3 to 1 and changed C"
+
+
+def test_each_entry_says_what_the_rule_does_and_did() -> None:
+    before = document("A", "B")
+    after = document(rules=[rule("A", action="alert"), rule("N")], default={"action": "alert"}, detect=["fileless"])
+    lines = {line.name: line for line in change_lines(before, after)}
+    assert "Such drift raises an alert." in lines["A"].sentence
+    assert "Such drift is ignored." in lines["A"].was
+    assert [(field.label, field.before, field.after) for field in lines["A"].fields] == [
+        ("Action", "Ignore drift detection", "Drift detection alert")
+    ]
+    assert (lines["B"].kinds, lines["B"].place) == (["Removed"], 2)
+    assert "Such drift is ignored." in lines["B"].sentence
+    assert (lines["N"].kinds, lines["N"].place) == (["Added"], 2)
+    assert lines["Default binary drift rule"].sentence == "Drift that no rule above decides raises an alert."
+    assert lines["Detection kinds"].sentence == "Sensors report these kinds of drift: fileless."
+
+
+def test_a_change_of_the_note_alone_does_not_repeat_the_sentence() -> None:
+    [line] = change_lines(document("A"), document(rules=[rule("A", note="why")]))
+    assert line.was == ""
+    assert line.sentence
+
+
+def test_every_page_that_decides_a_change_shows_it_and_loads_its_effect(
+    editor: Client, admin: Any, operator: Any, three_rules: PolicyVersion
+) -> None:
+    state = drafts.change_draft(draft_state(operator), edits.change_rule("b", rule("B", action="alert")))
+    _, proposal = propose_draft(state)
+    drafts.change_draft(draft_state(admin), edits.change_rule("b", rule("B", action="alert")))
+    versions.save_document(admin, document("A", rules=[rule("A"), rule("B", action="alert"), rule("C")]), 2)
+    pages = {
+        "draft": "review/",
+        "versions:2:3": "versions/compare/?to=3",
+        "versions:3:2": "versions/2/restore/",
+        f"proposal:{proposal.pk}": f"proposals/{proposal.pk}/",
+    }
+    for pair, path in pages.items():
+        page = text(editor.get(PAGE + path, headers=HTMX))
+        assert f"?of={pair.replace(':', '%3A')}" in page, pair
+        assert "Such drift raises an alert." in page, pair
+        assert compared(admin, pair) is not None, pair
+
+
+def test_a_conflict_shows_what_both_sides_do(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    drafts.change_draft(draft_state(admin), edits.change_rule("b", rule("B", action="alert")))
+    versions.save_document(admin, document("A", "B", "C", "Theirs"), 2)
+    refused = text(send(editor, admin, "save/", {}))
+    assert "What your changes do" in refused
+    assert "?of=draft" in refused
+    assert "?of=versions%3A2%3A3" in refused
+
+
+def test_an_import_is_followed_by_its_review(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    imported = send(editor, admin, "import/", {"text": '{"schema": 1, "rules": [], "default": {"action": "alert"}}'})
+    assert 'hx-get="/settings/policy/review/"' in text(imported).partition("search-form")[0]
+
+
+def test_the_default_rule_s_panel_says_what_each_action_does(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    panel = text(editor.get(f"{PAGE}rule/?rule=default", headers=HTMX))
+    assert "Drift that no rule above decides raises an alert." in panel
+    assert "?of=default:alert" in panel
+    assert "?of=default:ignore" not in panel
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "draft:1", "versions:2", "versions:2:99", "versions:²:2", "proposal:0", "merged:1", "default:x"]
+)
+def test_a_pair_that_nobody_sees_is_none(admin: Any, three_rules: PolicyVersion, name: str) -> None:
+    assert compared(admin, name) is None
+
+
+def test_a_rebase_says_what_the_version_changed_and_selects_mine(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    drafts.change_draft(draft_state(admin), edits.change_rule("b", rule("B", action="alert")))
+    versions.save_document(admin, document("Theirs", "A", "B", "C"), 2)
+    rebased = text(send(editor, admin, "rebase/", {}))
+    assert "Your changes now start from v3, which added Theirs at priority 1." in rebased
+    assert """data-selected="["b"]" """.strip() in rebased
+
+
+def test_a_newer_version_is_announced_when_it_is_saved(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    drafts.change_draft(draft_state(admin), edits.delete_rules(["a"]))
+    assert editor.get(f"{PAGE}newer/?known=2").status_code == 204
+    versions.save_document(admin, document("Theirs"), 2, "Urgent")
+    note = text(editor.get(f"{PAGE}newer/?known=2"))
+    assert "v3 was saved" in note
+    assert "Urgent" in note
+    assert "Reapply my changes to v3" in note
+    drafts.discard_draft(draft_state(admin))
+    assert "Show v3" in text(editor.get(f"{PAGE}newer/?known=2"))
+    assert editor.get(f"{PAGE}newer/?known=3").status_code == 204
+
+
+@pytest.fixture
+def proposed(three_rules: PolicyVersion, operator: Any) -> PolicyProposal:
+    return propose_draft(drafts.change_draft(draft_state(operator), edits.delete_rules(["b"])))[1]
+
+
+def test_a_proposal_says_whether_it_still_applies(editor: Client, admin: Any, proposed: PolicyProposal) -> None:
+    def panel() -> str:
+        return text(editor.get(f"{PAGE}proposals/{proposed.pk}/", headers=HTMX))
+
+    assert "It started from v2, the latest version." in panel()
+    versions.save_document(admin, document("A", "B", "C", "D"), 2)
+    assert "v3 has been saved since. Accepting or copying" in panel()
+    assert "v3 was saved since" in text(editor.get(f"{PAGE}proposals/"))
+    changed = document(rules=[rule("A"), rule("B", action="alert"), rule("C")])
+    versions.save_document(admin, changed, 3)
+    assert "v4 changed the same fields since." in panel()
+    versions.save_document(admin, document("A", "C"), 4)
+    assert "v5 already has its changes." in panel()
+
+
+def test_a_proposal_is_discussed(
+    editor: Client, admin: Any, operator: Any, proposed: PolicyProposal, client_of: Any
+) -> None:
+    answer = send(editor, admin, f"proposals/{proposed.pk}/comment/", {"text": "Why <B>?"})
+    assert "Why &lt;B&gt;?" in answer.content.decode()
+    seen = client_of(operator).get(f"{PAGE}proposals/{proposed.pk}/")
+    assert "Why &lt;B&gt;?" in seen.content.decode()
+    assert send(editor, admin, f"proposals/{proposed.pk}/comment/", {"text": " "}).status_code == 422
+    assert ProposalComment.objects.count() == 1
+    assert AuditEntry.objects.get(verb="commented").after == {"comment": "Why <B>?"}
+
+
+def test_a_reader_reads_the_discussion_and_adds_nothing(
+    reader: Any, admin: Any, proposed: PolicyProposal, client_of: Any
+) -> None:
+    comment_proposal(admin, proposed, "Looks right")
+    client = client_of(reader)
+    page = client.get(f"{PAGE}proposals/{proposed.pk}/").content.decode()
+    assert "Looks right" in page
+    assert "Add comment" not in page
+    assert client.post(f"{PAGE}proposals/{proposed.pk}/comment/", {"text": "x"}).status_code == 403
