@@ -235,6 +235,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts-api:status": Access(None, OPERATOR, token=TokenScope.TRIAGE),
     # Alerts: what sensors send
     "alerts-api:events": Access(None, Open.SENSOR),
+    "alerts-api:execs": Access(None, Open.SENSOR),
     # The fleet: pages
     "fleet:environment-settings": Access(READER),
     "fleet:environment-add": Access(ADMIN, ADMIN),

@@ -53,6 +53,7 @@ LARGEST: Final[dict[str, int]] = {
     "fleet-api:policy-proof": 16 * MIB,
     # 1,000 events, compressed or not.
     "alerts-api:events": 8 * MIB,
+    "alerts-api:execs": 4 * MIB,
 }
 
 

@@ -6,6 +6,7 @@ from django.urls import path
 
 from drift.alerts.api.alerts import AlertsView, AlertView, StatusView
 from drift.alerts.api.events import EventsView
+from drift.alerts.api.execs import ExecsView
 
 app_name = "alerts-api"
 urlpatterns = [
@@ -13,4 +14,5 @@ urlpatterns = [
     path("alerts/<int:pk>/", AlertView.as_view(), name="alert"),
     path("alerts/status/", StatusView.as_view(), name="status"),
     path("sensors/me/events", EventsView.as_view(), name="events"),
+    path("sensors/me/execs", ExecsView.as_view(), name="execs"),
 ]

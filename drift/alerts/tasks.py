@@ -14,6 +14,7 @@ from drift.alerts.actions import (
     retention,
     score_alerts,
     set_aside,
+    store_execs,
 )
 
 
@@ -26,6 +27,7 @@ def keep_partitions() -> None:
     count_rule_hits.delete_old_hits()
     alert_rates.delete_old_rates()
     alert_budgets.delete_old_budgets()
+    store_execs.delete_expired_execs()
 
 
 @shared_task(name="alerts.delete_command_lines")

@@ -190,7 +190,7 @@ def test_every_act_has_a_key_on_one_alert(estate: Estate, open_as: Open, operato
     page.keyboard.type("jkez")
     page.get_by_role("button", name="Comment").click()
     expect(page.locator(".activities")).to_contain_text("jkez")
-    keyboard.press("4")
+    keyboard.press("5")
     expect(page.get_by_text("Mitigate the threat")).to_be_visible()
     keyboard.press("s")
     expect(menu.get_by_role("button", name="In progress")).to_be_focused()

@@ -46,7 +46,7 @@ def test_the_first_alert_is_on_the_first_screen_and_nothing_scrolls_sideways(
     found = {}
     for path in (
         *("/alerts/", "/alerts/?group=cluster", "/alerts/?group=incident", "/alerts/?view=incidents"),
-        *(f"/alerts/{pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action")),
+        *(f"/alerts/{pk}/?tab={tab}" for tab in ("details", "why", "timeline", "tree", "action")),
         *("/alerts/suppression/", f"/alerts/suppression/rule/?alert={pk}", f"/alerts/decide/?alert={pk}:1"),
     ):
         page.goto(site + path)

@@ -157,7 +157,7 @@ def test_every_page_of_a_user_with_a_scope_is_clean_and_names_nothing_else(
     theirs = [
         *(f"/alerts/?group={each}&status=any" for each in ("incident", "rule", "cluster", "namespace")),
         "/alerts/charts/?days=90",
-        *(f"/alerts/{alert}/?tab={each}" for each in ("details", "why", "timeline", "action")),
+        *(f"/alerts/{alert}/?tab={each}" for each in ("details", "why", "timeline", "tree", "action")),
         f"/clusters/{own.cluster.pk}/",
         f"/sensors/{own.sensor.pk}/",
     ]

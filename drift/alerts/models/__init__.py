@@ -20,6 +20,7 @@ from drift.alerts.models.hash_lists import HashList, HashVerdict, ListedHash
 from drift.alerts.models.priorities import AlertScoring, HabitDay, ListPreference
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
+from drift.alerts.models.stored_execs import ExecBudget, StoredExec
 from drift.alerts.models.suppression_rules import SuppressedContent, SuppressionRule
 from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
 
@@ -42,6 +43,7 @@ __all__ = [
     "ClusterRuleHits",
     "Dimension",
     "DriftEvent",
+    "ExecBudget",
     "HabitDay",
     "HashList",
     "HashVerdict",
@@ -58,6 +60,7 @@ __all__ = [
     "Severity",
     "Sighting",
     "Status",
+    "StoredExec",
     "SuppressedContent",
     "SuppressionRule",
     "Workload",

@@ -51,6 +51,13 @@ def compact(count: int) -> str:
 
 
 @register.filter
+def instant(value: dt.datetime) -> SafeString:
+    """Return a time element in UTC, to the millisecond: of execs that follow one another."""
+    text = value.astimezone(dt.UTC).isoformat(timespec="milliseconds")
+    return mark_safe(f'<time datetime="{text}">{text[:10]} {text[11:23]}</time>')  # noqa: S308 - only digits
+
+
+@register.filter
 def minute(value: dt.datetime | None) -> SafeString | str:
     """Return a time element in UTC, to the minute; a dash for None."""
     if value is None:

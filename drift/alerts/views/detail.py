@@ -30,13 +30,20 @@ from drift.alerts.queries.alert_json import explained_alert_json
 from drift.alerts.queries.alert_list import bounded_count, matching_alerts
 from drift.alerts.queries.colleagues import assignable_users
 from drift.alerts.queries.decision_trace import trace_steps
+from drift.alerts.queries.exec_tree import exec_tree
 from drift.alerts.queries.flood_status import flood_status
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import facts_etag
 
 NOT_THE_PROGRAM = frozenset({"script", "loader", "library"})
 """Kinds whose process runs another program, which reads the file."""
-TABS = (("details", "Alert details"), ("why", "Why"), ("timeline", "Timeline"), ("action", "Take action"))
+TABS = (
+    ("details", "Alert details"),
+    ("why", "Why"),
+    ("timeline", "Timeline"),
+    ("tree", "Process tree"),
+    ("action", "Take action"),
+)
 
 
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
@@ -137,6 +144,10 @@ def _same(alert: Alert) -> dict[str, str]:
     return {name: f"{base}?{Filters(values={'status': (ANY,), name: (value,)}).query}" for name, value in facts.items()}
 
 
+def _tree(request: HttpRequest, alert: Alert) -> dict[str, Any]:
+    return {"around": exec_tree(signed_in_user(request), alert)}
+
+
 def _why(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     signals = ScoredSignals.read(alert.signals).seen(whole_estate=signed_in_user(request).scope.is_whole_estate)
     return {
@@ -185,4 +196,4 @@ def _pod_file(alert: Alert) -> PodFile:
     )
 
 
-TAB_CONTEXTS = {"details": _details, "why": _why, "timeline": _timeline, "action": _action}
+TAB_CONTEXTS = {"details": _details, "tree": _tree, "why": _why, "timeline": _timeline, "action": _action}

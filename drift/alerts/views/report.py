@@ -14,6 +14,7 @@ from drift.alerts.models import Alert
 from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_json import RELATED, alert_json
 from drift.alerts.queries.decision_trace import trace_steps
+from drift.alerts.queries.exec_tree import exec_tree
 from drift.web.requests import signed_in_user
 
 MAX_RELATED: Final = 100
@@ -39,6 +40,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         "reason": REASONS[alert.reason],
         "steps": trace_steps(alert),
         "activities": reversed(visible_activities(user, alert)),
+        "around": exec_tree(user, alert),
         "related": _incident(request, alert),
         "most_related": MAX_RELATED,
         "written_at": timezone.now(),

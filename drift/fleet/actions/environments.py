@@ -45,6 +45,12 @@ def switch_proof(actor: User, environment: Environment, *, on: bool) -> None:
         _change(actor, "disabled proof of detection", environment, {"proved_since": None})
 
 
+def switch_exec_history(actor: User, environment: Environment, *, on: bool) -> None:
+    """Switch execution history on or off: its sensors follow with their next heartbeat."""
+    verb = "enabled execution history" if on else "disabled execution history"
+    _change(actor, verb, environment, {"exec_history": on})
+
+
 def retire_environment(actor: User, environment: Environment) -> None:
     """Hide it and reject its sensors. Rules that name its account stay as they are."""
     _change(actor, "retired", environment, {"retired_at": timezone.now()}, retired_at=None)
@@ -63,15 +69,18 @@ def change_environment(
     name: str | None = None,
     on: bool | None = None,
     proof: bool | None = None,
+    exec_history: bool | None = None,
     retired: bool | None = None,
 ) -> None:
-    """Make several changes in one transaction: name, sensor and proof on or off, retired or restored."""
+    """Make several changes in one transaction: name; sensor, proof and history on or off; retired or restored."""
     if name is not None:
         rename_environment(actor, environment, name)
     if on is not None:
         switch_sensor(actor, environment, on=on)
     if proof is not None:
         switch_proof(actor, environment, on=proof)
+    if exec_history is not None:
+        switch_exec_history(actor, environment, on=exec_history)
     if retired is not None:
         (retire_environment if retired else restore_environment)(actor, environment)
 

@@ -87,6 +87,7 @@ class EnvironmentView(APIView):
             name=change.get("name"),
             on=change.get("sensor_enabled"),
             proof=change.get("proof"),
+            exec_history=change.get("exec_history"),
             retired=change.get("retired"),
         )
         return self.get(request, pk)

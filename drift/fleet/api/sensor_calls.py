@@ -98,7 +98,9 @@ class HeartbeatView(SensorView):
         delivery.record_heartbeat(sensor, beat)
         bundle = _desired_bundle(sensor)
         proof = needs_proof(beat.applied_number or 0, beat.applied_etag or "")
-        return _json(wire.HeartbeatResponse(bundle.etag if bundle else None, canary_seconds(sensor), proof))
+        wants_execs = sensor.cluster.environment.exec_history
+        etag = bundle.etag if bundle else None
+        return _json(wire.HeartbeatResponse(etag, canary_seconds(sensor), proof, wants_execs))
 
 
 class NumberProofView(SensorView):

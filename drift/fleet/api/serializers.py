@@ -56,7 +56,10 @@ class SensorQuarantine(FleetInput):
 class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
     class Meta:
         model = Environment
-        fields = ("id", "provider", "account", "name", "sensor_enabled", "proved_since", "retired_at", "created_at")
+        fields = (
+            *("id", "provider", "account", "name", "sensor_enabled", "proved_since", "exec_history"),
+            *("retired_at", "created_at"),
+        )
 
 
 class NewEnvironment(FleetInput):
@@ -72,6 +75,9 @@ class EnvironmentChange(FleetInput):
     sensor_enabled = serializers.BooleanField(required=False)
     proof = serializers.BooleanField(
         required=False, help_text="Whether its sensors run a proof of detection every hour."
+    )
+    exec_history = serializers.BooleanField(
+        required=False, help_text="Whether its sensors report what containers execute around their drift."
     )
     retired = serializers.BooleanField(required=False)
 

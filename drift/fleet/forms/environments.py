@@ -20,11 +20,16 @@ class EnvironmentForm(StyledForm):
 
 
 class EnvironmentChangeForm(StyledForm):
-    """An environment's name and proof of detection; its account cannot change."""
+    """An environment's name and what its sensors do; its account cannot change."""
 
     name = forms.CharField(max_length=128, validators=[one_line])
     proof = forms.BooleanField(
         required=False,
         label="Proof of detection",
         help_text="Each sensor runs a harmless drifted program every hour and reports it.",
+    )
+    exec_history = forms.BooleanField(
+        required=False,
+        label="Execution history",
+        help_text="Alerts show what their container executed before them, and for ten minutes after.",
     )

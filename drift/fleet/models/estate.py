@@ -33,6 +33,8 @@ class Environment(models.Model):
     sensor_enabled = models.BooleanField(default=True)
     proved_since = models.DateTimeField(null=True, blank=True)
     """When *Proof of detection* was switched on (docs/proof.md); null while it is off."""
+    exec_history = models.BooleanField(default=True, db_default=True)
+    """*Execution history*: whether its sensors keep and report what containers execute around their drift."""
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -41,9 +41,13 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 def change(request: HttpRequest, pk: int) -> HttpResponse:
-    """An environment's name and proof of detection."""
+    """An environment's name and what its sensors do."""
     environment = _environment(request, pk)
-    initial = {"name": environment.name, "proof": environment.proved_since is not None}
+    initial = {
+        "name": environment.name,
+        "proof": environment.proved_since is not None,
+        "exec_history": environment.exec_history,
+    }
     form = EnvironmentChangeForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         change_environment(signed_in_user(request), environment, **form.cleaned_data)

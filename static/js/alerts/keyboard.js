@@ -299,7 +299,7 @@ const PAGE = {
   j: () => step(1),
   k: () => step(-1),
   l: backToList,
-  ...Object.fromEntries([1, 2, 3, 4].map((tab) => [String(tab), () => showTab(tab - 1)])),
+  ...Object.fromEntries([1, 2, 3, 4, 5].map((tab) => [String(tab), () => showTab(tab - 1)])),
 };
 const keys = () => ({ ...BOTH, ...(onList() ? LIST : PAGE) });
 

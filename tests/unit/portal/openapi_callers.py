@@ -211,6 +211,13 @@ def _fit_events(_: Callers, __: str, body: Any) -> None:
             event["count"] = 1
 
 
+def _fit_execs(_: Callers, __: str, body: Any) -> None:
+    now = timezone.now().isoformat()
+    for report in body["reports"]:
+        for each in report["execs"]:
+            each["at"] = now
+
+
 def _fit_proof(callers: Callers, _: str, body: Any) -> None:
     bundle = callers.bundle
     parts = (base64.b64encode(bytes(raw)).decode() for raw in (bundle.signature, bundle.payload))
@@ -227,5 +234,6 @@ BODIES: Final[dict[str, Fit]] = {
     "set_rollout_plan": _fit_plan,
     "enrol_sensor": _fit_enrolment,
     "sensor_events": _fit_events,
+    "sensor_execs": _fit_execs,
     "prove_policy_number": _fit_proof,
 }

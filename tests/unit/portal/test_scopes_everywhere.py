@@ -159,7 +159,7 @@ class Estate:
 
     def _queries(self, name: str, arguments: dict[str, Any]) -> Iterator[str]:
         if arguments:
-            yield from (f"tab={each}" for each in ("timeline", "why", "action") if name == "alerts:detail")
+            yield from (f"tab={each}" for each in ("timeline", "tree", "why", "action") if name == "alerts:detail")
             return
         if name.startswith(("alerts:", "alerts-api:")):
             yield from (f"group={each}&status=any" for each in GROUPINGS)

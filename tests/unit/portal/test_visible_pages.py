@@ -69,7 +69,7 @@ def test_no_page_shows_a_hidden_character(queued: list[Any], monkeypatch: pytest
             chosen = {key: each[number % len(each)] for key, each in given.items()}
             if "sensor_id" in chosen or ("pk" in chosen and not isinstance(chosen["pk"], int)):
                 chosen = dict.fromkeys(chosen, place.sensor.pk)
-            for query in ("", "?status=any", "?tab=timeline", "?tab=why", "?tab=action"):
+            for query in ("", "?status=any", "?tab=timeline", "?tab=tree", "?tab=why", "?tab=action"):
                 answer = client.get(reverse(name, kwargs=chosen) + query)
                 if not answer.get("Content-Type", "").startswith("text/html"):
                     continue

@@ -202,7 +202,7 @@ PAGES = [
     "/alerts/charts/?namespace=shop",
     "/alerts/live/?since=0",
     "/alerts/selection/?x",
-    *(f"/alerts/{{alert}}/?tab={tab}" for tab in ("details", "why", "timeline", "action")),
+    *(f"/alerts/{{alert}}/?tab={tab}" for tab in ("details", "why", "timeline", "tree", "action")),
 ]
 
 

@@ -112,7 +112,7 @@ def test_the_list_takes_as_many_queries_for_many_alerts_as_for_one(
         browser.get("/alerts/")
 
 
-@pytest.mark.parametrize("tab", ["details", "why", "timeline", "action", "bogus"])
+@pytest.mark.parametrize("tab", ["details", "why", "timeline", "tree", "action", "bogus"])
 def test_every_tab_of_an_alert_opens_with_few_queries(
     alert: Alert, operator: Any, client_of: ClientOf, django_assert_max_num_queries: Any, tab: str
 ) -> None:
@@ -148,7 +148,10 @@ def test_a_name_chosen_by_an_attacker_is_never_markup(estate: Estate, reader: An
     ingest(estate.sensors[0], raw(event(process__path=f"/{evil}", process__argv=[evil], container__pod_name=evil)))
     browser, alert = client_of(reader), Alert.objects.get()
 
-    for url in ("/alerts/", *(f"/alerts/{alert.pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action"))):
+    for url in (
+        "/alerts/",
+        *(f"/alerts/{alert.pk}/?tab={tab}" for tab in ("details", "why", "timeline", "tree", "action")),
+    ):
         assert evil not in text_of(browser.get(url))
 
 

@@ -127,12 +127,15 @@ def test_an_administrator_switches_it_on_and_off_and_the_pages_show_the_last_pro
     sensor = missed(cluster, "node-1", dt.timedelta(days=1), dt.timedelta(minutes=12))
     managing, env = client_of(admin), cluster.environment
 
-    for sent in ({"name": env.name, "proof": "on"}, {"name": "Paying", "proof": "on"}):
+    for sent in (
+        {"name": env.name, "proof": "on", "exec_history": "on"},
+        {"name": "Paying", "proof": "on", "exec_history": "on"},
+    ):
         managing.post(f"/settings/environments/{env.pk}/change/", sent)
     since = Environment.objects.get().proved_since
     said = managing.get(f"/sensors/{sensor.pk}/").content.decode()
     tree = managing.get("/settings/environments/").content.decode()
-    managing.post(f"/settings/environments/{env.pk}/change/", {"name": "Paying"})
+    managing.post(f"/settings/environments/{env.pk}/change/", {"name": "Paying", "exec_history": "on"})
 
     assert since is not None
     assert "proven 12\xa0minutes ago, 1.0 s from exec to portal" in said

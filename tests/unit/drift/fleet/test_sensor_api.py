@@ -200,7 +200,7 @@ def test_a_heartbeat_is_stored_and_returns_the_desired_etag(node: Client, sensor
     answer = post(node, estate.HEARTBEAT, estate.beat())
 
     etag = node.get(estate.POLICY)["ETag"].strip('"')
-    assert answer.json() == {"desired_etag": etag, "canary_seconds": None, "wants_proof": False}
+    assert answer.json() == {"desired_etag": etag, "canary_seconds": None, "wants_proof": False, "wants_execs": True}
     status = Sensor.objects.get(pk=sensor.pk).status
     assert (status.backend, status.sensor_version, status.counters["lost"]) == ("ebpf", "0.1.1", {"ring": 1})
     post(node, estate.HEARTBEAT, estate.beat(backend="replay"))
