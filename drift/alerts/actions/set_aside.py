@@ -15,29 +15,42 @@ from drift.alerts.models import ActivityKind, Alert, AlertActivity
 from drift.fleet.models import Sensor
 
 CHUNK: Final = 500
-ASIDE: Final = """
+HONEST: Final = """
+EXISTS (
+    SELECT FROM alerts_driftevent AS event
+    WHERE event.fingerprint = alert.fingerprint AND event.action <> 'ignore'
+        AND event.observed_on BETWEEN (alert.first_seen AT TIME ZONE 'UTC')::date
+            AND (pulse.last_seen AT TIME ZONE 'UTC')::date
+        AND event.observed_at BETWEEN alert.first_seen AND pulse.last_seen
+        AND event.sensor_id <> alert.sensor_id
+        AND event.received_at <= coalesce(alert.set_aside_at, 'infinity')
+        AND NOT EXISTS (
+            SELECT FROM fleet_sensor AS other
+            WHERE other.id = event.sensor_id AND other.set_aside_since <= event.received_at
+        )
+)
+"""
+"""Whether a sensor that is trusted reported the alert's file too, before it was set aside: a thief who reports what
+honest sensors see must not hide theirs, and two stolen sensors must not shield each other."""
+ASIDE: Final = f"""
 WITH chosen AS (
     SELECT alert.id FROM alerts_alert AS alert JOIN alerts_alertpulse AS pulse ON pulse.alert_id = alert.id
     WHERE alert.sensor_id = %(sensor)s AND alert.created_at >= %(since)s AND alert.set_aside_at IS NULL
-        AND NOT alert.sample AND NOT EXISTS (
-            SELECT FROM alerts_driftevent AS event
-            WHERE event.fingerprint = alert.fingerprint AND event.action <> 'ignore'
-                AND event.observed_on BETWEEN (alert.first_seen AT TIME ZONE 'UTC')::date
-                    AND (pulse.last_seen AT TIME ZONE 'UTC')::date
-                AND event.observed_at BETWEEN alert.first_seen AND pulse.last_seen
-                AND event.sensor_id <> alert.sensor_id
-        )
+        AND NOT alert.sample AND NOT {HONEST}
     ORDER BY alert.fingerprint, alert.id LIMIT %(chunk)s FOR NO KEY UPDATE OF alert
 )
 UPDATE alerts_alert AS alert
 SET set_aside_at = %(now)s, current = false, changed_at = %(now)s, revision = revision + 1
 FROM chosen WHERE chosen.id = alert.id RETURNING alert.id
-"""
-"""Not what another sensor reported too: a thief who reports what honest sensors see must not hide theirs."""
-RETURNING: Final = """
-SELECT alert.id FROM alerts_alert AS alert WHERE alert.set_aside_at IS NOT NULL AND alert.sensor_id = %(sensor)s
-ORDER BY alert.fingerprint, alert.id LIMIT %(chunk)s FOR NO KEY UPDATE
-"""
+"""  # noqa: S608 - made of the constant above
+RETURNING: Final = f"""
+SELECT alert.id FROM alerts_alert AS alert JOIN alerts_alertpulse AS pulse ON pulse.alert_id = alert.id
+WHERE alert.set_aside_at IS NOT NULL AND alert.sensor_id = %(sensor)s
+    AND (%(quarantined_at)s::timestamptz IS NULL OR (alert.created_at < %(quarantined_at)s AND {HONEST}))
+ORDER BY alert.fingerprint, alert.id LIMIT %(chunk)s FOR NO KEY UPDATE OF alert
+"""  # noqa: S608 - made of the constant above
+"""Of a sensor that is in quarantine still: what another one reported whose quarantine is lifted. What it opened since
+counts nothing of others, so only older alerts are looked at."""
 BACK: Final = """
 WITH back AS (
     SELECT alert.id, alert.status IN ('active', 'in_progress') AS open,
@@ -65,8 +78,8 @@ def settle_quarantines() -> int:
     for sensor in Sensor.objects.filter(quarantined_at__isnull=False).order_by("pk"):
         while count := _set_aside(sensor):
             changed += count
-    returned = Alert.objects.filter(set_aside_at__isnull=False, sensor__quarantined_at=None)
-    for sensor in Sensor.objects.filter(pk__in=returned.values("sensor")).order_by("pk"):
+    aside = Alert.objects.filter(set_aside_at__isnull=False)
+    for sensor in Sensor.objects.filter(pk__in=aside.values("sensor")).order_by("pk"):
         while count := _bring_back(sensor):
             changed += count
     return changed
@@ -89,10 +102,9 @@ def _set_aside(sensor: Sensor) -> int:
 @transaction.atomic(durable=True)
 def _bring_back(sensor: Sensor) -> int:
     row = Sensor.objects.select_for_update(no_key=True).get(pk=sensor.pk)
-    if row.set_aside_since is not None:
-        return 0
+    values = {"sensor": row.pk, "quarantined_at": row.quarantined_at, "chunk": CHUNK}
     with connection.cursor() as cursor:
-        cursor.execute(RETURNING, {"sensor": row.pk, "chunk": CHUNK})
+        cursor.execute(RETURNING, values)
         ids = [pk for (pk,) in cursor.fetchall()]
         cursor.execute(BACK, {"ids": ids, "now": timezone.now()})
     copy_rows([AlertActivity(alert_id=pk, kind=ActivityKind.RESTORED) for pk in ids])
