@@ -236,10 +236,12 @@ def _filters(one: Any) -> dict[str, str]:
 
 
 def _fifth(browser: Any, url: str) -> str:
-    """The URL of the list's fifth page."""
+    """The URL of the list's fifth page, or of its last where it has less."""
     link = url
     for _ in range(4):
         links = re.findall(r'href="(\?[^"]*after=[^"]*)"', browser.get(link).content.decode())
+        if not links:
+            break
         link = "/alerts/" + html.unescape(links[-1])
     return link
 

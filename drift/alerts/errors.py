@@ -112,13 +112,17 @@ class Invalid(APIException):
 
 
 class QueryInvalid(APIException, BadRequest):
-    """400: a query line that cannot be read; `extra` has the position of what is wrong, from 0."""
+    """400: a query that cannot be read; `extra` has the position of what is wrong, from 0.
+
+    `line` is the query as a line, for the user to correct.
+    """
 
     status_code = 400
     default_code = "invalid_query"
 
-    def __init__(self, message: str, position: int) -> None:
+    def __init__(self, message: str, position: int, line: str) -> None:
         super().__init__(message)
+        self.line = line
         self.extra: dict[str, Any] = {"field": "query", "position": position}
 
 

@@ -78,6 +78,8 @@ def parse_line(line: str) -> Filters:
     """Return the filters of a line. Raises QueryLineError."""
     if len(line) > MAX_LINE:
         raise QueryLineError(f"A query has at most {MAX_LINE:,} characters.", MAX_LINE)
+    if hidden := hidden_character(line, several_lines=True):
+        raise QueryLineError(f"{hidden[1]} would not be seen: write it as an escape in quotation marks.", hidden[0])
     texts: list[str] = []
     values: dict[str, list[str]] = {}
     for item in _items(line):
@@ -98,13 +100,27 @@ def _add_value(values: list[str], name: str, piece: Piece) -> None:
         raise QueryLineError(f"A value has at most {MAX_VALUE:,} characters.", piece.start)
     if piece.start == piece.end:
         raise QueryLineError(f'{name} needs a value; "" is an empty one.', piece.start)
-    if expected := value_error(name, piece.text):
-        shown = visible_text(piece.text[:SHOWN])
-        raise QueryLineError(f"“{shown}” is not a value of {name}: enter {expected}.", piece.start)
+    if error := value_message(name, piece.text):
+        raise QueryLineError(error, piece.start)
     if piece.text not in values:
         if len(values) == MAX_VALUES:
             raise QueryLineError(f"A filter has at most {MAX_VALUES} values.", piece.start)
         values.append(piece.text)
+
+
+def value_message(name: str, value: str) -> str | None:
+    """Return the sentence that says what a filter's values are, where `value` is not one."""
+    expected = value_error(name, value)
+    return f"“{visible_text(value[:SHOWN])}” is not a value of {name}: enter {expected}." if expected else None
+
+
+def name_message(name: str) -> str | None:
+    """Return the sentence that says that there is no filter of this name, where there is none."""
+    if name in LABELS:
+        return None
+    similar = difflib.get_close_matches(name, LABELS, 1)
+    hint = f" Did you mean {similar[0]}?" if similar else " Put a text with a colon in quotation marks."
+    return f"There is no filter “{visible_text(name[:SHOWN])}”.{hint}"
 
 
 def print_line(filters: Filters) -> str:
@@ -177,10 +193,8 @@ def _items(line: str, *, is_open: bool = False) -> Iterator[Item]:
 def _check_name(name: str, start: int) -> None:
     if name.startswith("-"):
         raise QueryLineError("A filter cannot be negated.", start)
-    if name.lower() not in LABELS:
-        similar = difflib.get_close_matches(name.lower(), LABELS, 1)
-        hint = f" Did you mean {similar[0]}?" if similar else " Put a text with a colon in quotation marks."
-        raise QueryLineError(f"There is no filter “{name[:SHOWN]}”.{hint}", start)
+    if error := name_message(name.lower()):
+        raise QueryLineError(error, start)
 
 
 def _after(pattern: re.Pattern[str], line: str, place: int) -> int:

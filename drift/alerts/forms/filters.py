@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.http import QueryDict
 
-from drift.alerts.domain.filters import ANY, CHOICES, LABELS, MAX_SEARCH, MAX_VALUE, MAX_VALUES, Filters
-from drift.alerts.domain.query_line import QueryLineError, parse_line
+from drift.alerts.domain.filters import ANY, LABELS, MAX_SEARCH, MAX_VALUE, MAX_VALUES, Filters
+from drift.alerts.domain.program_names import name_set
+from drift.alerts.domain.query_line import QueryLineError, name_message, parse_line, print_line, value_message
 from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.errors import QueryInvalid
 
-PARAMETERS: Final[Mapping[str, Sequence[str] | None]] = {name: CHOICES.get(name) for name in LABELS}
-"""Each filter's query parameter, and its values where they are limited to a list."""
+NOT_FILTERS: Final = name_set("q query sort group view after add all days split since shown size")
+"""What else the addresses of pages, exports and the API have."""
 
 
 def read_filters(query: QueryDict) -> Filters:
-    """Return the filters; unknown names and values are left out, long ones cut.
+    """Return the filters of a query string, those of a query line (`query`) added.
 
-    Those of a query line (`query`) are added. Raises QueryInvalid where it cannot be read.
+    Raises QueryInvalid for names and values that are not of a filter: without them it would find other alerts than
+    were asked for. An empty value is none, unless the filter has any values.
     """
-    values = {name: _known_values(name, query.getlist(name)) for name in LABELS if name in query}
     # PostgreSQL rejects NUL in a string.
     search = query.get("q", "").replace("\0", "").strip()[:MAX_SEARCH]
-    filters = Filters(search, {name: known for name, known in values.items() if known})
+    sent = {name: tuple(dict.fromkeys(query.getlist(name))) for name in query if name not in NOT_FILTERS}
+    values = {
+        name: tuple(value for value in many if value or not value_message(name, "")) for name, many in sent.items()
+    }
+    for name, many in values.items():
+        if error := name_message(name) or _values_message(name, many):
+            raise QueryInvalid(error, 0, print_line(Filters(search, values)))
+    if ANY in values.get("status", ()):
+        values["status"] = (ANY,)
+    filters = Filters(search, {name: values[name] for name in LABELS if values.get(name)})
     line = query.get("query", "")
     return filters.together_with(read_query_line(line)) if line else filters
 
@@ -34,7 +43,7 @@ def read_query_line(line: str) -> Filters:
     try:
         return parse_line(line)
     except QueryLineError as error:
-        raise QueryInvalid(str(error), error.position) from None
+        raise QueryInvalid(str(error), error.position, line) from None
 
 
 def read_sort_order(query: QueryDict) -> SortOrder | None:
@@ -42,9 +51,14 @@ def read_sort_order(query: QueryDict) -> SortOrder | None:
     return SortOrder.parse(query.get("sort", "")) if "sort" in query else None
 
 
-def _known_values(name: str, values: Sequence[str]) -> tuple[str, ...]:
-    kept = [value[:MAX_VALUE] for value in values[:MAX_VALUES] if "\0" not in value]
-    if name == "status" and ANY in kept:
-        return (ANY,)
-    allowed = PARAMETERS[name]
-    return tuple(value for value in dict.fromkeys(kept) if allowed is None or value in allowed)
+def _values_message(name: str, values: tuple[str, ...]) -> str | None:
+    if len(values) > MAX_VALUES:
+        return f"A filter has at most {MAX_VALUES} values."
+    for value in values:
+        if len(value) > MAX_VALUE:
+            return f"A value has at most {MAX_VALUE:,} characters."
+        if "\0" in value:
+            return "NUL characters are not allowed."
+        if error := value_message(name, value):
+            return error
+    return None

@@ -69,15 +69,23 @@ def alert_list_page(request: HttpRequest) -> HttpResponse:
 
 def _surroundings(user: User) -> dict[str, Any]:
     """Return the context of what surrounds the results."""
-    views = [(view, print_line(read_filters(QueryDict(view.query)))) for view in SavedView.objects.filter(user=user)]
+    views = [(view, _view_line(view)) for view in SavedView.objects.filter(user=user)]
     return {"open_alerts": alert_list.open_alerts(user), "views": views}
 
 
+def _view_line(view: SavedView) -> str:
+    """Return a saved view as a query line; also of one with filters that there are no longer."""
+    try:
+        return print_line(read_filters(QueryDict(view.query)))
+    except QueryInvalid as error:
+        return error.line
+
+
 def _refused(request: HttpRequest, error: QueryInvalid) -> HttpResponse:
-    """Show why the query line cannot be read, with the line as typed."""
+    """Show why the query cannot be read: the line as typed, or the address's filters as a line."""
     user = signed_in_user(request)
     context = _results(request, Filters(), is_refused=True)
-    context |= {"line": request.GET["query"], "query_error": str(error.detail)}
+    context |= {"line": error.line, "query_error": str(error.detail)}
     if is_fragment(request):
         return render(request, "alerts/list/page.html#results", context, status=UNPROCESSABLE)
     return render(request, "alerts/list/page.html", context | _surroundings(user), status=UNPROCESSABLE)

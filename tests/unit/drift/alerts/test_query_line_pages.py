@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert
+from drift.alerts.models import Alert, SavedView
 from drift.alerts.queries.query_completions import MAX_COMPLETIONS, query_completions
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 from tests.unit.drift.alerts.test_scopes import limited
@@ -99,6 +100,77 @@ def test_every_other_reader_of_filters_reads_and_refuses_queries(
     answer = browser.get(path, {"query": "writr:curl"})
     assert answer.status_code == 400
     assert "There is no filter “writr”. Did you mean writer? (at character 1)" in answer.content.decode()
+
+
+NOT_FILTERS = [
+    ("status", "nonsense", "“nonsense” is not a value of status"),
+    ("severity", "hihg", "“hihg” is not a value of severity"),
+    ("priority", "101+", "“101+” is not a value of priority"),
+    ("newer", "2 days", "“2 days” is not a value of newer"),
+    ("from", "yesterday", "“yesterday” is not a value of from"),
+    ("sensor", "7", "“7” is not a value of sensor"),
+    ("hash", "\u202eabc", r"“\u202eabc” is not a value of hash"),
+    ("path", "a\0b", "NUL characters are not allowed."),
+    ("sttus", "active", "There is no filter “sttus”. Did you mean status?"),
+    ("a-b", "1", "There is no filter “a-b”."),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), NOT_FILTERS)
+def test_the_page_names_what_is_not_a_filter_and_shows_no_alerts(
+    alerts: None, reader: Any, client_of: ClientOf, name: str, value: str, message: str
+) -> None:
+    answer = client_of(reader).get("/alerts/", {name: value, "namespace": "shop"})
+
+    assert answer.status_code == 422
+    assert "alerts" not in answer.context
+    assert message in html.unescape(answer.content.decode())
+    assert f"{name}:" in answer.context["line"]
+    assert "namespace:shop" in answer.context["line"]
+
+
+@pytest.mark.parametrize("path", ["/alerts/live/", "/alerts/charts/", "/alerts/export.csv", "/alerts/export.jsonl"])
+@pytest.mark.parametrize(("name", "value", "message"), NOT_FILTERS[:2] + NOT_FILTERS[-2:])
+def test_every_other_reader_refuses_what_is_not_a_filter(
+    alerts: None, operator: Any, client_of: ClientOf, path: str, name: str, value: str, message: str
+) -> None:
+    answer = client_of(operator).get(path, {name: value})
+
+    assert answer.status_code == 400
+    assert message in html.unescape(answer.content.decode())
+
+
+def test_an_empty_value_is_no_value_unless_it_can_be_meant(alerts: None, reader: Any, client_of: ClientOf) -> None:
+    browser = client_of(reader)
+
+    assert paths(browser.get("/alerts/", {"status": "", "sensor": "", "namespace": "other"})) == ["/tmp/b c"]
+    assert paths(browser.get("/alerts/", {"namespace": ""})) == []
+
+
+def test_a_saved_view_with_filters_that_there_are_no_longer_does_not_break_the_list(
+    alerts: None, reader: Any, client_of: ClientOf
+) -> None:
+    SavedView.objects.create(user=reader, name="Old", query="gone=1&status=active")
+
+    answer = client_of(reader).get("/alerts/")
+
+    assert answer.status_code == 200
+    assert "gone:1 status:active" in answer.content.decode()
+
+
+@pytest.mark.parametrize("line", ["path:/tmp/\u202egnp.exe", "\u200b", 'writer:"a\u2066"'])
+def test_hidden_characters_in_a_query_are_refused_alike_on_the_page_and_by_the_api(
+    alerts: None, reader: Any, client_of: ClientOf, api_of: ClientOf, line: str
+) -> None:
+    page = client_of(reader).get("/alerts/", {"query": line})
+    answer = api_of(reader).get("/api/v1/alerts/", {"query": line})
+
+    assert page.status_code == 422
+    assert answer.status_code == 400
+    assert "U+2" in answer.content.decode()
+    assert "would not be seen: write it as an escape in quotation marks" in page.content.decode()
+    escaped = client_of(reader).get("/alerts/", {"query": r'path:"/tmp/\u202egnp.exe"'}, follow=True)
+    assert escaped.status_code == 200
 
 
 def test_the_api_adds_a_query_to_its_parameters(alerts: None, reader: Any, api_of: ClientOf) -> None:
