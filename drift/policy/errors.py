@@ -94,14 +94,34 @@ class ApproverRequired(PolicyConflict):
     )
 
 
-class DetectsNothing(PolicyConflict):
+class ConfirmationRequired(PolicyConflict):
+    """A save that a person must confirm by typing `phrase`; `button` is what the page then offers."""
+
+    phrase: str
+    button: str
+
+
+class DetectsNothing(ConfirmationRequired):
     """A save, without its typed confirmation, of a policy that reports no kind of drift."""
 
+    phrase = "detect nothing"
+    button = "Save a policy that detects nothing"
     default_code = "detects_nothing"
     default_detail = (
         "With this policy sensors detect nothing: no drift is reported or blocked anywhere. "
         "Send the confirmation “detect nothing” to save it all the same. Nothing was saved."
     )
+
+
+class SensorsLack(ConfirmationRequired):
+    """A save, without its typed confirmation, of a policy that live sensors reject, since it uses what they lack."""
+
+    default_code = "sensors_lack"
+    phrase = "leave sensors behind"
+    button = "Save, and leave sensors behind"
+
+    def __init__(self, words: str) -> None:
+        super().__init__(f"{words} Send the confirmation “{self.phrase}” to save it all the same. Nothing was saved.")
 
 
 class OwnProposal(PolicyConflict):

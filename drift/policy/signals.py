@@ -7,3 +7,7 @@ from django.dispatch import Signal
 version_saved = Signal()
 """Sent with `version` (PolicyVersion) within the transaction that saves it. What a receiver writes, such as the
 version's rollout, is committed with the version, and an error in a receiver undoes the save."""
+
+sensors_lacking = Signal()
+"""Sent with `features` (capabilities, sensor.policy.features); a receiver returns the names of the live sensors that
+lack any of them."""

@@ -38,6 +38,7 @@ from sensor.operations.canary.keeper import Canaries
 from sensor.operations.machine import boot_digest, machine_digest
 from sensor.operations.state_directory import SensorIdentity, StateDirectory
 from sensor.policy import Policy
+from sensor.policy.features import FEATURES
 from sensor.version import VERSION
 from sensor.wire import MAX_GAPS, Counters, Heartbeat
 
@@ -217,7 +218,8 @@ class Agent:
         return self._why_halted(applied) if applied else ""
 
     def _capabilities(self) -> list[str]:
-        return [self._capture.name, *self._settings.capabilities, *getattr(self._capture, "capabilities", ())]
+        of_capture = getattr(self._capture, "capabilities", ())
+        return [self._capture.name, *self._settings.capabilities, *of_capture, *FEATURES]
 
     def _await_policy(self) -> None:
         until = time.monotonic() + FIRST_POLICY_SECONDS

@@ -20,6 +20,7 @@ from drift.policy.actions.versions import save_document
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.models import PolicyVersion
+from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 
 SPREAD_CHUNK: Final = "fleet.spread_chunk"
 
@@ -96,7 +97,7 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
     comment = f"Rolled back from v{number} to v{target.number}"
     try:
         # It was in force before, and a rollback must not wait: what it leaves undetected is shown on every page.
-        return save_document(actor, target.document, number, comment, DETECT_NOTHING).version
+        return save_document(actor, target.document, number, comment, f"{DETECT_NOTHING}, {LEAVE_BEHIND}").version
     except NewerVersion:  # Saved between the check above and the lock of the Save.
         raise not_newest from None
 

@@ -19,10 +19,11 @@ from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.detection import is_confirmed
 from drift.policy.domain.diff import added_twice, diff
 from drift.policy.domain.edits import Document
-from drift.policy.errors import ApproverRequired, DetectsNothing, UnknownVersion
+from drift.policy.errors import ApproverRequired, DetectsNothing, SensorsLack, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyVersion
 from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.lacking_sensors import is_left_behind, lacking_sensors
 from drift.policy.queries.versions import find_version, latest_version
 from drift.policy.signals import version_saved
 from drift.queue import enqueue
@@ -143,7 +144,8 @@ def save_next_version(
 
     `proposed_by` is the other person whose proposal `user` accepts. A document equal to the latest makes no version.
     Raises NewerVersion where `base` is not the latest, ApproverRequired where the change needs another person,
-    DetectsNothing where it detects nothing and `confirmation` does not say so.
+    DetectsNothing where it detects nothing, SensorsLack where live sensors reject it, and `confirmation` does not say
+    so.
     """
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
@@ -156,6 +158,9 @@ def save_next_version(
         raise ApproverRequired
     if not is_confirmed(document, confirmation):
         raise DetectsNothing
+    lacking = lacking_sensors(latest.document, document)
+    if lacking is not None and not is_left_behind(confirmation):
+        raise SensorsLack(lacking.words)
     version = _make_version(user, latest, document, comment, restored=restored, proposed_by=proposed_by)
     return Saved(version, is_new=True)
 

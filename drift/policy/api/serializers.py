@@ -13,10 +13,14 @@ from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_schema import REFERENCE
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 from drift.web.requests import MAX_BIGINT
 from drift.web.serializers import StrictSerializer
 
-CONFIRMATION: Final = f"“{DETECT_NOTHING}”, where the policy reports no kind of drift."
+CONFIRMATION: Final = (
+    f"“{DETECT_NOTHING}”, where the policy reports no kind of drift; “{LEAVE_BEHIND}”, where live sensors reject it."
+    " Both are joined by a comma."
+)
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)

@@ -29,7 +29,7 @@ def alerts_on_nothing(document: Document) -> bool:
 
 def is_confirmed(document: Document, typed: str) -> bool:
     """Return whether `typed` is what saving this policy needs: DETECT_NOTHING where it detects nothing."""
-    return not detects_nothing(document) or typed.strip().casefold() == DETECT_NOTHING
+    return not detects_nothing(document) or DETECT_NOTHING in (each.strip() for each in typed.casefold().split(","))
 
 
 def _raises_alerts(rule: Rule) -> bool:

@@ -28,5 +28,8 @@ def comment(request: HttpRequest, field: str = "comment") -> str:
 
 
 def confirmation(request: HttpRequest) -> str:
-    """Return what the user typed to confirm a dangerous save; "" where the form did not ask for it."""
-    return request.POST.get("confirmation", "")[:MAX_CONFIRMATION]
+    """Return what the user typed to confirm a dangerous save; "" where the form did not ask for it.
+
+    A save may need several phrases: they are joined by commas.
+    """
+    return ", ".join(each for each in request.POST.getlist("confirmation") if each)[:MAX_CONFIRMATION]

@@ -20,12 +20,13 @@ from drift.policy.actions.proposals import (
 from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
 from drift.policy.domain.detection import detects_nothing
 from drift.policy.domain.rebase import Clash, rebase
-from drift.policy.errors import DetectsNothing
+from drift.policy.errors import ConfirmationRequired
 from drift.policy.forms.draft import comment, confirmation
 from drift.policy.models import PolicyProposal
 from drift.policy.queries import proposals as queries
 from drift.policy.queries.approval import approval_rule, can_approve
 from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.lacking_sensors import lacking_sensors
 from drift.policy.queries.versions import MAX_NUMBER, latest_number, latest_version
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import explains_errors, list_response, panel_response, posted_draft, shown_state
@@ -73,7 +74,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
     except NewerVersion as error:
         refusal = f"v{error.latest} has been saved since you opened this. Review the changes again."
         return _panel(request, found, refusal, error.status_code)
-    except (ProposalClashes, DetectsNothing) as error:
+    except (ProposalClashes, ConfirmationRequired) as error:
         return _panel(request, found, str(error.detail), error.status_code)
     outcome = f"Saved as {saved.version}" if saved.is_new else f"{saved.version} already has these changes"
     return _list(request, shown_state(request), f"{outcome}, proposed by {found.author}")
@@ -143,6 +144,7 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
         "comments": queries.proposal_comments(user, found),
         "can_comment": user.has_role(Role.OPERATOR),
         "detects_nothing": detects_nothing(merged),
+        "lacking": lacking_sensors(latest.document, merged) if found.is_open else None,
         "is_mine": found.author_id == user.pk,
         "can_decide": can_decide,
         "needs_other": can_decide and needs_other,

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from drift.policy.domain.conflicts import NewerVersion
-from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict
-from drift.policy.forms.draft import draft_revision
+from drift.policy.errors import ApproverRequired, ConfirmationRequired, DocumentInvalid, PolicyConflict
+from drift.policy.forms.draft import confirmation, draft_revision
 from drift.policy.queries.drafts import DraftState, draft_state, visible_state
 from drift.policy.queries.versions import latest_version
 from drift.policy.views.change_lines import change_lines, three_ways
@@ -72,7 +72,8 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     context = page_context(request, shown_state(request))
     context |= {"refusal": str(error.detail), "is_part": is_fragment(request)}
     context["needs_approver"] = isinstance(error, ApproverRequired)
-    context["needs_confirmation"] = isinstance(error, DetectsNothing)
+    context["confirmation"] = error if isinstance(error, ConfirmationRequired) else None
+    context["confirmed"] = confirmation(request)
     if isinstance(error, NewerVersion):
         context |= {"newer": error, "lines": three_ways(error.theirs, error.yours, error.twice)}
         context |= _both_sides(shown_state(request))

@@ -17,6 +17,7 @@ from drift.policy.errors import PolicyConflict
 from drift.policy.forms.draft import comment, confirmation
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.approval import approval_rule
+from drift.policy.queries.lacking_sensors import lacking_sensors
 from drift.policy.queries.versions import (
     MAX_NUMBER,
     latest_number,
@@ -85,6 +86,7 @@ def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = 
     lines, of = change_lines(latest.document, version.document), f"versions:{latest.number}:{version.number}"
     context = {"version": version, "latest": latest, "lines": lines, "of": of, "refusal": refusal}
     context["detects_nothing"] = detects_nothing(version.document)
+    context["lacking"] = lacking_sensors(latest.document, version.document)
     context["needs_approver"] = approval_rule().applies(latest.document, version.document)
     return _panel(request, "policy/versions/restore_panel.html", context, status)
 

@@ -18,8 +18,9 @@ from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import Change, diff
 from drift.policy.domain.document_files import FORMATS, file_format, parse, write
 from drift.policy.domain.edits import Document, checked
-from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict
+from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict, SensorsLack
 from drift.policy.models import PolicyVersion
+from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 from drift.policy.queries.versions import find_version, latest_version
 from sensor.policy import DocumentError, check, digest
 from sensor.policy.cli import UnreadableError, one_line
@@ -56,6 +57,9 @@ class Command(BaseCommand):
         import_.add_argument(
             "--detects-nothing", action="store_true", help="confirm that the policy reports no kind of drift"
         )
+        import_.add_argument(
+            "--leave-sensors-behind", action="store_true", help="confirm that live sensors reject what the policy uses"
+        )
         backtest = commands.add_parser("backtest", help="decide stored events by a document and print the differences")
         backtest.add_argument("--days", type=int, default=7, help="days of events (default: 7)")
         checking = commands.add_parser("check", help="print every error, else every warning: rule, field, message")
@@ -91,6 +95,8 @@ class Command(BaseCommand):
         except DetectsNothing as error:
             message = "This policy reports no kind of drift. Add --detects-nothing to save it. Nothing was saved."
             raise CommandError(message, returncode=CONFLICT) from error
+        except SensorsLack as error:
+            raise CommandError(f"{error.detail} Or add --leave-sensors-behind.", returncode=CONFLICT) from error
         except PolicyConflict as error:
             raise CommandError(_conflict(error), returncode=CONFLICT) from error
 
@@ -122,7 +128,8 @@ class Command(BaseCommand):
     def _import(self, options: dict[str, Any]) -> str:
         user = _admin(options["user"])
         comment = options["comment"].replace("\0", "").strip()[:1_000]
-        confirmation = DETECT_NOTHING if options["detects_nothing"] else ""
+        said = {DETECT_NOTHING: options["detects_nothing"], LEAVE_BEHIND: options["leave_sensors_behind"]}
+        confirmation = ", ".join(phrase for phrase, is_said in said.items() if is_said)
         document = _read(options["file"])
         saved = save_document(user, document, options["base"], comment, confirmation)
         for each in lint(saved.version.document):

@@ -1,0 +1,27 @@
+"""What a policy may use that sensors of an older version do not know: those reject the whole policy.
+
+A sensor reports the features that it knows among its capabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sensor.policy.document_terms import GLOB_PREFIX
+
+PATTERNS: Final = "policy-patterns"
+FEATURES: Final = {PATTERNS: "patterns (the operator Matches, and glob:/ in allow lists)"}
+"""By capability, the feature in words. At most 32 characters each, as the wire bounds them."""
+
+
+def used_features(document: Mapping[str, Any]) -> frozenset[str]:
+    """Return the features that a normalised document uses, in disabled rules too: a sensor checks those as well."""
+    return frozenset({PATTERNS} if any(_has_patterns(rule) for rule in document["rules"]) else ())
+
+
+def _has_patterns(rule: Mapping[str, Any]) -> bool:
+    if any(entry.startswith(f"{GLOB_PREFIX}/") for entry in rule["allow_list"]):
+        return True
+    conditions = [*rule["resource_scope"], *rule["process_scope"]]
+    return any(value["operator"] == "matches" for each in conditions for value in each["any_of"])
