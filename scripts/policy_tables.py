@@ -35,6 +35,8 @@ def _scope(each: Property) -> str:
 def _operators(each: Property) -> str:
     if not each.operators:
         return "by exact value"
+    if each.values:
+        return "`equals` " + " or ".join(f"`{value}`" for value in each.values)
     return "all five" if each.operators == OPERATORS else ", ".join(f"`{name}`" for name in each.operators)
 
 

@@ -28,7 +28,7 @@ get_kernel() {
 ways() {
     python3 - <<'PYTHON'
 from sensor.capture.libbpf import KEEPERS, LOOK, READS, TRACED_FUNCTIONS, TRACEPOINTS
-least = ["on_mapping", "on_mapping_list", "on_exec", *KEEPERS, "on_write", READS[0]]
+least = ["on_mapping", "on_mapping_list", "on_fork", "on_exit", "on_exec", *KEEPERS, "on_write", READS[0]]
 functions = [f"{name}:{function}" for name, function in TRACED_FUNCTIONS.items()]
 print("functions", *least, LOOK, *functions, READS[1])
 print("functions,libraries", *least, "on_mmap", LOOK, *functions, READS[1])

@@ -21,6 +21,18 @@ class StateFlag:
     WAS_MAPPED: Final = 1 << 4
 
 
+class OriginFlag:
+    """Who has opened a file for writing since its record began; the numbers are `enum origin` of record.h."""
+
+    IMAGE: Final = 1 << 0
+    RUNTIME: Final = 1 << 1
+    UNKNOWN: Final = 1 << 2
+    DRIFT: Final = 1 << 3
+    OTHER: Final = 1 << 4
+    WHOLE: Final = 1 << 5
+
+
+_WRITERS: Final = OriginFlag.IMAGE | OriginFlag.RUNTIME | OriginFlag.UNKNOWN | OriginFlag.DRIFT
 _WRITABLE: Final = StateFlag.OPEN | StateFlag.MAPPED
 _SEEN: Final = StateFlag.OPENS_SEEN | StateFlag.WRITES_SEEN
 
@@ -28,7 +40,7 @@ _SEEN: Final = StateFlag.OPENS_SEEN | StateFlag.WRITES_SEEN
 class FileState(msgspec.Struct, frozen=True):
     """One look at a file's data: which inode has it, and what was recorded of its writers; times in ns since boot.
 
-    `dev` is the kernel's own device number.
+    `dev` is the kernel's own device number, `origins` flags of OriginFlag.
     """
 
     ino: int
@@ -38,6 +50,7 @@ class FileState(msgspec.Struct, frozen=True):
     dev: int
     generation: int
     flags: int
+    origins: int = 0
 
     @property
     def inode(self) -> tuple[int, int, int]:
@@ -58,6 +71,12 @@ class FileState(msgspec.Struct, frozen=True):
     def is_lasting(self) -> bool:
         """Whether nobody could write to it then, and whoever does so later shows in the record."""
         return bool(self.flags & _SEEN) and not self.is_writable
+
+    @property
+    def has_known_writers(self) -> bool:
+        """Whether all who opened it for writing were seen, from when it was empty on, in the container that asks."""
+        is_whole = self.origins & (OriginFlag.WHOLE | OriginFlag.OTHER) == OriginFlag.WHOLE
+        return bool(self.flags & StateFlag.OPENS_SEEN) and is_whole and bool(self.origins & _WRITERS)
 
     def has_same_data(self, later: FileState) -> bool:
         """Return whether the file had the same data at a later look, too.

@@ -18,7 +18,7 @@ from sensor.file_state import FileState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION: Final = 4
+VERSION: Final = 5
 MAX_ANCESTORS: Final = 16
 
 
@@ -49,9 +49,9 @@ class Layout:
 ANCESTOR: Final = Layout(pid="I", comm="16s")
 FILE_FACTS: Final = Layout(ino="Q", size="Q", ctime_sec="q", ctime_nsec="I", dev="I", magic="I", below_mount="I")
 FILE_STATE: Final = Layout(
-    ino="Q", begun_ns="Q", opened_ns="Q", written_ns="Q", dev="I", generation="I", flags="I", unused="I"
+    ino="Q", begun_ns="Q", opened_ns="Q", written_ns="Q", dev="I", generation="I", flags="I", origins="I"
 )
-WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", comm="16s", parent_comm="16s")
+WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", is_opener="I", unused="I", comm="16s", parent_comm="16s")
 OPENED: Final = Layout(
     role="I",
     flags="I",
@@ -82,6 +82,8 @@ HEAD: Final = Layout(
     ancestor_count="I",
     magic="I",
     below_mount="I",
+    session="I",
+    unused="I",
 )
 """`struct header` up to the lengths of the sections."""
 SECTIONS: Final = (
@@ -141,12 +143,23 @@ class Flag:
     """Not the kernel's: the exec was seen by a backend that stops none."""
 
 
+class SessionOf:
+    """How a process came into its container; the numbers are `enum session`."""
+
+    UNKNOWN: Final = 0
+    WORKLOAD: Final = 1
+    EXEC: Final = 2
+
+
 class RecordError(ValueError):
     """A record that this version of the sensor can't read."""
 
 
 class LastWriter(msgspec.Struct, frozen=True):
-    """The process that wrote a file last, and its parent; `path` is its program's, b"" where that was not seen."""
+    """The process that wrote a file last, and its parent; `path` is its program's, b"" where that was not seen.
+
+    `is_opener`: nobody else opened the file for writing after it did.
+    """
 
     time_ns: int
     pid: int
@@ -154,6 +167,7 @@ class LastWriter(msgspec.Struct, frozen=True):
     path: bytes
     parent_pid: int
     parent_name: bytes
+    is_opener: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -185,7 +199,7 @@ class Record(msgspec.Struct, frozen=True):
     that, known where overlay has it in its upper layer. `state` is what the record of writers says of its data.
     `root` is the task's root directory, `/` but for a chroot. `cgroup` holds the names of the cgroup and those above
     it, deepest first. `opened` are the scripts of a `#!` chain, outermost first, and the program interpreter where it
-    may not be the image's. None is what a backend that looks afterwards could not learn.
+    may not be the image's. `session` is one of SessionOf. None is what a backend that looks afterwards could not learn.
     """
 
     flags: int
@@ -215,6 +229,7 @@ class Record(msgspec.Struct, frozen=True):
     writer: LastWriter | None = None
     state: FileState | None = None
     opened: tuple[Opened, ...] = ()
+    session: int = SessionOf.UNKNOWN
 
     def as_executable(self, opened: Opened) -> Record:
         """Return the same exec as if a file that it opened were the executable: the two are judged alike."""
@@ -270,6 +285,7 @@ def decode(data: bytes) -> Record:
         writer=_writer(WRITER.read(data, _AT["writer"]), sections.writer_path),
         state=file_state(data, _AT["state"]),
         opened=tuple(_opened(sections.opened)) if sections.opened else (),
+        session=head.session,
     )
 
 
@@ -283,6 +299,7 @@ def _writer(fields: Any, path: bytes) -> LastWriter | None:
         path=_path(path) if path else b"",
         parent_pid=fields.parent_pid,
         parent_name=_string(fields.parent_comm),
+        is_opener=bool(fields.is_opener),
     )
 
 
@@ -291,7 +308,7 @@ def file_state(data: bytes, offset: int) -> FileState | None:
     fields = FILE_STATE.read(data, offset)
     if not fields.begun_ns:
         return None
-    return FileState(*fields[:-1])
+    return FileState(*fields)
 
 
 def _opened(data: bytes) -> Iterator[Opened]:

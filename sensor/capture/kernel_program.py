@@ -7,13 +7,15 @@ import hashlib
 import logging
 import os
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_tracks import NO_TRACK, ExecTracks
-from sensor.capture.libbpf import Libbpf, Mappings
+from sensor.capture.libbpf import JOINS, Libbpf, Mappings
+from sensor.capture.older_processes import note_older_processes
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.program_ways import RECORD, RECORD_OPENS, Started, start, ways
 from sensor.capture.ring import Ring
@@ -51,6 +53,10 @@ _RECORD: Final = 6
 _DETECT_INTERPRETER: Final = 1
 _BY_TRACEPOINTS: Final = 1
 _BY_FUNCTIONS: Final = 2
+_SESSIONS: Final = 7
+_SESSIONS_SINCE: Final = 8
+_BY_PARENTS: Final = 1
+_BY_JOINS: Final = 2
 
 
 class KernelProgram:
@@ -69,6 +75,8 @@ class KernelProgram:
         self._cpus = self._libbpf.possible_cpus()
         self._set_state(_SENSOR, os.getpid())
         self._set_state(_RECORD, _record_way(self.capabilities))
+        if not self.taken_over:
+            self._follow_processes(started.way.options)
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
     def _take_over(self, tried: Sequence[Way]) -> Started | None:
@@ -94,6 +102,14 @@ class KernelProgram:
         if options.libraries:
             ensure_tracefs()
         return self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
+
+    def _follow_processes(self, options: ProgramOptions) -> None:
+        """Have sessions noted from now on, and those of older processes where that can be told."""
+        if not options.sessions:
+            return
+        self._set_state(_SESSIONS_SINCE, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        self._set_state(_SESSIONS, _BY_JOINS if JOINS in options.record else _BY_PARENTS)
+        note_older_processes(self._libbpf, self._fds.maps["processes"], _host_namespace())
 
     def register(
         self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False, track: Track = NO_TRACK

@@ -26,10 +26,12 @@ _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _CAP_SYS_ADMIN: Final = 21
 MAPS: Final = (
     "ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed", "tracks",
-    "kept_execs", "claims",
+    "kept_execs", "claims", "processes",
 )  # fmt: skip
 
 
+JOINS: Final = "on_join"
+"""The program that sees who enters a container."""
 TRACED_FUNCTIONS: Final = {
     "on_open": "security_file_open",
     "on_modified": "file_modified",
@@ -40,8 +42,10 @@ TRACED_FUNCTIONS: Final = {
     "on_cut": "notify_change",
     "on_memfd_write": "shmem_write_begin",
     "on_memfd_write_old": "generic_perform_write",
+    "on_trace": "security_ptrace_access_check",
+    JOINS: "mntns_install",
 }
-"""The programs that keep the record of writers, and the kernel function that each traces."""
+"""The programs that keep the record of writers and of sessions, and the kernel function that each traces."""
 TRACEPOINTS: Final = {
     "on_ext4_delayed_write": "ext4_da_write_begin",
     "on_ext4_write": "ext4_write_begin",
@@ -53,8 +57,8 @@ TRACEPOINTS: Final = {
     "on_map_pages": "mm_filemap_map_pages",
 }
 """Those that keep it where no function can be traced, and the tracepoint that each takes; it says less."""
-_MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified"})
-"""Functions of newer kernels alone; on older ones another of them is called."""
+_MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified", JOINS})
+"""Functions of newer kernels alone, where on older ones another of them is called; and one that sessions do without."""
 _MEMFD_WRITES: Final = ("on_memfd_write", "on_memfd_write_old")
 """One or the other: before Linux 5.19 the better one has more arguments than can be traced."""
 LOOK: Final = "on_look"
@@ -137,12 +141,15 @@ class ProgramOptions:
     """The program that keeps the last execs of containers; "" for none."""
     reads: tuple[str, ...] = ()
     """The programs that see what interpreters read, while a policy wants interpreters."""
+    sessions: bool = True
+    """Follow each process in a container, from its start to its end."""
 
     def programs(self) -> dict[str, str]:
         """Return the names of the wanted programs by those of their links, in the order in which they run."""
         finders = {f"{finder.name.lower()}_link": finder.value for finder in self.mappings}
         return {
             **finders,
+            **({"fork_link": "on_fork", "exit_link": "on_exit"} if self.sessions else {}),
             "exec_link": "on_exec",
             **({"keep_link": self.keeper} if self.keeper else {}),
             **({"write_link": "on_write"} if self.writers else {}),

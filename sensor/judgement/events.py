@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.file_state import OriginFlag
 from sensor.names.escaping import safe_text
 from sensor.names.event_ids import exec_event_id
-from sensor.record import Flag
+from sensor.record import Flag, SessionOf
 from sensor.wire import (
     MAX_ANCESTORS,
     MAX_ARGV_BYTES,
@@ -20,6 +21,7 @@ from sensor.wire import (
     FileOrigin,
     Parent,
     Process,
+    ProcessProvenance,
     Writer,
 )
 
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sensor.container.identify import Resolved
+    from sensor.file_state import FileState
     from sensor.judgement.decide import MountedImage, Verdict
     from sensor.record import LastWriter, Record
-    from sensor.wire import Container
+    from sensor.wire import Container, Session, WriterOrigin
 
 MAX_NAME: Final = 256
 _NS: Final = 1_000_000_000
+_SESSIONS: Final[dict[int, Session]] = {SessionOf.WORKLOAD: "workload", SessionOf.EXEC: "exec"}
 
 
 def boot_id() -> str:
@@ -101,7 +105,7 @@ def why_not_stopped(flags: int) -> str:
 
 def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
     started_at = None if record.start_ns is None else utc_time(record.start_ns, booted_ns)
-    writer = _last_writer(record, verdict)
+    writer, state = _file_history(record, verdict)
     written_at = utc_time(writer.time_ns, booted_ns) if writer is not None else None
     argv, cut = bounded_argv(record.argv)
     parent, written_by = None, None
@@ -135,6 +139,7 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
         via=safe_text(verdict.via, MAX_PATH) if verdict.via else None,
         parent=parent,
         written_by=written_by,
+        provenance=_provenance(record, written_by if writer is not None and writer.is_opener else None, state),
         ancestors=[Ancestor(safe_text(comm), pid) for pid, comm in record.ancestors[1 : MAX_ANCESTORS + 1]],
     )
 
@@ -158,12 +163,33 @@ def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
     return items, False
 
 
-def _last_writer(record: Record, verdict: Verdict) -> LastWriter | None:
+def _file_history(record: Record, verdict: Verdict) -> tuple[LastWriter | None, FileState | None]:
     """Who wrote the drifted file, where the kernel program saw it: not for a file that only argv names."""
     opened = next((seen for seen in record.opened if _shown(seen.path) == verdict.path), None)
     if opened is not None:
-        return opened.writer
-    return record.writer if verdict.path == _shown(record.path) else None
+        return opened.writer, opened.state
+    return (record.writer, record.state) if verdict.path == _shown(record.path) else (None, None)
+
+
+def _provenance(record: Record, writer: Writer | None, state: FileState | None) -> ProcessProvenance:
+    """Return what a policy may go by: of writers nothing, unless all who opened the file for writing are known."""
+    session = _SESSIONS.get(record.session)
+    if state is None or not state.has_known_writers:
+        return ProcessProvenance(session)
+    origin = _writer_origin(state.origins)
+    if writer is None:
+        return ProcessProvenance(session, writer_origin=origin)
+    parent = writer.parent.name if writer.parent is not None else None
+    return ProcessProvenance(session, writer.path, writer.name, origin, parent)
+
+
+def _writer_origin(origins: int) -> WriterOrigin | None:
+    """Return the least trusted of all who opened a file for writing; None where one of them may be anything."""
+    if origins & OriginFlag.DRIFT:
+        return "drift"
+    if origins & OriginFlag.UNKNOWN:
+        return None
+    return "runtime" if origins & OriginFlag.RUNTIME else "image"
 
 
 def _shown(path: bytes) -> bytes:

@@ -115,5 +115,6 @@ class RowReader:
 
 WORKLOAD_ROWS: Final = RowReader((each for each in TABLE if each.row == "workload"), lambda each: each.columns)
 BINARY_ROWS: Final = RowReader((each for each in TABLE if each.row == "binary"), lambda each: each.columns)
+PROVENANCE_ROWS: Final = RowReader((each for each in TABLE if each.row == "provenance"), lambda each: each.columns)
 EVENT_ROWS: Final = RowReader((each for each in TABLE if each.row == "event"), lambda each: each.columns)
 ALERT_ROWS: Final = RowReader(TABLE, lambda each: each.alert_columns)

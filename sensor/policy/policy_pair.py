@@ -15,7 +15,7 @@ from sensor.policy.decisions import Decision, FlatEvent, RuleDecisions
 from sensor.policy.document_terms import DEFAULT_RULE
 from sensor.policy.lookup_tables import AllowListTable, CloudScopeTable, rule_mask
 from sensor.policy.matchers import PolicyMatchers, folded_values, narrow, rule_conditions
-from sensor.policy.properties import FILE_PROPERTIES, WORKLOAD_PROPERTIES
+from sensor.policy.properties import FILE_PROPERTIES, PROVENANCE_PROPERTIES, WORKLOAD_PROPERTIES
 from sensor.policy.string_tables import RuleSet
 from sensor.policy.value_ranges import Value, ValueRange, evaluate_conditions
 
@@ -25,15 +25,17 @@ PAIR_CACHE_ENTRIES: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class PairResidual:
-    """What a workload leaves undecided: the rules left, whether they need file and parent, and which need the pod name.
+    """What a workload leaves undecided: the rules left, and what of an event they still need.
 
-    Workloads with equal residuals get the same two decisions for the same file, parent and pod name. So a caller with
-    many stored events decides each combination of what is still needed only once.
+    `open_pods` are the rules that need the pod name. Workloads with equal residuals get the same two decisions for the
+    same file, parent, provenance and pod name. So a caller with many stored events decides each combination of what is
+    still needed only once.
     """
 
     rules: RuleSet
     file: bool
     parent: bool
+    provenance: bool
     open_pods: RuleSet
 
 
@@ -55,6 +57,7 @@ class PolicyPair:
         self._pod_conditions = _pod_conditions(rules)
         self._need_pod = self._rules_with(["pod_name"])
         self._need_parent = self._rules_with(["parent_process"])
+        self._need_provenance = self._rules_with(PROVENANCE_PROPERTIES)
         self._need_file = self._rules_with(FILE_PROPERTIES)
 
     def residual(self, workload: FlatEvent, pods: ValueRange | None = None) -> PairResidual:
@@ -72,6 +75,7 @@ class PolicyPair:
             rules,
             file=bool(rules & (self._need_file | self._lists.having)),
             parent=bool(rules & self._need_parent),
+            provenance=bool(rules & self._need_provenance),
             open_pods=rules & open_pods,
         )
 
@@ -107,7 +111,8 @@ class PolicyPair:
 
     def _until_certain(self, rules: RuleSet, open_pods: RuleSet) -> RuleSet:
         """Return each policy's rules up to the first that certainly decides."""
-        certain = rules & self._lists.decisive & ~(open_pods | self._need_parent | self._need_file)
+        needed = open_pods | self._need_parent | self._need_provenance | self._need_file
+        certain = rules & self._lists.decisive & ~needed
         return _until_first(rules & self._first, certain) | _until_first(rules & self._second, certain)
 
     def _settle_pods(self, rules: RuleSet, pods: ValueRange) -> tuple[RuleSet, RuleSet]:

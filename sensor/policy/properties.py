@@ -16,7 +16,7 @@ EQUALS: Final = ("equals",)
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
 Form = Literal["string", "labels", "image"]
 """How it is compared: as it is, label by label as `key=value`, or as an image reference in each of its forms."""
-Row = Literal["workload", "binary", "event"]
+Row = Literal["workload", "binary", "provenance", "event"]
 """The stored row that holds a property: events that share the row share the value."""
 
 
@@ -26,10 +26,12 @@ _SCOPE_ROOTS: Final[dict[Scope, set[str]]] = {
     "resource_scope": {"container", "owner", "credential"},
     "process_scope": {"process", "event"},
 }
+_DIFFERING: Final[set[Row]] = {"provenance", "event"}
+"""Rows of which the events of one alert may have several."""
 _SCOPE_ROWS: Final[dict[Scope, set[Row]]] = {
     "cloud_scope": {"workload"},
     "resource_scope": {"workload", "event"},
-    "process_scope": {"binary", "event"},
+    "process_scope": {"binary", "provenance", "event"},
 }
 
 
@@ -40,9 +42,9 @@ class Property:
     `event` are attribute paths from an event's `container` or `process`, from the container's `owner` as the portal
     stores it (`sensor.names.owners.workload_owner`), from the `event` itself, or from the sensor's `credential`; `?`
     follows an attribute that may be None. An image has two paths: its name and its digest.
-    `columns` are the Django lookups from the row that `row` names, one for each path. Where that is an event, `alert`
-    is the lookup from the alert, which outlives it.
-    `is_suggested`: the pages suggest the values that are stored.
+    `columns` are the Django lookups from the row that `row` names, one for each path. Where that may differ between
+    events of one alert, `alert` is the lookup from the alert.
+    `is_suggested`: the pages suggest the values that are stored. `values` are all that there are; none: any.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Property:
     operators: tuple[str, ...] = OPERATORS
     alert: str = ""
     is_suggested: bool = True
+    values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # A row that these refuse would be read nowhere, or somewhere else than where the sensor decides.
@@ -68,8 +71,10 @@ class Property:
             raise ValueError(f"{self.name}: only one attribute of a path may be None")
         if (self.form == "labels" and self.row != "workload") or (self.form == "image" and self.row == "event"):
             raise ValueError(f"{self.name}: labels are stored per workload alone, images per workload or binary")
-        if (self.row == "event") is not bool(self.alert):
+        if (self.row in _DIFFERING) is not bool(self.alert):
             raise ValueError(f"{self.name}: `alert` is for what differs from event to event, and needed there")
+        if self.values and self.operators != EQUALS:
+            raise ValueError(f"{self.name}: one of a few values is compared as a whole")
 
     @property
     def folds_case(self) -> bool:
@@ -79,7 +84,7 @@ class Property:
     @property
     def alert_columns(self) -> tuple[str, ...]:
         """Django lookups from an alert."""
-        if self.row == "event":
+        if self.alert:
             return (self.alert,)
         # An alert refers to its cluster itself: through the workload it would be one more join.
         return tuple(each if each.startswith("cluster__") else f"{self.row}__{each}" for each in self.columns)
@@ -213,6 +218,57 @@ TABLE: Final = (
         columns=("image_name", "image_digest"),
         form="image",
     ),
+    Property(
+        name="session",
+        label="Session",
+        scope="process_scope",
+        event=("process.provenance?.session",),
+        row="provenance",
+        columns=("session",),
+        operators=EQUALS,
+        alert="detail__event__process__provenance__session",
+        is_suggested=False,  # the panel offers all of them
+        values=("workload", "exec"),
+    ),
+    Property(
+        name="written_by",
+        label="Writer path",
+        scope="process_scope",
+        event=("process.provenance?.written_by",),
+        row="provenance",
+        columns=("written_by",),
+        alert="detail__event__process__provenance__written_by",
+    ),
+    Property(
+        name="written_by_name",
+        label="Writer name",
+        scope="process_scope",
+        event=("process.provenance?.written_by_name",),
+        row="provenance",
+        columns=("written_by_name",),
+        alert="detail__event__process__provenance__written_by_name",
+    ),
+    Property(
+        name="writer_origin",
+        label="Writer origin",
+        scope="process_scope",
+        event=("process.provenance?.writer_origin",),
+        row="provenance",
+        columns=("writer_origin",),
+        operators=EQUALS,
+        alert="detail__event__process__provenance__writer_origin",
+        is_suggested=False,
+        values=("image", "runtime", "drift"),
+    ),
+    Property(
+        name="written_by_parent",
+        label="Writer parent",
+        scope="process_scope",
+        event=("process.provenance?.written_by_parent",),
+        row="provenance",
+        columns=("written_by_parent",),
+        alert="detail__event__process__provenance__written_by_parent",
+    ),
 )
 
 
@@ -232,6 +288,8 @@ WORKLOAD_PROPERTIES: Final = names(scope="resource_scope", row="workload")
 """What is the same for all events of a workload."""
 FILE_PROPERTIES: Final = names(row="binary")
 """What is the same for all events of a file."""
+PROVENANCE_PROPERTIES: Final = names(row="provenance")
+"""What the events of one file may have a few of: who wrote it, and who ran it."""
 EVENT_PROPERTIES: Final = names(row="event")
 """What differs from event to event of one workload and file."""
 EQUALS_ONLY: Final = frozenset(each.name for each in TABLE if each.operators == EQUALS)

@@ -162,6 +162,8 @@ def _check_value(found: ErrorCollector, where: str, entry: dict[str, object], na
             return
         if compared and compared.form == "labels" and operator == "equals" and "=" not in value:
             found.add(f"{where}.value", f"must be key=value for {name} with equals")
+        if compared and compared.values and value not in compared.values:
+            found.add(f"{where}.value", f"must be {' or '.join(compared.values)} for {name}")
 
 
 def _check_allow_list(found: ErrorCollector, where: str, value: object) -> None:

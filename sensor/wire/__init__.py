@@ -21,6 +21,8 @@ from sensor.wire.bounds import (
     Mode,
     Outcome,
     Provider,
+    Session,
+    WriterOrigin,
 )
 from sensor.wire.calls import (
     BundlePayload,
@@ -57,6 +59,7 @@ from sensor.wire.event import (
     Owner,
     Parent,
     Process,
+    ProcessProvenance,
     Writer,
 )
 from sensor.wire.execs import (
@@ -117,13 +120,16 @@ __all__ = [
     "PausedRule",
     "PolicyStatus",
     "Process",
+    "ProcessProvenance",
     "Provider",
     "PublicKey",
+    "Session",
     "SignedPolicy",
     "StreamTicket",
     "TicketRequest",
     "WireError",
     "Writer",
+    "WriterOrigin",
     "decode_event",
     "decode_exec_report",
     "flatten",

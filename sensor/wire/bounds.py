@@ -13,6 +13,8 @@ HashStatus = Literal["ok", "too_large", "gone", "unreadable"]
 Identity = Literal["complete", "incomplete"]
 Confidence = Literal["certain", "change_time"]
 GapReason = Literal["layers_unreadable", "no_overlay", "no_layers", "root_unknown", "execs_lost"]
+Session = Literal["workload", "exec"]
+WriterOrigin = Literal["image", "runtime", "drift"]
 Provider = Literal["azure", "aws", "gcp"]
 Distribution = Literal["aks", "eks", "gke", "other"]
 

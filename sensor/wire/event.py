@@ -24,9 +24,11 @@ from sensor.wire.bounds import (
     Outcome,
     Path,
     Pid,
+    Session,
     Sha256,
     Text,
     Time,
+    WriterOrigin,
 )
 
 
@@ -68,6 +70,19 @@ class FileOrigin(Struct, gc=False):
     is_image_file: bool | None = None
 
 
+class ProcessProvenance(Struct, frozen=True, gc=False):
+    """Who wrote the file, and how the process came into its container; None: unknown (docs/detection.md#provenance).
+
+    The strings of `Writer` are for people: here they stand only where nobody else can have written the file.
+    """
+
+    session: Session | None = None
+    written_by: Path | None = None
+    written_by_name: Name | None = None
+    writer_origin: WriterOrigin | None = None
+    written_by_parent: Name | None = None
+
+
 class Process(Struct, gc=False):
     """The drifted process. For script, loader and library, path and hash are the file's own."""
 
@@ -87,6 +102,8 @@ class Process(Struct, gc=False):
     parent: Parent | None = None
     written_by: Writer | None = None
     file_origin: FileOrigin | None = None
+    provenance: ProcessProvenance | None = None
+    """None: from a sensor that does not know it."""
     ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
 
 

@@ -14,15 +14,19 @@ from drift.alerts.actions import intern_rows
 from drift.alerts.domain.daily_cache import DailyCache
 from drift.alerts.domain.enriched_events import BatchSource
 from drift.alerts.domain.fingerprint_counters import FingerprintCounter, fingerprint_counter
-from drift.alerts.domain.fingerprints import binary_facts, fingerprint, workload_facts
+from drift.alerts.domain.fingerprints import binary_facts, fingerprint, provenance_facts, workload_facts
 from sensor import wire
 
 
 class EventKeys(NamedTuple):
-    """The ids of an event's interned rows, and the counter of its fingerprint."""
+    """The ids of an event's interned rows, and the counter of its fingerprint.
+
+    `provenance_id` is 0 where the sensor does not know it.
+    """
 
     workload_id: int
     binary_id: int
+    provenance_id: int
     counter: FingerprintCounter
 
 
@@ -56,7 +60,7 @@ def _cache_key(cluster_id: int, event: wire.Event) -> bytes:
     workload = (container.namespace, owner, container.name, container.image_name, container.image_digest, labels)
     origin = process.file_origin
     image = (origin.image_name, origin.image_digest) if origin is not None else None
-    facts = (cluster_id, workload, process.path, process.name, process.sha256, event.kind, image)
+    facts = (cluster_id, workload, process.path, process.name, process.sha256, event.kind, image, process.provenance)
     # A digest rather than the facts: the cache is bounded by its number of entries, not by what senders put in them.
     return hashlib.blake2b(_encode(facts), digest_size=16).digest()
 
@@ -64,11 +68,14 @@ def _cache_key(cluster_id: int, event: wire.Event) -> bytes:
 def _stored_keys(source: BatchSource, events: list[wire.Event]) -> list[EventKeys]:
     workloads = [workload_facts(source.cluster_id, event.container) for event in events]
     binaries = [binary_facts(event) for event in events]
+    provenances = [provenance_facts(event) for event in events]
     workload_ids, binary_ids = intern_rows.workload_ids(workloads), intern_rows.binary_ids(binaries)
+    provenance_ids = intern_rows.provenance_ids(each for each in provenances if each is not None)
     keys = []
-    for workload, binary in zip(workloads, binaries, strict=True):
+    for workload, binary, provenance in zip(workloads, binaries, provenances, strict=True):
+        provenance_id = provenance_ids[provenance] if provenance is not None else 0
         counter = fingerprint_counter(fingerprint(workload.scope, binary.path, binary.sha256))
-        keys.append(EventKeys(workload_ids[workload], binary_ids[binary], counter))
+        keys.append(EventKeys(workload_ids[workload], binary_ids[binary], provenance_id, counter))
     if not source.quarantined:
         intern_rows.record_sightings({(each.workload_id, each.binary_id) for each in keys})
     return keys

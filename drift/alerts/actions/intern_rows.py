@@ -17,8 +17,8 @@ from django.utils import timezone
 from drift.alerts.actions.end_snoozes import end_snoozes
 from drift.alerts.actions.score_alerts import queue_spread
 from drift.alerts.domain.daily_cache import DailyCache
-from drift.alerts.domain.fingerprints import BinaryFacts, WorkloadFacts, digest
-from drift.alerts.models import Binary, Workload
+from drift.alerts.domain.fingerprints import BinaryFacts, ProvenanceFacts, WorkloadFacts, digest
+from drift.alerts.models import Binary, Provenance, Workload
 
 Facts = TypeVar("Facts", bound=tuple[object, ...])
 Pair = tuple[int, int]
@@ -46,6 +46,7 @@ UPSERT: Final[Upsert] = {"update_conflicts": True, "unique_fields": ["digest"], 
 
 _workload_ids: Final[DailyCache[uuid.UUID, int]] = DailyCache()
 _binary_ids: Final[DailyCache[uuid.UUID, int]] = DailyCache()
+_provenance_ids: Final[DailyCache[uuid.UUID, int]] = DailyCache()
 _sighting_ids: Final[DailyCache[uuid.UUID, int]] = DailyCache()
 
 
@@ -59,6 +60,11 @@ def binary_ids(facts: Iterable[BinaryFacts]) -> dict[BinaryFacts, int]:
     return _cached_ids(_binary_ids, _store_binaries, facts, lambda each: each.identity)
 
 
+def provenance_ids(facts: Iterable[ProvenanceFacts]) -> dict[ProvenanceFacts, int]:
+    """Return the provenances' ids, storing those that are new."""
+    return _cached_ids(_provenance_ids, _store_provenances, facts)
+
+
 def record_sightings(pairs: Iterable[Pair]) -> None:
     """Record that these binaries ran in these workloads, and end the snoozes that waited for that."""
     _cached_ids(_sighting_ids, _store_sightings, pairs)
@@ -66,7 +72,7 @@ def record_sightings(pairs: Iterable[Pair]) -> None:
 
 def clear_caches() -> None:
     """Forget all cached ids."""
-    for cache in (_workload_ids, _binary_ids, _sighting_ids):
+    for cache in (_workload_ids, _binary_ids, _provenance_ids, _sighting_ids):
         cache.clear()
 
 
@@ -113,6 +119,14 @@ def _store_binaries(facts: dict[uuid.UUID, BinaryFacts], today: dt.date) -> dict
         for short, each in sorted(facts.items())  # in one order, as above
     ]
     return {row.digest: row.pk for row in Binary.objects.bulk_create(rows, **UPSERT)}
+
+
+def _store_provenances(facts: dict[uuid.UUID, ProvenanceFacts], today: dt.date) -> dict[uuid.UUID, int]:
+    rows = [
+        Provenance(digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
+        for short, each in sorted(facts.items())  # in one order, as above
+    ]
+    return {row.digest: row.pk for row in Provenance.objects.bulk_create(rows, **UPSERT)}
 
 
 @transaction.atomic

@@ -33,6 +33,7 @@ can still be found by its beginning."""
 INTERNED: Final = {
     "alerts_sighting": "",
     "alerts_binary": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE binary_id = unused.id)",
+    "alerts_provenance": "",
     "alerts_workload": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE workload_id = unused.id)",
 }
 """Interned tables, those that refer to others first, each with the condition under which an old row is unused."""

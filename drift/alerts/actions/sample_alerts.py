@@ -56,6 +56,7 @@ def _sample_group(source: BatchSource, sample: dict[str, Any]) -> EventGroup:
         wire.EventDecision("block" if event.outcome == "blocked" else "alert", policy.DEFAULT_RULE, "default", None),
         intern_rows.workload_ids([workload])[workload],
         intern_rows.binary_ids([binary])[binary],
+        0,
         # A fingerprint of its own: samples never join, and no real event counts to one.
         FingerprintCounter(digest("sample", str(event.event_id))),
     )

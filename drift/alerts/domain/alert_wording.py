@@ -50,6 +50,18 @@ REASONS: Final = {
 }
 """Why the rule that decided did."""
 
+SESSIONS: Final = {
+    "workload": "Started by the workload",
+    "exec": "Entered the container (exec)",
+}
+ORIGINS: Final = {
+    "image": "Unchanged from the image",
+    "runtime": "A program of the node",
+    "drift": "Drift itself",
+}
+NOT_REPORTED: Final = "Not reported by this sensor"
+UNKNOWN: Final = "Unknown"
+
 
 FLOODS: Final = {
     "container_flood": "More new files ran in a container of {} than it may open alerts for. The others count here.",

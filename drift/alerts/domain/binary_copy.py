@@ -22,13 +22,13 @@ TRAILER: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
 COLUMNS: Final[tuple[LiteralString, ...]] = (
     "observed_on", "sensor_id", "event_id", "count", "observed_at", "last_at", "workload_id", "binary_id",
-    "fingerprint",
+    "provenance_id", "fingerprint",
     "mode", "action", "rule", "reason", "outcome", "outcome_reason", "policy_number",
     "parent_name", "pod_name", "container_id",
     "detail",
 )  # fmt: skip
 """In the order in which `_row` packs them: fixed size, then the decision, the pod, and the detail."""
-FIXED: Final = struct.Struct(">h ii i16s i16s iq iq iq iq iq i16s")
+FIXED: Final = struct.Struct(">h ii i16s i16s iq iq iq iq iq iq i16s")
 LENGTH: Final = struct.Struct(">i")
 DAY_ZERO: Final = dt.date(2000, 1, 1).toordinal()
 EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -62,6 +62,7 @@ def _row(sensor: bytes, enriched: EnrichedEvent) -> bytes:
         8, start if event.last_at == observed_at else _microseconds(event.last_at),
         8, enriched.workload_id,
         8, enriched.binary_id,
+        8, enriched.provenance_id,
         16, enriched.counter.packed,
     )  # fmt: skip
     decided = _decision_fields(

@@ -41,6 +41,7 @@ class EnrichedEvent(msgspec.Struct, gc=False):
     decision: wire.EventDecision
     workload_id: int
     binary_id: int
+    provenance_id: int
     counter: FingerprintCounter
     keep_detail: bool = True
 

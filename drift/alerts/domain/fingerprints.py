@@ -57,6 +57,16 @@ class BinaryFacts(NamedTuple):
         return tuple(self) if self.image_name or self.image_digest else tuple(self[:4])
 
 
+class ProvenanceFacts(NamedTuple):
+    """The columns of a provenance (models.Provenance); an empty string means unknown."""
+
+    session: str
+    written_by: str
+    written_by_name: str
+    writer_origin: str
+    written_by_parent: str
+
+
 def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
     """Return the facts of the workload that a container belongs to."""
     owner = workload_owner(container)
@@ -80,6 +90,20 @@ def binary_facts(event: wire.Event) -> BinaryFacts:
     if origin is None:
         return facts
     return facts._replace(image_name=origin.image_name or "", image_digest=origin.image_digest or "")
+
+
+def provenance_facts(event: wire.Event) -> ProvenanceFacts | None:
+    """Return who wrote the file and how the process came into its container; None where the sensor does not know it."""
+    found = event.process.provenance
+    if found is None:
+        return None
+    return ProvenanceFacts(
+        found.session or "",
+        found.written_by or "",
+        found.written_by_name or "",
+        found.writer_origin or "",
+        found.written_by_parent or "",
+    )
 
 
 def digest(*facts: object) -> uuid.UUID:

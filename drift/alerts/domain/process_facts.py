@@ -6,6 +6,7 @@ import datetime as dt
 import shlex
 from typing import Any
 
+from drift.alerts.domain.alert_wording import NOT_REPORTED, ORIGINS, SESSIONS, UNKNOWN
 from drift.alerts.domain.exec_signals import age_words
 
 
@@ -22,6 +23,17 @@ def ancestry(process: dict[str, Any]) -> list[tuple[str, int | None]]:
         # Some sensors name the parent among the ancestors too.
         steps = [step for step in steps if step[1] != parent["pid"]] + [(parent["name"], parent["pid"])]
     return [*steps, (process["name"], process.get("pid"))]
+
+
+def provenance_words(process: dict[str, Any]) -> dict[str, str]:
+    """Return in words how the process came into its container, and of what origin the file's writer is."""
+    found = process.get("provenance")
+    if found is None:
+        return {"session": NOT_REPORTED, "origin": NOT_REPORTED}
+    return {
+        "session": SESSIONS.get(found.get("session"), UNKNOWN),
+        "origin": ORIGINS.get(found.get("writer_origin"), UNKNOWN),
+    }
 
 
 def file_age(event: dict[str, Any]) -> str:

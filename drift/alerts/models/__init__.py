@@ -15,7 +15,7 @@ from drift.alerts.models.alerts import (
     Severity,
     Status,
 )
-from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
+from drift.alerts.models.events import Binary, DriftEvent, Provenance, Sighting, Workload
 from drift.alerts.models.hash_lists import HashList, HashVerdict, ListedHash
 from drift.alerts.models.priorities import AlertScoring, HabitDay, ListPreference
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
@@ -53,6 +53,7 @@ __all__ = [
     "OpenedByHour",
     "OpenedByPeriod",
     "Period",
+    "Provenance",
     "RateWatch",
     "Resolution",
     "RuleHits",

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.models import ScopedBy, ScopedThrough, VisibleQuerySet
+from accounts.models import ScopedBy, ScopedThrough, VisibleQuerySet, WholeEstateOnly
 from drift.fleet.models import Cluster
 
 
@@ -82,6 +82,31 @@ class Binary(models.Model):
         return self.path
 
 
+class Provenance(models.Model):
+    """Who wrote a file and how its process came into the container, as sensors know it. An empty string means unknown.
+
+    Events of one file may have several; those of sensors that do not know it have none.
+    """
+
+    digest = models.UUIDField(unique=True)
+    session = models.CharField(max_length=16, blank=True)
+    written_by = models.CharField(max_length=4_096, blank=True)
+    written_by_name = models.CharField(max_length=256, blank=True)
+    writer_origin = models.CharField(max_length=16, blank=True)
+    written_by_parent = models.CharField(max_length=256, blank=True)
+    first_seen_on = models.DateField()
+    last_seen_on = models.DateField()
+
+    visibility: ClassVar = WholeEstateOnly("facts of events, which are read with their event")
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["last_seen_on"], name="provenances_by_last_seen")]
+
+    def __str__(self) -> str:
+        return self.written_by or self.session or "unknown"
+
+
 class Sighting(models.Model):
     """A binary ran in a workload: where else a file was seen, and what ends snoozes."""
 
@@ -106,7 +131,7 @@ class DriftEvent(models.Model):
 
     SQL in the first migration creates the table, because Django does not support partitions. It has no foreign keys:
     each would be checked for every event, and retention keeps what an event refers to longer than the event. `detail`
-    is the rest of the event as JSON; None where the rate limit dropped it.
+    is the rest of the event as JSON; None where the rate limit dropped it. `provenance_id` is 0 where it is not known.
     """
 
     pk = models.CompositePrimaryKey("observed_on", "sensor_id", "event_id")
@@ -120,6 +145,9 @@ class DriftEvent(models.Model):
     received_at = models.DateTimeField(default=timezone.now)
     workload = models.ForeignKey(Workload, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     binary = models.ForeignKey(Binary, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    provenance = models.ForeignKey(
+        Provenance, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+"
+    )
     fingerprint = models.UUIDField()
     parent_name = models.CharField(max_length=256)
     pod_name = models.CharField(max_length=256)

@@ -18,13 +18,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.domain.rule_inputs import depends_beyond_workload, depends_on_file, has_property, workload_part
-from drift.alerts.models import Binary, Workload
+from drift.alerts.models import Binary, Provenance, Workload
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED
 from drift.alerts.queries.query_limits import StatementTimeout, statement_timeout
 from drift.alerts.queries.rule_hits import DAYS, are_hits_known, visible_hits
 from sensor.policy import DEFAULT_RULE, compile_policy
-from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, WORKLOAD_ROWS
-from sensor.policy.properties import EVENT_PROPERTIES
+from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
+from sensor.policy.properties import EVENT_PROPERTIES, PROVENANCE_PROPERTIES
 
 SECONDS: Final = 2.5
 """How long counting may take."""
@@ -32,9 +32,10 @@ BATCH: Final = 2_000
 MAX_GROUPS: Final = 200_000
 """Groups of events of one day; a day with more takes too long."""
 _COLUMNS: Final = ", ".join(f"CASE WHEN look AND %s THEN {column} ELSE '' END" for column in EVENT_ROWS.columns)
-_GROUPS: Final = ", ".join(str(1 + n) for n in range(2 + len(EVENT_ROWS.columns)))
+_GROUPS: Final = ", ".join(str(1 + n) for n in range(3 + len(EVENT_ROWS.columns)))
 EVENTS: Final = f"""
-SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END, {_COLUMNS}, sum(count)
+SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END,
+    CASE WHEN look AND %s THEN provenance_id ELSE 0 END, {_COLUMNS}, sum(count)
 FROM alerts_driftevent JOIN unnest(%s::bigint[], %s::boolean[]) AS evaluated (workload, look) ON workload = workload_id
 WHERE observed_on = %s AND reason <> %s
     AND sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL) GROUP BY {_GROUPS} LIMIT %s
@@ -46,7 +47,7 @@ WHERE observed_on = %s AND workload_id = ANY(%s::bigint[]) AND rule <> '' AND re
 Document = Mapping[str, Any]
 Facts = dict[str, Any]
 EventGroup = tuple[Any, ...]
-"""Workload, file (0: not needed), the values of EVENT_ROWS ("": not needed), and the number of executions."""
+"""Workload, file and provenance (0: not needed), the values of EVENT_ROWS ("": not needed), and the executions."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,16 @@ class _Counter:
         self._user, self._rule, self._deadline = user, rule["id"], deadline
         self._policy = compile_policy(document)
         looking = [each for each in document["rules"] if depends_beyond_workload(each)]
-        self._columns = [depends_on_file(looking), *(has_property(looking, [name]) for name in EVENT_PROPERTIES)]
+        self._columns = [
+            depends_on_file(looking),
+            has_property(looking, PROVENANCE_PROPERTIES),
+            *(has_property(looking, [name]) for name in EVENT_PROPERTIES),
+        ]
         self._seen: list[int] = []
         self._workloads: dict[int, Facts] = {}
         self._looks: list[bool] = []
         self._files: dict[int, Facts] = {0: {}}
+        self._provenances: dict[int, Facts] = {0: {}}
         settled = [each for each in above if not depends_beyond_workload(each)]
         by_workload = compile_policy({**document, "rules": [*settled, workload_part(rule)]})
         before = compile_policy({**document, "rules": [workload_part(each) for each in looking if each is not rule]})
@@ -126,18 +132,22 @@ class _Counter:
 
     def _count_batch(self, rows: Sequence[EventGroup]) -> int:
         self._check_deadline()
-        self._load({row[1] for row in rows})
+        self._load({row[1] for row in rows}, {row[2] for row in rows})
         return sum(int(row[-1]) for row in rows if self._decides(row))
 
     def _decides(self, row: EventGroup) -> bool:
-        workload, file, *values, _ = row
-        event = self._workloads[workload] | self._files[file] | EVENT_ROWS.facts(values)
+        workload, file, provenance, *values, _ = row
+        event = self._workloads[workload] | self._files[file] | self._provenances[provenance] | EVENT_ROWS.facts(values)
         return bool(self._policy.decide(event).rule == self._rule)
 
-    def _load(self, files: set[int]) -> None:
+    def _load(self, files: set[int], provenances: set[int]) -> None:
         binaries = Binary.objects.visible_to(self._user).filter(pk__in=files - self._files.keys())
         for pk, *values in binaries.values_list("pk", *BINARY_ROWS.columns):
             self._files[pk] = BINARY_ROWS.facts(values)
+        # Of events in workloads that the user sees.
+        missing = Provenance.objects.filter(pk__in=provenances - self._provenances.keys())
+        for pk, *values in missing.values_list("pk", *PROVENANCE_ROWS.columns):
+            self._provenances[pk] = PROVENANCE_ROWS.facts(values)
 
     def _rows(self, day: dt.date) -> list[EventGroup]:
         """Return the day's events in groups. The database cancels the statement when the time is up."""

@@ -85,7 +85,7 @@ def _source(each: Property) -> Source:
         return _images(Binary if each.row == "binary" else Workload, each.columns)
     if each.form == "labels":
         return _labels(each.columns)
-    if each.row == "event":
+    if each.alert:
         return _column(Alert, each.alert, "-first_seen")
     if each.row == "binary":
         return _column(Binary, each.columns[0], "-last_seen_on")

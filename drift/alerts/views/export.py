@@ -23,7 +23,7 @@ COLUMNS: Final = (
     "pod", "image", "path", "sha256", "drift_kind", "count", "outcome", "rule", "policy_version", "assignee",
     "activity_start_utc", "last_updated_utc", "mitre_tactic", "command_line", "node", "container", "container_id",
     "image_digest", "owner", "parent", "written_by", "written_at_utc", "hash_status", "decision", "decided_because",
-    "suppression_rule", "sensor",
+    "suppression_rule", "sensor", "session", "writer_origin",
 )  # fmt: skip
 """New ones at the end: programs may read them by position."""
 CHUNK: Final = 1_000
@@ -78,6 +78,7 @@ def _row(alert: Alert) -> tuple[object, ...]:
     environment, event = alert.cluster.environment, alert.detail.event
     process, container = event["process"], event["container"]
     parent, writer = process.get("parent") or {}, process.get("written_by") or {}
+    provenance = process.get("provenance") or {}
     return (
         alert.pk, alert.get_severity_display(), alert.title, alert.get_status_display(), alert.get_verdict_display(),
         alert.cluster.name, environment.provider, environment.account, alert.namespace,
@@ -88,6 +89,7 @@ def _row(alert: Alert) -> tuple[object, ...]:
         container.get("image_digest"), alert.workload.owner_name, parent.get("path") or parent.get("name"),
         writer.get("path") or writer.get("name"), writer.get("at"), process.get("hash_status"), alert.action,
         alert.reason, alert.suppressed_by.name if alert.suppressed_by else "", alert.sensor_id,
+        provenance.get("session"), provenance.get("writer_origin"),
     )  # fmt: skip
 
 

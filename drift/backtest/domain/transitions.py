@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from sensor.policy import DEFAULT_RULE, PairResidual, PolicyPair, ValueRange
-from sensor.policy.properties import FILE_PROPERTIES
+from sensor.policy.properties import FILE_PROPERTIES, PROVENANCE_PROPERTIES
 
 DEFAULT_NAME: Final = "Default binary drift rule"
 UNSEEN: Final = "detect"
@@ -64,6 +64,7 @@ class TransitionTable:
         self._numbers: dict[Transition, int] = {}
         self._cache: dict[tuple[int, int, tuple[bool, bool]], int] = {}
         self.transitions: list[Transition] = []
+        self.needs_provenances = self._pair.has_conditions(PROVENANCE_PROPERTIES)
         self.needs_pods = self._pair.has_conditions(["pod_name"])
         self.parents = sorted({text for _, text in compared_values("parent_process", before, after)})
 
@@ -81,12 +82,16 @@ class TransitionTable:
         seen = not kind or kind in self._detect[0], not kind or kind in self._detect[1]
         return FileClass(self._pair.passing(FILE_PROPERTIES, facts), self._pair.listing(facts), seen)
 
+    def provenance(self, facts: Mapping[str, str | None]) -> int:
+        """Return the rules whose conditions on the provenance hold, given its PROVENANCE_PROPERTIES; {}: unknown."""
+        return self._pair.passing(PROVENANCE_PROPERTIES, facts)
+
     def passing(self, name: str, value: str | None) -> int:
         """Return the rules whose conditions on this property hold for the value; None: the event lacks the property."""
         return self._pair.passing([name], {name: value})
 
     def number(self, candidates: int, file: FileClass) -> int:
-        """Return the number of the transition of an event in whose workload, parent and pod these rules are left."""
+        """Return the number of the transition of an event of which, its file apart, these rules are left."""
         candidates &= file.passing
         key = candidates, candidates & file.listed, file.seen
         number = self._cache.get(key)

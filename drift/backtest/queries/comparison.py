@@ -68,14 +68,19 @@ class _Comparison:
         for days in self._through(0, PODS):
             if self._table.needs_pods:
                 stored.add_pod_names(pod_names, days)
-        files, parents = self._classify_files(), self._classify_parents()
+        files, parents, provenances = self._classify_files(), self._classify_parents(), self._classify_provenances()
         placed, outlooks, values = self._classify_workloads(pod_names)
         pods = self._classify_pods(values)
-        space = KeySpace(outlooks.keys, files.keys, parents.keys, pods.keys)
+        space = KeySpace(outlooks.keys, files.keys, parents.keys, provenances.keys, pods.keys)
         strides = space.strides()
         stored.copy_rows("backtest_workload", ((pk, *strides[number]) for pk, number in placed))
         stored.analyze("backtest_workload")
-        counting = stored.EventCounter(self._until, parents=len(parents.keys) > 1, pods=len(pods.keys) > 1)
+        counting = stored.EventCounter(
+            self._until,
+            parents=len(parents.keys) > 1,
+            provenances=len(provenances.keys) > 1,
+            pods=len(pods.keys) > 1,
+        )
         self._decide(space, counting)
         return counting
 
@@ -99,6 +104,17 @@ class _Comparison:
         classes = Numbering(self._table.passing("parent_process", None))
         self._store_classes("parent", classes, self._table.parents)
         stored.analyze("backtest_parent")
+        return classes
+
+    def _classify_provenances(self) -> Numbering:
+        """Class 0 holds those of which no condition holds, and the events that have none: they have no rows."""
+        classes = Numbering(self._table.provenance({}))
+        if self._table.needs_provenances:
+            for batch in stored.provenances(self._first_day):
+                self._check(PODS)
+                numbered = ((pk, classes.number(self._table.provenance(facts))) for pk, facts in batch)
+                stored.copy_rows("backtest_provenance", (row for row in numbered if row[1]))
+        stored.analyze("backtest_provenance")
         return classes
 
     def _classify_workloads(

@@ -1,8 +1,8 @@
 """Count the stored events of a period by how two policies decide them, in SQL (docs/backtest.md#how-it-works).
 
-Workloads, files, parents and pod names are each reduced to classes that the policies tell apart. A class is a number
-in a temporary table, an event's key is a sum of them, and its decision is looked up by key: events never leave
-PostgreSQL. Only temporary tables are written.
+Workloads, files, parents, provenances and pod names are each reduced to classes that the policies tell apart. A class
+is a number in a temporary table, an event's key is a sum of them, and its decision is looked up by key: events never
+leave PostgreSQL. Only temporary tables are written.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from django.db import connection, transaction
 
 from accounts.models import User
 from drift.alerts.domain.event_table import partition_name
-from drift.alerts.models import Binary, Workload
+from drift.alerts.models import Binary, Provenance, Workload
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED
 from drift.fleet.models import Sensor
-from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
+from sensor.policy.flat_event import BINARY_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import EVENT_PROPERTIES
 
 BATCH: Final = 5_000
@@ -44,8 +44,9 @@ if _missing := set(EVENT_PROPERTIES) - set(PROPERTIES.values()):
         "drift/backtest/domain/event_keys.py and in sensor/policy/policy_pair.py"
     )
 _TABLES: Final = {
-    "backtest_workload": "id bigint, base bigint, file bigint, parent bigint, pod bigint",
+    "backtest_workload": "id bigint, base bigint, file bigint, parent bigint, provenance bigint, pod bigint",
     "backtest_file": "id bigint, number bigint",
+    "backtest_provenance": "id bigint, number bigint",
     "backtest_open": "workload_id bigint",
     "backtest_parent": "name text, number bigint",
     "backtest_pod": "name text, number bigint",
@@ -135,6 +136,13 @@ def files(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, str | None]]
         yield [(pk, BINARY_ROWS.facts(values)) for pk, *values in batch]
 
 
+def provenances(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, str | None]]]]:
+    """Yield every provenance that may have events since then, in batches: its id, and its facts for the policy."""
+    seen = Provenance.objects.filter(last_seen_on__gte=first_day - A_DAY)
+    for batch in _batches(seen.values_list("pk", *PROVENANCE_ROWS.columns).iterator(chunk_size=BATCH)):
+        yield [(pk, PROVENANCE_ROWS.facts(values)) for pk, *values in batch]
+
+
 def pod_names(days: Days, values: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
     """Yield the pod names of undecided workloads that any of the values may match, in batches, some more than once."""
     # PostgreSQL's lower() agrees with our case folding on ASCII only: it filters those names and sends all others.
@@ -165,14 +173,19 @@ def merge_pods() -> None:
 class EventCounter:
     """The statements that scan the events; they join only the tables that the policies need."""
 
-    def __init__(self, until: dt.datetime, *, parents: bool, pods: bool) -> None:
+    def __init__(self, until: dt.datetime, *, parents: bool, provenances: bool, pods: bool) -> None:
         key = "w.base + w.file * f.number"
         source = "alerts_driftevent AS e JOIN backtest_workload AS w ON w.id = e.workload_id"
         source += " JOIN backtest_file AS f ON f.id = e.binary_id"
-        for name, column, is_needed in (("parent", "parent_name", parents), ("pod", "pod_name", pods)):
+        joined = (
+            ("parent", "parent.name = e.parent_name", parents),
+            ("provenance", "provenance.id = e.provenance_id", provenances),
+            ("pod", "pod.name = e.pod_name", pods),
+        )
+        for name, condition, is_needed in joined:
             if is_needed:
                 key += f" + w.{name} * coalesce({name}.number, 0)"
-                source += f" LEFT JOIN backtest_{name} AS {name} ON {name}.name = e.{column}"
+                source += f" LEFT JOIN backtest_{name} AS {name} ON {condition}"
         where = "WHERE e.observed_on BETWEEN %s AND %s AND e.observed_at < %s AND e.reason <> %s"
         if Sensor.objects.filter(quarantined_at__isnull=False).exists():
             where += " AND e.sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL)"

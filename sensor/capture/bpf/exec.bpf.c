@@ -32,7 +32,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
 /* Keys of the map `state`; the others are user space's own. */
-enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1, STATE_SENSOR = 4, STATE_HOLD_SERVER = 5, STATE_RECORD = 6 };
+enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1, STATE_SENSOR = 4, STATE_HOLD_SERVER = 5, STATE_RECORD = 6, STATE_SESSIONS = 7, STATE_SESSIONS_SINCE = 8 };
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
 
 /* Of a container: whether all in its cgroup is, for that has the container's name. */
@@ -48,7 +48,7 @@ struct registration { __u32 root_dev; __u32 is_container; __u64 owner; __u32 tra
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct scratch); } scratch SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, STAT_COUNT); __type(key, __u32); __type(value, __u64); } stats SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, struct registration); } namespaces SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, __u32); __type(value, __u64); } state SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 16); __type(key, __u32); __type(value, __u64); } state SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 24); } ring SEC(".maps");
 
 const volatile __u32 host_namespace_inum = 0;
@@ -92,6 +92,20 @@ static __always_inline __u64 namespace_id(struct mnt_namespace *ns)
 	return ns->ns.inum;
 }
 
+/* The same of one that is known by its address alone. */
+static __always_inline __u64 namespace_at(__u64 address)
+{
+	struct mnt_namespace *ns = (struct mnt_namespace *)address;
+	struct mnt_namespace___v6_18 *newer = (void *)ns;
+	struct mnt_namespace___old *older = (void *)ns;
+
+	if (bpf_core_field_exists(newer->ns.ns_id))
+		return BPF_CORE_READ(newer, ns.ns_id);
+	if (bpf_core_field_exists(older->seq))
+		return BPF_CORE_READ(older, seq);
+	return BPF_CORE_READ(ns, ns.inum);
+}
+
 /* ld-linux-x86-64.so.2, ld-2.31.so, ld-musl-x86_64.so.1, ld.so, ld64.so.2; musl's libc.so */
 static __always_inline bool is_loader_name(const unsigned char *name)
 {
@@ -107,15 +121,11 @@ static __always_inline bool is_loader_name(const unsigned char *name)
 
 #define START(a, b, c) ((a) | (b) << 8 | (c) << 16)
 
-/* Whether user space wants interpreters, and this may be one, by how its name starts. User space looks at the whole name. */
-static __always_inline bool is_interpreter(const unsigned char *name)
+/* Whether a program may be an interpreter, by how its name starts. User space looks at the whole name. */
+static __always_inline bool has_interpreter_name(const unsigned char *name)
 {
-	__u32 key = STATE_DETECT;
-	__u64 *detect = bpf_map_lookup_elem(&state, &key);
 	char head[4] = {};
 
-	if (!detect || !(*detect & DETECT_INTERPRETER))
-		return 0;
 	bpf_probe_read_kernel_str(head, sizeof(head), name);
 	switch (START(head[0], head[1], head[2])) {
 	case START('s', 'h', 0):
@@ -148,6 +158,15 @@ static __always_inline bool is_interpreter(const unsigned char *name)
 		return 1;
 	}
 	return 0;
+}
+
+/* The same where user space wants interpreters. */
+static __always_inline bool is_interpreter(const unsigned char *name)
+{
+	__u32 key = STATE_DETECT;
+	__u64 *detect = bpf_map_lookup_elem(&state, &key);
+
+	return detect && *detect & DETECT_INTERPRETER && has_interpreter_name(name);
 }
 
 static __always_inline struct dentry *upper_of(struct inode *inode)
@@ -196,6 +215,7 @@ static __always_inline struct registration *registration_of(struct mnt_namespace
 	return bpf_map_lookup_elem(&namespaces, &id);
 }
 
+#include "processes.h"
 #include "writes.h"
 #include "origin.h"
 
@@ -241,6 +261,7 @@ static __always_inline struct scratch *begin(struct mnt_namespace *ns, struct re
 }
 
 #include "block.h"
+#include "sessions.h"
 
 /* The arguments are trusted pointers: their fields are read without a call. */
 SEC("tp_btf/sched_process_exec")
@@ -249,6 +270,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	struct mnt_namespace *ns = task->nsproxy->mnt_ns;
 	struct file *file = bprm->file;
 	struct registration *known;
+	struct process *process;
 	struct scratch *s;
 	__u32 flags;
 
@@ -258,12 +280,15 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (known && !known->is_container)
 		return 0;
 	count(STAT_EXECS);
+	process = process_at_exec(task, ns);
 	s = scratch_of_cpu();
 	if (!s)
 		return 0;
 	s->header.time_ns = bpf_ktime_get_boot_ns();
 	flags = suspect_flags(bprm, file->f_path.dentry, file->f_inode);
 	flags |= look_at_opened(&s->files, task, old_pid, address_of(file), flags & FLAG_SCRIPT, known);
+	if (process)
+		process->origin = origin_of_exec(s, task, file, flags, known, process);
 	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags && !s->files.interpreter.dentry)
 		return 0;
 	s = begin(ns, known, flags);

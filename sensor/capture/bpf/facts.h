@@ -27,6 +27,8 @@ static __always_inline void put_task(struct header *h, struct task_struct *task)
 	h->pid = pid_of(leader);
 	h->start_ns = start_of(leader);
 	h->uid = bpf_get_current_uid_gid();
+	h->session = session_of(task);
+	h->unused = 0;
 	h->ancestor_count = 0;
 	parent = BPF_CORE_READ(parent, group_leader);
 	for (int i = 0; i < MAX_ANCESTORS; i++) {

@@ -99,7 +99,7 @@ struct cgroup { int level; struct kernfs_node *kn; struct cgroup_root *root; } _
 struct cgroup___v6_1 { struct cgroup *ancestors[1]; } __attribute__((preserve_access_index));
 struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
 struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
-struct pid_namespace { struct ns_common ns; } __attribute__((preserve_access_index));
+struct pid_namespace { struct ns_common ns; struct task_struct *child_reaper; } __attribute__((preserve_access_index));
 struct upid { int nr; struct pid_namespace *ns; } __attribute__((preserve_access_index));
 struct pid { unsigned int level; struct upid numbers[1]; } __attribute__((preserve_access_index));
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
@@ -110,8 +110,10 @@ struct mm_struct___v6_0 { struct vm_area_struct___v6_0 *mmap; } __attribute__((p
 struct pt_regs;
 struct pt_regs___x86 { unsigned long ip; } __attribute__((preserve_access_index));
 struct user_pt_regs { __u64 pc; } __attribute__((preserve_access_index));
+struct signal_struct { atomic_t live; } __attribute__((preserve_access_index));
 struct task_struct {
 	int pid, tgid;
+	unsigned int ptrace;
 	struct task_struct *real_parent, *group_leader;
 	struct pid *thread_pid;
 	__u64 start_boottime;
@@ -121,6 +123,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
+	struct signal_struct *signal;
 	char comm[16];
 } __attribute__((preserve_access_index));
 /* Before 5.5. */

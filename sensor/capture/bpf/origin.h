@@ -44,12 +44,15 @@ static __always_inline __u32 put_writer(struct scratch *s, struct writer *who, s
 {
 	struct file_key key = key_of(real_inode(inode));
 	struct writing *found = bpf_map_lookup_elem(&writers, &key);
+	struct write_record *record;
 	__u32 length;
 
 	__builtin_memset(who, 0, sizeof(*who));
 	if (!found)
 		return end;
 	*who = found->who;
+	record = bpf_map_lookup_elem(&write_records, &key);
+	who->is_opener = record && record->opener_pid == who->pid;
 	length = BOUNDED(found->length, WRITER_NAMES_MASK + WRITER_NAME_BYTES);
 	end = BOUNDED(end, DATA_MASK);
 	if (length > sizeof(found->names) || bpf_probe_read_kernel(&s->data[end], length, found->names))
@@ -116,7 +119,9 @@ static __always_inline void put_who(struct writer *who, struct task_struct *task
 	who->pid = pid_of(leader);
 	who->parent_pid = pid_of(BPF_CORE_READ(parent, group_leader));
 	bpf_probe_read_kernel(who->comm, sizeof(who->comm), leader->comm);
-	bpf_probe_read_kernel(who->parent_comm, sizeof(who->parent_comm), parent->comm);
+	/* By its program: a process may give itself any comm. A kernel thread has none. */
+	if (bpf_probe_read_kernel_str(who->parent_comm, sizeof(who->parent_comm), BPF_CORE_READ(parent, mm, exe_file, f_path.dentry, d_name.name)) <= 0)
+		bpf_probe_read_kernel(who->parent_comm, sizeof(who->parent_comm), parent->comm);
 }
 
 static __always_inline bool is_off_host(struct task_struct *task)

@@ -4,7 +4,7 @@
 
 #include "kernel.h"
 
-#define RECORD_VERSION 4
+#define RECORD_VERSION 5
 #define MAX_PATH_BYTES 4096
 #define MAX_ARGV_BYTES 4096
 #define MAX_LOADER_ARGV_BYTES 32768
@@ -59,6 +59,25 @@ enum state_flag {
 	STATE_WAS_MAPPED = 1 << 4,   /* it was mapped so at some time since the record began */
 };
 
+/* What a program is as a writer, and who has opened a file for writing since its record began. */
+enum origin {
+	ORIGIN_IMAGE = 1 << 0,   /* unchanged from its container's image, with all code that it was started with */
+	ORIGIN_RUNTIME = 1 << 1, /* a program of the node: also where it has entered a container */
+	ORIGIN_UNKNOWN = 1 << 2, /* an interpreter that was given a command, a process that is traced, or was lost */
+	ORIGIN_DRIFT = 1 << 3,
+	ORIGIN_OTHER = 1 << 4,   /* somebody was in another mount namespace than the one that runs it */
+	ORIGIN_WHOLE = 1 << 5,   /* the file was empty when the record began: nobody else wrote to it */
+	ORIGIN_ENV = 1 << 6,     /* with ORIGIN_IMAGE: env(1) for a script of the image, which it runs next */
+};
+
+/* How a process came into its container (sessions.h). */
+enum session {
+	SESSION_UNKNOWN,
+	SESSION_WORKLOAD,     /* descends from the container's own first process */
+	SESSION_EXEC,         /* somebody entered the container from outside */
+	SESSION_ENTERING,     /* has joined the container's mount namespace, and run nothing there yet; not in a record */
+};
+
 /* What the record of writers knows of a file's data, and which inode that is. Times are since boot. */
 struct file_state {
 	__u64 ino;            /* overlay's upper file has one of its own */
@@ -68,7 +87,7 @@ struct file_state {
 	__u32 dev;
 	__u32 generation;     /* of an inode number that was given away again */
 	__u32 flags;
-	__u32 unused;
+	__u32 origins;        /* flags of `enum origin` */
 };
 
 /* The process that wrote a file last; all 0 where that was not seen. */
@@ -76,6 +95,8 @@ struct writer {
 	__u64 at_ns;          /* since boot */
 	__u32 pid;
 	__u32 parent_pid;
+	__u32 is_opener;      /* it is the one that opened the file for writing last */
+	__u32 unused;
 	char comm[16];
 	char parent_comm[16];
 };
@@ -133,6 +154,8 @@ struct header {
 	__u32 ancestor_count;
 	__u32 magic;          /* of the file's superblock: statfs(2) */
 	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
+	__u32 session;        /* `enum session` */
+	__u32 unused;
 	__u32 length[SECTIONS];
 	struct writer writer;
 	struct file_state state;

@@ -12,6 +12,7 @@
 
 #include "kernel.h"
 #include "record.h"
+#include "processes.h"
 
 #define FMODE_WRITE 2
 #define FMODE_BACKING (1 << 25) /* opened by overlay in a layer */
@@ -34,7 +35,13 @@ struct write_record {
 	__u64 mapped_ns;           /* 0 where it was not seen mapped, shared and writable */
 	__u64 opener_start_ns;     /* of the process that opened it last, with its pid: unique */
 	__u32 opener_pid;
-	__u32 unused;
+	/* Who has opened it for writing, or written to it, since the record began: a byte for each, for a bit could get lost. */
+	__u8 by_image, by_runtime, by_unknown, by_drift;
+	__u8 by_other;             /* in another mount namespace than the first */
+	__u8 is_whole;             /* it was empty when the record began */
+	__u8 unused[2];
+	__u32 latest;              /* the process that `by_…` counts last, by the machine's own pids */
+	__u64 namespace_id;        /* of the first, 0 where nobody was seen */
 };
 
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 32768); __type(key, struct file_key); __type(value, struct write_record); } write_records SEC(".maps");
@@ -43,13 +50,6 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(
 
 /* How the record is kept: `state` at STATE_RECORD; 0 where it is not. */
 enum { RECORD_BY_TRACEPOINTS = 1, RECORD_BY_FUNCTIONS = 2 };
-
-static __always_inline __u64 state_value(__u32 key)
-{
-	__u64 *value = bpf_map_lookup_elem(&state, &key);
-
-	return value ? *value : 0;
-}
 
 /* The inode that has the data: overlay's own is not written to. */
 static __always_inline struct inode *real_inode(struct inode *inode)
@@ -66,6 +66,27 @@ static __always_inline struct file_key key_of(struct inode *real)
 	};
 
 	return key;
+}
+
+/* Who wrote it, as flags of `enum origin`; the current task's container is the one that asks. */
+static __always_inline __u32 origins_of(struct write_record *record)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 origins = 0;
+
+	if (record->by_image)
+		origins |= ORIGIN_IMAGE;
+	if (record->by_runtime)
+		origins |= ORIGIN_RUNTIME;
+	if (record->by_unknown)
+		origins |= ORIGIN_UNKNOWN;
+	if (record->by_drift)
+		origins |= ORIGIN_DRIFT;
+	if (record->by_other || record->namespace_id != namespace_at((__u64)BPF_CORE_READ(task, nsproxy, mnt_ns)))
+		origins |= ORIGIN_OTHER;
+	if (record->is_whole)
+		origins |= ORIGIN_WHOLE;
+	return origins;
 }
 
 /*
@@ -97,6 +118,7 @@ static __always_inline void put_state(struct file_state *state, struct inode *re
 		state->written_ns = *(volatile __u64 *)&found->written_ns;
 		if (found->mapped_ns)
 			state->flags |= STATE_WAS_MAPPED;
+		state->origins = origins_of(found);
 	}
 	if (how == RECORD_BY_FUNCTIONS)
 		state->flags |= STATE_OPENS_SEEN;
@@ -107,15 +129,6 @@ static __always_inline void put_state(struct file_state *state, struct inode *re
 		state->flags |= STATE_OPEN;
 	if (BPF_CORE_READ(real, i_mapping, i_mmap_writable.counter) > 0)
 		state->flags |= STATE_MAPPED;
-}
-
-static __always_inline __u64 start_of(struct task_struct *leader)
-{
-	struct task_struct___old *older = (void *)leader;
-
-	if (bpf_core_field_exists(leader->start_boottime))
-		return BPF_CORE_READ(leader, start_boottime);
-	return BPF_CORE_READ(older, real_start_time);
 }
 
 static __always_inline void put_opener(struct write_record *record, struct task_struct *task)
@@ -131,6 +144,31 @@ static __always_inline void raise(struct write_record *record, __u64 now)
 	record->opened_ns = now > before ? now : before + 1;
 }
 
+/* The current process has opened it for writing, or writes to it. */
+static __always_inline void put_origin(struct write_record *record, struct task_struct *task)
+{
+	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	bool is_on_host = BPF_CORE_READ(ns, ns.inum) == host_namespace_inum;
+
+	record->latest = bpf_get_current_pid_tgid() >> 32;
+	switch (origin_of_current(task, is_on_host)) {
+	case ORIGIN_IMAGE:
+		record->by_image = 1;
+		break;
+	case ORIGIN_RUNTIME:
+		record->by_runtime = 1;
+		break;
+	case ORIGIN_DRIFT:
+		record->by_drift = 1;
+		break;
+	default:
+		record->by_unknown = 1;
+	}
+	/* The node's own programs are in no container. */
+	if (!is_on_host && record->namespace_id != namespace_at((__u64)ns))
+		record->by_other = 1;
+}
+
 /* A record begins with an open in a container; any other is noted where there is one. */
 static __always_inline void note_open(struct inode *inode)
 {
@@ -139,16 +177,26 @@ static __always_inline void note_open(struct inode *inode)
 	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct write_record first = { .begun_ns = now, .opened_ns = now };
+	struct mnt_namespace *ns;
 
-	if (found) {
-		raise(found, now);
-		put_opener(found, task);
-		return;
+	if (!found) {
+		ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+		if (BPF_CORE_READ(ns, ns.inum) == host_namespace_inum)
+			return;
+		first.namespace_id = namespace_at((__u64)ns);
+		first.is_whole = !BPF_CORE_READ(inode, i_size);
+		put_opener(&first, task);
+		put_origin(&first, task);
+		/* Two may open it at once: the second finds the first one's record. */
+		if (!bpf_map_update_elem(&write_records, &key, &first, BPF_NOEXIST))
+			return;
+		found = bpf_map_lookup_elem(&write_records, &key);
+		if (!found)
+			return;
 	}
-	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == host_namespace_inum)
-		return;
-	put_opener(&first, task);
-	bpf_map_update_elem(&write_records, &key, &first, BPF_ANY);
+	raise(found, now);
+	put_opener(found, task);
+	put_origin(found, task);
 }
 
 /* Every open on the node, once it is granted: of overlay's files the one below follows. */
@@ -190,8 +238,12 @@ static __always_inline void note_write(struct inode *inode)
 	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
 	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
 
-	if (found)
-		found->written_ns = bpf_ktime_get_boot_ns();
+	if (!found)
+		return;
+	found->written_ns = bpf_ktime_get_boot_ns();
+	/* Also who was given the file open. */
+	if (found->latest != bpf_get_current_pid_tgid() >> 32)
+		put_origin(found, (struct task_struct *)bpf_get_current_task());
 }
 
 static __always_inline void note_mapping(struct inode *real)
@@ -236,22 +288,33 @@ int BPF_PROG(on_fallocate, struct file *file)
 	return 0;
 }
 
+/* Code that is not the image's, in a process of the image's program: LD_PRELOAD, dlopen. */
+static __always_inline void note_code(struct file *file)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 key = bpf_get_current_pid_tgid() >> 32;
+	struct process *found = bpf_map_lookup_elem(&processes, &key);
+	struct inode *inode;
+
+	if (!found || !(found->origin & (ORIGIN_IMAGE | ORIGIN_ENV)))
+		return;
+	inode = file->f_inode;
+	if (inode->i_sb->s_dev != BPF_CORE_READ(task, fs, root.mnt, mnt_sb, s_dev) || (inode->i_sb->s_magic == OVERLAY_MAGIC && upper_of(inode)))
+		found->origin = ORIGIN_DRIFT;
+}
+
 /* Of the writes through a shared mapping none is seen: that it is made counts as one. */
 SEC("fentry/security_mmap_file")
 int BPF_PROG(on_shared_map, struct file *file, unsigned long protection, unsigned long flags)
 {
 	unsigned long type = flags & MAP_TYPE;
 
+	if (file && protection & PROT_EXEC)
+		note_code(file);
 	if (file && (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && file->f_mode & FMODE_WRITE)
 		note_mapping(real_inode(file->f_inode));
 	return 0;
 }
-
-/*
- * An argument of a traced function. The verifier accepts it only at a fixed place, and not at every one: the compiler must
- * neither compute the place nor read arguments of other kernels.
- */
-#define ARGUMENT(arguments, index) ({ __u64 value; asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(arguments), "i"(8 * (index))); value; })
 
 /* Cut or lengthened: truncate(2) does so without opening it. The arguments begin with a mapping of ids since 5.12. */
 SEC("fentry/notify_change")
@@ -280,6 +343,7 @@ int on_cut(__u64 *arguments)
 
 		raise(found, now);
 		found->written_ns = now;
+		put_origin(found, (struct task_struct *)bpf_get_current_task());
 	}
 	return 0;
 }
@@ -293,8 +357,10 @@ static __always_inline void note_memfd_write(struct inode *inode)
 	if (!(inode->i_sb->s_flags & SB_NOUSER))
 		return;
 	found = bpf_map_lookup_elem(&write_records, &key);
-	if (found)
+	if (found) {
 		raise(found, bpf_ktime_get_boot_ns());
+		put_origin(found, (struct task_struct *)bpf_get_current_task());
+	}
 }
 
 SEC("fentry/shmem_write_begin")

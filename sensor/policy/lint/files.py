@@ -161,7 +161,7 @@ def name_flaw(operator: str, string: str) -> Flaw | None:
 
 
 def parent_flaw(operator: str, string: str) -> Flaw | None:
-    """Return what is wrong with a value of a parent: a program's name, or what a process calls itself."""
+    """Return what is wrong with a value of a parent or writer: a program's name, or what a process calls itself."""
     if not re.match(r"/|\.{1,2}/|~/|\$", string) and not re.search(r"(?:^|/)s?bin/", string):
         return suspicious(operator, string)
     reading = _read(operator, string)
@@ -169,7 +169,7 @@ def parent_flaw(operator: str, string: str) -> Flaw | None:
     name = program.rstrip("/").rpartition("/")[2]
     usable = name and not reading.is_open and suspicious(operator, name) is None
     level: Level = "error" if string.startswith("/") else "warning"
-    words = "A parent is compared by its program's name, without its directory."
+    words = "A program is compared here by its name, without its directory."
     return Flaw(level, words, Suggestion(((operator, name),)) if usable else None)
 
 

@@ -27,6 +27,9 @@ _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
     "process_sha256": sha256_flaw,
     "parent_process": parent_flaw,
     "drift_kind": kind_flaw,
+    "written_by": path_flaw,
+    "written_by_name": parent_flaw,
+    "written_by_parent": parent_flaw,
 }
 
 

@@ -67,6 +67,12 @@ class Collector:
             taken, self._events = self._events[:end], self._events[end + 1 :]
         return [event for event in taken if event.container.id == container]
 
+    def first(self, is_it: Callable[[Event], bool]) -> Event:
+        """Wait for an event like this and return it; all stay."""
+        with self._news:
+            assert self._news.wait_for(lambda: any(map(is_it, self._events)), PATIENCE), "the exec was not seen"
+            return next(filter(is_it, self._events))
+
     def until_that(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds, looking after each read."""
         with self._news:

@@ -35,7 +35,7 @@ from sensor import wire
 from sensor.blocking.block_plan import FILELESS, HELD_KINDS, KERNEL_KINDS, ClusterLocation, block_plan
 from sensor.policy import OPERATORS, check, compile_policy, describe_rule, digest, normalise
 from sensor.policy.drift_kinds import DRIFT_KINDS, KINDS, DriftKind, KindDefinition
-from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, WORKLOAD_ROWS
+from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import TABLE, Property
 from tests.unit.drift.alerts.conftest import VERSION, Estate, _fresh_memories, event, make_estate, now, raw  # noqa: F401
 from tests.unit.sensor.policy import naive
@@ -74,6 +74,8 @@ def values(each: Property) -> tuple[Any, Any]:
         "image": ("ghcr.io/team/hit:1", "ghcr.io/team/miss:1"),
         "labels": ({"tier": "hit"}, {"tier": "miss"}),
     }
+    if each.values:
+        return each.values[0], each.values[1]
     return special.get(each.name) or of_form.get(each.form) or (f"hit-{each.name}", f"miss-{each.name}")
 
 
@@ -183,7 +185,7 @@ def test_stored_rows_hold_what_the_sensor_decided_on(estate: Estate, queued: lis
         if each.row == "event":
             read = EVENT_ROWS.facts(stored.values_list(*EVENT_ROWS.columns).get())
         else:
-            rows = WORKLOAD_ROWS if each.row == "workload" else BINARY_ROWS
+            rows = {"workload": WORKLOAD_ROWS, "binary": BINARY_ROWS, "provenance": PROVENANCE_ROWS}[each.row]
             read = rows.facts(stored.values_list(*(f"{each.row}__{column}" for column in rows.columns)).get())
         assert read[each.name] == decided, (
             "see drift/alerts/domain/fingerprints.py and drift/alerts/actions/event_keys.py"
@@ -306,6 +308,9 @@ def test_panel_offers_the_property(estate: Estate, admin: User, client_of: Clien
 def test_letter_case_counts_only_where_the_table_says(each: Property) -> None:
     changed = document(each)
     changed["rules"][0][each.scope][0]["any_of"][0]["value"] = rule_value(each).swapcase()
+    if each.values:
+        assert [error.field for error in check(changed)] == [f"{each.scope}[0].any_of[0].value"]
+        return
     hit = flat(*event_with(each, values(each)[0], "/opt/x"))
 
     assert (compile_policy(changed).decide(hit).action == "ignore") is each.folds_case

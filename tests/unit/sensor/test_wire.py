@@ -48,7 +48,9 @@ def an_event() -> wire.Event:
 
 def test_every_struct_on_the_wire_has_examples() -> None:
     structs = {name for name, item in vars(wire).items() if isinstance(item, type) and issubclass(item, msgspec.Struct)}
-    parts = "Parent Ancestor Writer Process Owner Container EventDecision ClusterInfo PublicKey Counters"
+    parts = (
+        "Parent ProcessProvenance Ancestor Writer Process Owner Container EventDecision ClusterInfo PublicKey Counters"
+    )
     assert {golden_wire.shape(path) for path in golden_wire.FILES} == structs - {
         *parts.split(),
         "ContainerExec",

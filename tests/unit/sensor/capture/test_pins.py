@@ -109,10 +109,10 @@ def test_a_kernel_that_cannot_record_writers_still_captures(caplog: pytest.LogCa
     wanted = ProgramOptions(65_536, libraries=False)
     finders = (Mappings.LIST,)
     links = possible(wanted, knows_task=True, mappings=finders).programs()
-    assert tuple(links) == ("list_link", "exec_link", "keep_link", "write_link")
+    assert tuple(links) == ("list_link", "fork_link", "exit_link", "exec_link", "keep_link", "write_link")
     assert "Events lack the process that wrote a file" not in caplog.text
     least = possible(wanted, knows_task=False, mappings=finders).programs()
-    assert tuple(least) == ("list_link", "exec_link", "keep_link")
+    assert tuple(least) == ("list_link", "fork_link", "exit_link", "exec_link", "keep_link")
     assert "Events lack the process that wrote a file" in caplog.text
 
 

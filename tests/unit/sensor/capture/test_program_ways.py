@@ -8,7 +8,7 @@ import pytest
 
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import LOOK, TRACEPOINTS, KernelObjects, ProgramOptions
-from sensor.capture.program_ways import RECORD, RECORD_OPENS, start, ways
+from sensor.capture.program_ways import RECORD, RECORD_OPENS, SESSION, WRITER_ORIGIN, start, ways
 
 OPTIONS = ProgramOptions(65_536, libraries=False)
 REFUSED = "eBPF capture: bpf_object__load failed: Permission denied"
@@ -48,11 +48,12 @@ class Loader:
 @pytest.mark.parametrize(
     ("refused", "name", "capabilities"),
     [
-        pytest.param((), "by functions", (RECORD, RECORD_OPENS), id="none is refused"),
-        pytest.param(("on_open",), "by tracepoints", (RECORD,), id="functions"),
-        pytest.param(("on_read_open",), "by tracepoints", (RECORD,), id="one function of what is read"),
-        pytest.param(("on_open", "on_fault"), "without a record of writers", (), id="tracepoints too"),
-        pytest.param((LOOK,), "without a record of writers", (), id="what both have"),
+        pytest.param((), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITER_ORIGIN), id="none is refused"),
+        pytest.param(("on_open",), "by tracepoints", (RECORD, SESSION), id="functions"),
+        pytest.param(("on_read_open",), "by tracepoints", (RECORD, SESSION), id="one function of what is read"),
+        pytest.param(("on_open", "on_fault"), "without a record of writers", (SESSION,), id="tracepoints too"),
+        pytest.param((LOOK,), "without a record of writers", (SESSION,), id="what both have"),
+        pytest.param(("on_fork",), "for execs alone", (), id="the start of a process"),
         pytest.param(("on_open", "on_read_pages"), "for execs alone", (), id="what is read"),
         pytest.param(("on_write",), "for execs alone", (), id="who wrote a file"),
         pytest.param(("on_mapping",), "for execs alone", (), id="the loader of a program"),

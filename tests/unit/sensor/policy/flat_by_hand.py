@@ -34,6 +34,10 @@ def flat(event: Json, provider: str, account: str, cluster_name: str) -> Json:
         "process_sha256": process.get("sha256"),
         "parent_process": parent.get("name"),
         "drift_kind": event["kind"],
+        **{
+            name: (process.get("provenance") or {}).get(name)
+            for name in ("session", "written_by", "written_by_name", "writer_origin", "written_by_parent")
+        },
         "file_image": file_image + "@" + file_digest if file_image and file_digest else file_image,
     }
     assert facts.keys() == BY_NAME.keys(), "a property is not read here"

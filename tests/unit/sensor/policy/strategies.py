@@ -53,6 +53,8 @@ def value_texts(name: str) -> st.SearchStrategy[str]:
         return st.sampled_from(SHA256S)
     if name == "drift_kind":
         return st.sampled_from(KINDS)
+    if BY_NAME[name].values:
+        return st.sampled_from(BY_NAME[name].values)
     if BY_NAME[name].form == "image":
         return image_values()
     if name == "process_path":
@@ -134,6 +136,7 @@ folded_texts = st.text(LETTERS, max_size=4)
 event_properties: dict[str, st.SearchStrategy[Any]] = {
     # A property that is not named below holds some string.
     **{each.name: folded_texts if each.folds_case else names for each in TABLE},
+    **{each.name: st.sampled_from(each.values) for each in TABLE if each.values},
     "provider": providers,
     "account": st.sampled_from(["1", "2", "a"]),
     "cluster_name": folded_texts,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.policy import PROCESS_PROPERTIES, PolicyPair, ValueRange
-from sensor.policy.properties import FILE_PROPERTIES
+from sensor.policy.properties import FILE_PROPERTIES, PROVENANCE_PROPERTIES
 from tests.unit.sensor.policy import naive
 from tests.unit.sensor.policy.strategies import documents, events
 
@@ -25,6 +25,8 @@ def decisions(pair: PolicyPair, workload: Json, event: Json, pods: ValueRange | 
         listed = pair.listing(event)
     if residual.parent:
         left &= pair.passing(["parent_process"], event)
+    if residual.provenance:
+        left &= pair.passing(PROVENANCE_PROPERTIES, event)
     if residual.open_pods:
         left &= pair.passing(["pod_name"], event) | ~residual.open_pods
     made = pair.decide(left, listed)

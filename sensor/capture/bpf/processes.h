@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Of each process in a container how its line came there (sessions.h), and whether its program is the image's own: so
+ * that whoever writes a file can be told.
+ */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+/*
+ * An argument of a traced function. The verifier accepts it only at a fixed place, and not at every one: the compiler must
+ * neither compute the place nor read arguments of other kernels.
+ */
+#define ARGUMENT(arguments, index) ({ __u64 value; asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(arguments), "i"(8 * (index))); value; })
+
+static __always_inline __u64 state_value(__u32 key)
+{
+	__u64 *value = bpf_map_lookup_elem(&state, &key);
+
+	return value ? *value : 0;
+}
+
+static __always_inline __u64 start_of(struct task_struct *leader)
+{
+	struct task_struct___old *older = (void *)leader;
+
+	if (bpf_core_field_exists(leader->start_boottime))
+		return BPF_CORE_READ(leader, start_boottime);
+	return BPF_CORE_READ(older, real_start_time);
+}
+
+#define MAX_PROCESSES 32768
+
+struct process {
+	__u64 start_ns;            /* pids are given away again; 0 of one that is older than the sensor */
+	__u64 namespace_id;        /* the mount namespace where it was noted */
+	__u32 session;
+	__u32 origin;
+};
+
+/* By process, not by thread. One that finds no room is unknown, and so are its children. */
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MAX_PROCESSES); __type(key, __u32); __type(value, struct process); } processes SEC(".maps");
+
+static __always_inline bool is_same_process(struct process *found, struct task_struct *leader)
+{
+	return !found->start_ns || found->start_ns == start_of(leader);
+}
+
+static __always_inline struct process *process_of(struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	__u32 key = task->tgid;
+	struct process *found = bpf_map_lookup_elem(&processes, &key);
+
+	return found && is_same_process(found, leader) ? found : 0;
+}
+
+
+/* How the sessions are kept: `state` at STATE_SESSIONS; 0 where they are not. */
+enum { SESSIONS_BY_PARENTS = 1, SESSIONS_BY_JOINS = 2 };
+
+/* Of which origin the current process is as a writer: a flag of `enum origin`. */
+static __always_inline __u32 origin_of_current(struct task_struct *task, bool is_on_host)
+{
+	__u32 key = bpf_get_current_pid_tgid() >> 32;
+	struct process *found;
+
+	if (is_on_host)
+		return ORIGIN_RUNTIME;
+	found = bpf_map_lookup_elem(&processes, &key);
+	if (!found || !is_same_process(found, BPF_CORE_READ(task, group_leader)))
+		return ORIGIN_UNKNOWN;
+	if (found->origin == ORIGIN_IMAGE && BPF_CORE_READ(task, group_leader, ptrace))
+		return ORIGIN_UNKNOWN;
+	return found->origin ? found->origin & ~ORIGIN_ENV : ORIGIN_UNKNOWN;
+}
+
+/* The session of a task, for its record. */
+static __always_inline __u32 session_of(struct task_struct *task)
+{
+	__u32 key = BPF_CORE_READ(task, tgid);
+	struct process *found = bpf_map_lookup_elem(&processes, &key);
+
+	if (!found || found->session == SESSION_ENTERING || !is_same_process(found, BPF_CORE_READ(task, group_leader)))
+		return SESSION_UNKNOWN;
+	return found->session;
+}

@@ -1,0 +1,105 @@
+"""Sessions of processes that are older than the kernel program, where /proc shows them for sure.
+
+Two things are sure: a container's own first process, and who entered a container from outside; and of the latter also
+its children, as long as no parent on the way has ended: then the kernel gives a child to another parent. All others
+are unknown.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sensor.operations.machine import nested_pid_namespace
+from sensor.record import SessionOf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sensor.capture.libbpf import Libbpf
+
+_ENTRY: Final = struct.Struct("<QQII")
+"""`struct process` of processes.h: its start and mount namespace, 0 where it is older, its session and its origin."""
+
+
+class OlderProcess(NamedTuple):
+    """One process in /proc: `start` in clock ticks since boot, `rank` its pid in its own pid namespace."""
+
+    pid: int
+    parent: int
+    start: int
+    rank: int
+    pid_namespace: int
+    mount_namespace: int
+
+
+def note_older_processes(libbpf: Libbpf, processes: int, host: int) -> None:
+    """Store the sessions of the processes that run now in the kernel program's map; newer ones are in it already.
+
+    `host` is the inode number of the node's mount namespace.
+    """
+    if nested_pid_namespace():
+        return  # the kernel program has its processes by the machine's own pids
+    found = read_processes()
+    for pid, session in sessions_of(found, host).items():
+        key = pid.to_bytes(4, "little")
+        if libbpf.find(processes, key, _ENTRY.size) is not None:
+            continue
+        libbpf.update(processes, key, _ENTRY.pack(0, 0, session, 0))
+        # One that ended before that left its pid to another.
+        now = read_process(pid)
+        if now is None or now.start != found[pid].start:
+            libbpf.delete(processes, key)
+
+
+def sessions_of(processes: Mapping[int, OlderProcess], host: int) -> dict[int, int]:
+    """Return the sessions that are sure, by pid."""
+    first = {each.pid_namespace: each for each in processes.values() if each.rank == 1 and each.pid != 1}
+    found: dict[int, int] = {}
+    for each in processes.values():
+        parent = processes.get(each.parent)
+        if each.mount_namespace == host or parent is None or parent.mount_namespace != host:
+            continue
+        own = first.get(each.pid_namespace)
+        if own is each:
+            found[each.pid] = SessionOf.WORKLOAD
+        elif own is not None and own.mount_namespace == each.mount_namespace:
+            found[each.pid] = SessionOf.EXEC
+    return found | dict.fromkeys(_descendants(processes, found), SessionOf.EXEC)
+
+
+def _descendants(processes: Mapping[int, OlderProcess], found: Mapping[int, int]) -> set[int]:
+    """Return the processes whose parents, one after the other, lead to one that entered its container."""
+    entered = {pid for pid, session in found.items() if session == SessionOf.EXEC}
+    below: set[int] = set()
+    for each in processes.values():
+        way: list[int] = []
+        pid = each.pid
+        while pid in processes and pid not in entered and pid not in below and pid not in way:
+            way.append(pid)
+            pid = processes[pid].parent
+        if pid in entered or pid in below:
+            below.update(way)
+    return below
+
+
+def read_processes(pids: Iterable[int] | None = None) -> dict[int, OlderProcess]:
+    """Return the processes of the node, or those of these pids, by pid; one that ends meanwhile is left out."""
+    if pids is None:
+        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
+    return {pid: process for pid in pids if (process := read_process(pid)) is not None}
+
+
+def read_process(pid: int) -> OlderProcess | None:
+    """Return one process; None where it is gone or has no namespaces, as one that ended."""
+    directory = Path(f"/proc/{pid}")
+    try:
+        # The name may hold anything, a parenthesis too.
+        fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
+        status = (directory / "status").read_bytes()
+        namespaces = ((directory / "ns" / name).stat().st_ino for name in ("pid", "mnt"))
+        ranks = status.partition(b"\nNSpid:")[2].partition(b"\n")[0].split()
+        return OlderProcess(pid, int(fields[1]), int(fields[19]), int(ranks[-1]), *namespaces)
+    except (OSError, IndexError, ValueError):
+        return None
