@@ -64,7 +64,7 @@ def test_widening_a_rule_shows_what_it_also_covers_above_apply(
     panel.get_by_role("button", name="Apply").click()
     expect(panel.get_by_text("Look at what the rule would have dismissed")).to_be_in_viewport()
     assert not SuppressionRule.objects.exists()
-    panel.get_by_label("I have looked at the true positive").check()
+    panel.get_by_label("I have looked at what is known to be an attack").check()
     panel.get_by_role("button", name="Apply").click()
     expect(page.locator("#messages")).to_contain_text("saved")
     assert set(SuppressionRule.objects.get().contents.values_list("sha256", flat=True)) == {"a" * 64}

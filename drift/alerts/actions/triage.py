@@ -22,6 +22,7 @@ from drift.alerts.actions.score_alerts import queue_contents, queue_ways
 from drift.alerts.errors import AlertsChanged, ChangeConflict, ChangedAlert, Invalid, check_plain
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
+from drift.alerts.queries.activities import last_activities
 from drift.alerts.queries.colleagues import mentioned_users, unseen_by
 
 SNOOZE_DAYS: Final = 7
@@ -188,8 +189,8 @@ def _lock(actor: User, seen: Revisions) -> list[Alert]:
 
 def _last_changes(actor: User, alerts: list[Alert]) -> list[ChangedAlert]:
     """Return how the alerts are now, each with what was done to it last; a comment changes no alert."""
-    found = AlertActivity.objects.visible_to(actor).filter(alert__in=alerts).exclude(kind=ActivityKind.COMMENT)
-    latest = {each.alert_id: each for each in found.select_related("actor").order_by("id")}
+    changes = AlertActivity.objects.visible_to(actor).exclude(kind=ActivityKind.COMMENT)
+    latest = last_activities(changes, [alert.pk for alert in alerts])
     return [_changed(alert, latest.get(alert.pk)) for alert in alerts]
 
 

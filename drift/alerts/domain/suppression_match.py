@@ -110,6 +110,12 @@ def names_content(conditions: Conditions) -> bool:
     return any(each["property"] == CONTENT for each in conditions)
 
 
+def named_contents(conditions: Conditions) -> frozenset[str]:
+    """Return the SHA-256 sums that the conditions name, in lower case."""
+    values = [value for each in conditions if each["property"] == CONTENT for value in each["any_of"]]
+    return frozenset(value["value"].lower() for value in values if value["operator"] == "equals")
+
+
 def compile_suppression(
     pk: int, name: str, environments: frozenset[int], conditions: Conditions, *, covers_new_content: bool = True
 ) -> Suppression:

@@ -8,8 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+
 from accounts.models import User
-from drift.alerts.models import ActivityKind, Alert, AlertActivity, Resolution, Sighting, Status
+from drift.alerts.models import ActivityKind, Alert, AlertActivity, Binary, Resolution, Sighting, Status
+from drift.alerts.queries.activities import last_activities
 
 MAX_ALERTS: Final = 10_000
 """Dismissed alerts of a month that are counted, the latest."""
@@ -17,7 +21,9 @@ MAX_SEEN: Final = 50
 """Alerts that are shown with where their content was seen later."""
 MAX_NAMED: Final = 3
 """Workloads that are named, of those where an alert's content was seen."""
-MAX_SIGHTINGS: Final = 5_000
+MAX_SIGHTINGS: Final = 50
+MAX_ATTACKS: Final = 5
+"""Sightings and true positives that are read of each content, the newest."""
 
 
 class DismissedAlert(NamedTuple):
@@ -92,30 +98,39 @@ def _midnight(day: dt.date) -> dt.datetime:
 
 def _by_person(user: User, alerts: Iterable[DismissedAlert]) -> list[tuple[str, str, int]]:
     verdicts = {each.pk: Resolution(each.verdict).label for each in alerts}
-    changes = AlertActivity.objects.visible_to(user).filter(alert__in=list(verdicts), kind=ActivityKind.STATUS)
-    latest = dict(changes.order_by("id").values_list("alert", "actor__name"))
-    counts = Counter((name or "Driftwatch", verdicts[pk]) for pk, name in latest.items())
+    changes = AlertActivity.objects.visible_to(user).filter(kind=ActivityKind.STATUS)
+    latest = last_activities(changes, list(verdicts))
+    people = {pk: each.actor.name if each.actor else "Driftwatch" for pk, each in latest.items()}
+    counts = Counter((name, verdicts[pk]) for pk, name in people.items())
     return [(name, verdict, count) for (name, verdict), count in counts.most_common()]
 
 
 def _seen_elsewhere(user: User, alerts: list[DismissedAlert]) -> list[SeenElsewhere]:
-    """Return the alerts whose content was seen in another workload after they were closed; attacks first."""
+    """Return the alerts whose content was seen in another workload after they were closed; attacks first.
+
+    Of each content the newest MAX_SIGHTINGS and MAX_ATTACKS count, so that one that is everywhere costs no more.
+    """
     by_content: dict[str, list[SeenElsewhere]] = {}
     for each in alerts:
         if each.sha256:
             by_content.setdefault(each.sha256, []).append(SeenElsewhere(each))
-    sightings = Sighting.objects.visible_to(user).filter(binary__sha256__in=list(by_content))
-    rows = sightings.order_by("-first_seen_on", "-pk").select_related("workload", "binary")[:MAX_SIGHTINGS]
-    for sighting in rows:
-        for seen in by_content[sighting.binary.sha256]:
-            is_other = str(sighting.workload.scope) != seen.alert.workload_scope
-            if is_other and sighting.first_seen_on >= seen.alert.closed_at.date():
-                seen.workloads |= {str(sighting.workload)}
-    attacks = Alert.objects.visible_to(user).filter(
-        verdict=Resolution.TRUE_POSITIVE, binary__sha256__in=list(by_content)
+    of_content = {"binary__sha256": OuterRef("sha256")}
+    sightings = Sighting.objects.visible_to(user).filter(**of_content).order_by("-first_seen_on", "-pk")
+    attacks = Alert.objects.visible_to(user).filter(**of_content, verdict=Resolution.TRUE_POSITIVE).order_by("-pk")
+    contents = Binary.objects.filter(sha256__in=list(by_content)).order_by("sha256").distinct("sha256")
+    rows = contents.values_list(
+        "sha256",
+        ArraySubquery(sightings.values("pk")[:MAX_SIGHTINGS]),
+        ArraySubquery(attacks.values("pk")[:MAX_ATTACKS]),
     )
-    for sha256, attack in attacks.order_by("-pk").values_list("binary__sha256", "pk")[:MAX_SIGHTINGS]:
+    found = [(sha256, numbers, attacked) for sha256, numbers, attacked in rows if numbers or attacked]
+    named = {pk for _, numbers, _ in found for pk in numbers}
+    seen_in = Sighting.objects.filter(pk__in=named).select_related("workload").in_bulk()
+    for sha256, numbers, attacked in found:
         for seen in by_content[sha256]:
-            seen.attacks.append(attack)
-    found = [seen for group in by_content.values() for seen in group if seen.workloads or seen.attacks]
-    return sorted(found, key=lambda seen: (not seen.attacks, -seen.alert.pk))
+            seen.attacks = attacked
+            later = [seen_in[pk] for pk in numbers if seen_in[pk].first_seen_on >= seen.alert.closed_at.date()]
+            others = [each.workload for each in later if str(each.workload.scope) != seen.alert.workload_scope]
+            seen.workloads = {str(workload) for workload in others}
+    elsewhere = [seen for group in by_content.values() for seen in group if seen.workloads or seen.attacks]
+    return sorted(elsewhere, key=lambda seen: (not seen.attacks, -seen.alert.pk))

@@ -14,8 +14,8 @@ import msgspec
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.domain.suppression_match import Conditions, compile_suppression, names_content
-from drift.alerts.models import Alert, Resolution
+from drift.alerts.domain.suppression_match import Conditions, compile_suppression, named_contents, names_content
+from drift.alerts.models import Alert, HashVerdict, ListedHash, Resolution
 from drift.web.requests import bounded_int
 from sensor import wire
 
@@ -23,6 +23,8 @@ PERIOD: Final = dt.timedelta(days=30)
 MAX_ALERTS: Final = 10_000
 """Alerts that are evaluated, the newest: each costs the conversion of its stored event."""
 MAX_EXAMPLES: Final = 5
+MAX_ELSEWHERE: Final = 1_000
+"""True positives of the same content that are looked at, the newest."""
 MAX_NAMED: Final = 20
 """True positives that are named; the others are counted."""
 
@@ -33,7 +35,8 @@ class SuppressionPreview:
 
     `examples` are the newest of them, `true_positives` those that a reviewer found to be attacks, `contents` and
     `attacks` the files of both by SHA-256; `unhashed` counts alerts whose file could not be hashed. `beyond` counts
-    those that are not of the alert which the rule was created from.
+    those that are not of the alert which the rule was created from. `elsewhere` are true positives of the same content
+    that the rule does not match, `known_bad` the lists that have some of it.
     """
 
     names_content: bool
@@ -48,12 +51,19 @@ class SuppressionPreview:
     true_positives: list[int] = field(default_factory=list)
     contents: set[str] = field(default_factory=set)
     attacks: set[str] = field(default_factory=set)
+    elsewhere: list[int] = field(default_factory=list)
+    known_bad: list[str] = field(default_factory=list)
     token: str = ""
+
+    @property
+    def has_attacks(self) -> bool:
+        """Whether some of the content is known to be an attack: by a reviewer, here or elsewhere, or by a list."""
+        return bool(self.true_positives or self.elsewhere or self.known_bad)
 
     @property
     def needs_review(self) -> bool:
         """Whether the author has to see this first: the rule dismisses an attack, or more than the content it names."""
-        return bool(self.true_positives) or (self.dismissed > 0 and not self.names_content)
+        return self.has_attacks or (self.dismissed > 0 and not self.names_content)
 
     @property
     def reviewed_contents(self) -> frozenset[str]:
@@ -63,6 +73,14 @@ class SuppressionPreview:
     @property
     def named_true_positives(self) -> list[int]:
         return self.true_positives[:MAX_NAMED]
+
+    @property
+    def named_elsewhere(self) -> list[int]:
+        return self.elsewhere[:MAX_NAMED]
+
+    @property
+    def more_elsewhere(self) -> int:
+        return len(self.elsewhere) - len(self.named_elsewhere)
 
     @property
     def more_true_positives(self) -> int:
@@ -98,8 +116,26 @@ def preview_suppression(
         flat_event = wire.flatten(event, stored["provider"], stored["account"], stored["cluster_name"])
         if rule.matches(alert.cluster.environment_id, flat_event, event.process.argv):
             _count(preview, alert, event.process.sha256, source)
+    _look_elsewhere(user, preview, conditions)
     preview.token = _token(preview, conditions, environments)
     return preview
+
+
+def _look_elsewhere(user: User, preview: SuppressionPreview, conditions: Conditions) -> None:
+    """Find what else is known of the content that the rule matched, or names: true positives and known-bad lists."""
+    contents = list(preview.contents | named_contents(conditions))
+    attacks = Alert.objects.visible_to(user).filter(
+        verdict=Resolution.TRUE_POSITIVE, binary__sha256__in=contents, sample=False
+    )
+    if preview.upto:
+        attacks = attacks.filter(pk__lte=preview.upto)
+    found = attacks.exclude(pk__in=preview.true_positives).order_by("-pk").values_list("pk", "binary__sha256")
+    listed = ListedHash.objects.filter(sha256__in=contents, hash_list__verdict=HashVerdict.BAD)
+    bad = list(listed.order_by("hash_list__name").values_list("hash_list__name", "sha256"))
+    elsewhere = list(found[:MAX_ELSEWHERE])
+    preview.elsewhere = [pk for pk, _ in elsewhere]
+    preview.known_bad = list(dict.fromkeys(name for name, _ in bad))
+    preview.attacks |= {sha256 for _, sha256 in [*elsewhere, *bad]}
 
 
 def _count(preview: SuppressionPreview, alert: Alert, sha256: str | None, source: uuid.UUID | None) -> None:
@@ -124,6 +160,8 @@ def _token(preview: SuppressionPreview, conditions: Conditions, environments: Co
         preview.covers_new_content,
         sorted(preview.contents),
         preview.true_positives,
+        preview.elsewhere,
+        preview.known_bad,
         preview.unhashed,
     ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

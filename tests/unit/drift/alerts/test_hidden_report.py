@@ -12,6 +12,7 @@ from django.test import Client
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, Resolution, Status
+from drift.alerts.queries import hidden_alerts as hidden_alerts_module
 from drift.alerts.queries.hidden_alerts import hidden_alerts
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw, save_reviewed
 from tests.unit.drift.alerts.test_suppression_rules import TOOLS
@@ -83,3 +84,17 @@ def test_the_number_of_queries_does_not_grow(
         ingest(estate.sensors[0], raw(event(process__path=f"/opt/tools/{number}", process__sha256=f"{number:064x}")))
     with django_assert_max_num_queries(5):
         assert month(reader).total == 23
+
+
+def test_a_content_that_is_everywhere_is_read_up_to_a_bound_and_hides_no_other(
+    hidden: dict[str, Alert], estate: Estate, operator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hidden_alerts_module, "MAX_SIGHTINGS", 2)
+    wide = [event(process__path="/x", process__sha256="1" * 64, container__namespace=f"n-{n}") for n in range(5)]
+    rare = event(process__path="/z", process__sha256="2" * 64, container__namespace="bank")
+    ingest(estate.sensors[2], raw(rare, *wide))
+
+    found = {each.alert.path: each for each in month(operator).seen_elsewhere}
+
+    assert len(found["/a"].workloads) == 2
+    assert len(found["/b"].workloads) == 1

@@ -16,7 +16,7 @@ from django.utils import timezone
 from drift.alerts.actions import suppression_rules, triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
-from drift.alerts.models import Alert, Resolution, Status, SuppressionRule
+from drift.alerts.models import Alert, HashList, ListedHash, Resolution, Status, SuppressedContent, SuppressionRule
 from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import Estate, event, raw, save_reviewed
 
@@ -260,6 +260,36 @@ def test_a_simulation_names_the_true_positives_and_is_not_overlooked(
     again = tool(process__path="/opt/tools/8", process__sha256=OTHER)
     ingest(estate.sensors[0], raw(again))
     assert Alert.objects.latest("pk").status == "active", "the content of a true positive is never among what was seen"
+
+
+@pytest.mark.parametrize("known_by", ["reviewer", "list"])
+@pytest.mark.parametrize("conditions", [{"process_path": TOOL}, {"process_path": TOOL, "process_sha256": OTHER}])
+def test_a_simulation_names_what_is_known_elsewhere_to_be_an_attack(
+    estate: Estate, operator: Any, client_of: ClientOf, known_by: str, conditions: dict[str, str]
+) -> None:
+    ingest(estate.sensors[0], raw(tool(process__sha256=OTHER)))
+    mine = Alert.objects.latest("pk")
+    if known_by == "reviewer":
+        ingest(estate.sensors[2], raw(tool(process__sha256=OTHER, process__path="/x", container__namespace="bank")))
+        close_all(operator, Resolution.TRUE_POSITIVE, pk=Alert.objects.latest("pk").pk)
+    else:
+        listed = HashList.objects.create(name="Our feed", verdict="bad", size=1)
+        ListedHash.objects.create(hash_list=listed, sha256=OTHER)
+    panel = {"name": "Tools", "enabled": "on", "reason": "expected"}
+    for name, value in conditions.items():
+        panel |= {f"operator-{name}": "equals", f"value-{name}": value}
+
+    page = client_of(operator).post("/alerts/suppression/simulate/", panel, headers=HTMX).content.decode()
+
+    assert ("true positive elsewhere" in page) == (known_by == "reviewer")
+    assert ("Our feed" in page) == (known_by == "list")
+    assert "reviewed" not in fields_of(page), "it has to be ticked"
+    assert client_of(operator).post(URL, panel, headers=HTMX).status_code == 422
+    token = re.search(r'name="reviewed" value="([^"]+)"', page)
+    assert token
+    assert client_of(operator).post(URL, {**panel, "reviewed": token[1]}, headers=HTMX).status_code == 200
+    assert not SuppressedContent.objects.filter(sha256=OTHER).exists()
+    assert mine.status == "active"
 
 
 def test_a_rule_that_is_changed_only_in_words_learns_no_content(

@@ -14,7 +14,7 @@ from drift.alerts.actions.hash_lists import add_hash_list
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
 from drift.alerts.models import Alert, HashVerdict, Resolution, SuppressionRule
-from tests.unit.drift.alerts.conftest import Estate, raw, save_reviewed
+from tests.unit.drift.alerts.conftest import Estate, now, raw, save_reviewed
 from tests.unit.drift.alerts.test_suppression_content import KNOWN, TOOL, close_all, tool
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -85,3 +85,20 @@ def test_a_rule_that_applies_again_is_reviewed(estate: Estate, operator: Any, wi
     assert required.value.preview.true_positives == [Alert.objects.get().pk]
     still_off = suppression_rules.save(operator, replace(draft, enabled=False), rule.pk, rule.revision)
     assert not still_off.enabled
+
+
+def test_an_event_that_arrives_after_its_rule_was_deleted_opens_an_alert(estate: Estate, operator: Any) -> None:
+    """Nobody can say any more whether the rule would have dismissed it: so somebody looks at it."""
+    rule = save_reviewed(operator, SuppressionDraft("Tools", ONLY_QUIET))
+    ingest(estate.sensors[0], raw(tool()))
+    dismissed = Alert.objects.get()
+    assert dismissed.suppressed_by == rule
+    observed = now()
+
+    suppression_rules.delete(operator, rule.pk, rule.revision)
+    ingest(estate.sensors[0], raw(tool(at=observed)))
+
+    late = Alert.objects.latest("pk")
+    assert (late.status, late.previous_id) == ("active", dismissed.pk)
+    dismissed.refresh_from_db()
+    assert (dismissed.status, dismissed.pulse.count) == ("dismissed", 1)
