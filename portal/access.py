@@ -207,6 +207,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:decided-by-rule": Access(None, READER),
     "alerts:ignored-by-rule": Access(None, READER),
     "alerts:blocked-workloads": Access(READER),
+    "alerts:rule-workloads": Access(READER),
     "alerts:ignored-by-draft": Access(ADMIN),
     "alerts:ignored-dismiss": Access(None, OPERATOR),
     "alerts:decide": Access(OPERATOR, OPERATOR),

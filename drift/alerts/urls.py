@@ -39,6 +39,7 @@ urlpatterns = [
     path("alerts/decided/rule/", rule_preview.decided_by_rule, name="decided-by-rule"),
     path("alerts/silenced/rule/", rule_preview.ignored_by_rule, name="ignored-by-rule"),
     path("alerts/silenced/draft/", rule_preview.ignored_by_draft, name="ignored-by-draft"),
+    path("alerts/rule-workloads/", rule_preview.workloads, name="rule-workloads"),
     path("alerts/blocked-workloads/", rule_preview.blocked_workloads, name="blocked-workloads"),
     path("alerts/silenced/dismiss/", triage.dismiss_ignored, name="ignored-dismiss"),
     path("alerts/decide/", triage.resolution_panel, name="decide"),

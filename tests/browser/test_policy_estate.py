@@ -31,15 +31,15 @@ def estate(transactional_db: None, queued: list[Any]) -> Estate:
 
 def test_the_list_shows_how_often_and_when_each_rule_decided(estate: Estate, open_as: Open, admin: Any) -> None:
     page = open_as(admin, PAGE)
-    expect(row(page, SHOP).locator(".hits")).to_have_text("3")
+    expect(row(page, SHOP).locator(".execs")).to_have_text("3")
     expect(row(page, SHOP).locator(".matched")).to_contain_text("20")
-    expect(row(page, "Alert on Kube-System namespace").locator(".hits")).to_have_text("0")
+    expect(row(page, "Alert on Kube-System namespace").locator(".execs")).to_have_text("0")
     expect(row(page, "Alert on Kube-System namespace").locator(".matched")).to_have_text("Never matched")
     expect(page.locator("#default-ignored")).to_have_text("1,234")
     row(page, SHOP).get_by_role("checkbox").check()
     page.get_by_role("button", name="Duplicate rule").click()
     expect(row(page, f"Copy of {SHOP}").locator(".matched")).to_have_text("Never matched")
-    expect(row(page, SHOP).locator(".hits")).to_have_text("3")
+    expect(row(page, SHOP).locator(".execs")).to_have_text("3")
 
 
 def test_values_of_the_estate_are_suggested_for_each_property(estate: Estate, open_as: Open, admin: Any) -> None:

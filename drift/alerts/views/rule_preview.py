@@ -36,6 +36,13 @@ def hits(request: HttpRequest) -> JsonResponse:
     )
 
 
+def workloads(request: HttpRequest) -> JsonResponse:
+    """Return how many workloads of the last days each listed rule's scope matches, and how many there are."""
+    user = signed_in_user(request)
+    found = matched_workloads(user, visible_state(user).document["rules"])
+    return JsonResponse({"days": rule_hits.DAYS, "total": found.total, "rules": found.by_rule})
+
+
 def values(request: HttpRequest) -> JsonResponse:
     """Return values of `property` that exist in the estate and contain `typed`."""
     typed = request.GET.get("typed", "")[:MAX_TYPED]
@@ -81,7 +88,12 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
         rule_id, document = edits.with_rule(draft_state(user).document, read_rule(request.POST))
     except (DocumentInvalid, UnknownRule):
         return HttpResponse()
-    context = {"effect": rule_effect(user, document, rule_id), "days": rule_hits.DAYS}
+    rule = next(rule for rule in document["rules"] if rule["id"] == rule_id)
+    context = {
+        "effect": rule_effect(user, document, rule_id),
+        "workloads": matched_workloads(user, [rule]),
+        "days": rule_hits.DAYS,
+    }
     return render(request, "alerts/rule_preview/decided_events.html", context)
 
 

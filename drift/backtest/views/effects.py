@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.text import slugify
@@ -15,9 +13,6 @@ from drift.backtest.queries.quick_comparison import DAYS, quick_comparison
 from drift.policy.domain.rule_changes import rule_changes
 from drift.policy.queries.compared import compared
 from drift.web.requests import signed_in_user
-
-MAX_WORKLOAD_RULES: Final = 30
-"""Rules whose workloads are counted: each is tried on every workload."""
 
 
 def effect(request: HttpRequest) -> HttpResponse:
@@ -32,7 +27,7 @@ def effect(request: HttpRequest) -> HttpResponse:
     context = {"days": DAYS, "name": slugify(name), "is_default": name.startswith("default:")}
     if isinstance(result, QueryLimit):
         return render(request, "backtest/effect.html", context | {"limit": result})
-    rules = [change.after for change in changes if change.after is not None][:MAX_WORKLOAD_RULES]
+    rules = [change.after for change in changes if change.after is not None]
     workloads = matched_workloads(user, rules)
     found = [
         (change, each, workloads.by_rule.get(change.rule))

@@ -96,7 +96,7 @@ _ROW: Final = (
     '<td class="grip">{handle}</td><td class="priority">{priority}</td>'
     '<td class="name"><a id="open-{id}" href="{link}" data-panel>{name}</a>{badges}</td>'
     "<td>{action}</td><td>{cloud}</td><td>{description}</td>"
-    '<td class="hits"></td><td class="matched"></td></tr>\n'
+    '<td class="hits"><span class="execs"></span><span class="workloads"></span></td><td class="matched"></td></tr>\n'
 )
 _PRIORITY: Final = "\0"
 """Placeholder for the priority: no string of a rule contains a NUL."""

@@ -5,6 +5,8 @@ const number = new Intl.NumberFormat("en");
 const UNKNOWN = "–";
 
 let hits = null;
+let workloads = null;
+let requests = 0;
 
 const minute = (time) => time.slice(0, 16).replace("T", " ");
 
@@ -13,14 +15,36 @@ function fill() {
   const isUnknown = hits.rules === null;
   for (const row of document.querySelectorAll("#rule-rows tr")) {
     if (isUnknown) {
-      row.querySelector(".hits").textContent = row.querySelector(".matched").textContent = UNKNOWN;
+      row.querySelector(".execs").textContent = row.querySelector(".matched").textContent = UNKNOWN;
       continue;
     }
     const found = hits.rules[row.dataset.id];
-    row.querySelector(".hits").textContent = number.format(found?.execs ?? 0);
+    row.querySelector(".execs").textContent = number.format(found?.execs ?? 0);
     row.querySelector(".matched").textContent = found ? minute(found.last_at) : "Never matched";
   }
   document.getElementById("default-ignored").textContent = isUnknown ? UNKNOWN : number.format(hits.ignored_by_default);
+}
+
+/** Show how many workloads each rule's scope matches now, and warn of rules that match none. */
+function fillWorkloads() {
+  if (!workloads?.total) return;
+  for (const row of document.querySelectorAll("#rule-rows tr.rule")) {
+    const count = workloads.rules[row.dataset.id];
+    const place = row.querySelector(".workloads");
+    place.textContent = count === undefined ? "" : `${number.format(count)} workload${count === 1 ? "" : "s"}`;
+    place.title = count === 0 ? "Matches no workload today" : `Its scope matches ${place.textContent} of ${number.format(workloads.total)}`;
+    place.classList.toggle("none", count === 0);
+  }
+}
+
+async function loadWorkloads() {
+  requests += 1;
+  const mine = requests;
+  const url = document.getElementById("policy").dataset.workloadsUrl;
+  const response = url && await fetch(url).catch(() => null);
+  if (!response?.ok || mine !== requests) return;
+  workloads = await response.json();
+  fillWorkloads();
 }
 
 async function load() {
@@ -31,5 +55,11 @@ async function load() {
   fill();
 }
 
-document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "policy") fill(); });
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id !== "policy") return;
+  fill();
+  fillWorkloads();
+  loadWorkloads();
+});
 load();
+loadWorkloads();

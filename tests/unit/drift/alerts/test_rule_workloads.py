@@ -1,0 +1,65 @@
+"""How many workloads of the estate a rule's scope matches, in the list and in the panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drift.alerts.actions.ingest import ingest
+from drift.policy.actions import versions
+from drift.policy.queries.versions import latest_number
+from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
+from tests.unit.drift.policy.samples import document, rule
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+@pytest.fixture
+def estate(db: None, queued: list[Any]) -> Estate:
+    """Drift in three workloads: two of the namespace shop, one of pay."""
+    made = make_estate()
+    shop = [event(container__namespace="shop", container__name=name) for name in ("cart", "web")]
+    ingest(made.sensors[0], raw(*shop, event(container__namespace="pay", container__name="api")))
+    return made
+
+
+def in_namespace(name: str, operator: str, value: str, **changes: Any) -> dict[str, Any]:
+    scope = [{"property": "namespace", "any_of": [{"operator": operator, "value": value}]}]
+    clouds = [{"provider": provider} for provider in ("azure", "aws", "gcp")]
+    return rule(name, resource_scope=scope, cloud_scope=clouds, **changes)
+
+
+def test_the_list_has_the_number_of_workloads_of_each_rule_disabled_and_shadowed_ones_too(
+    estate: Estate, admin: Any, client_of: Any
+) -> None:
+    rules = [
+        in_namespace("All", "matches", "*"),
+        in_namespace("Shop", "equals", "shop", enabled=False),
+        in_namespace("Dead", "equals", "shop ", allow_list=["x"]),
+    ]
+    versions.save_document(admin, document(rules=rules), latest_number())
+    found = client_of(admin).get("/alerts/rule-workloads/").json()
+    assert (found["total"], found["rules"]) == (3, {"all": 3, "shop": 2, "dead": 0})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("shop", "Its scope matches <strong>2</strong> of 3 workloads."),
+        ("gone", "Its scope matches no workload today"),
+    ],
+)
+def test_the_panel_has_the_number_for_the_rule_as_typed(
+    estate: Estate, admin: Any, client_of: Any, value: str, words: str
+) -> None:
+    typed = {
+        "name": "New",
+        "action": "ignore",
+        "scope_description": "S",
+        "scope": ["azure", "aws", "gcp"],
+        "resource_scope.0.property": "namespace",
+        "resource_scope.0.0.operator": "equals",
+        "resource_scope.0.0.value": value,
+    }
+    assert words in client_of(admin).post("/alerts/decided/rule/", typed).content.decode()
