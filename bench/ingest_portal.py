@@ -50,7 +50,7 @@ def portal(processes: int | None = None) -> Iterator[Portal]:
         _settings(database.url(), queue.url)
         port = _free_port()
         servers.append(_start(_web(port, processes), directory / "web.log", **WEB_ENV))
-        _wait(f"http://127.0.0.1:{port}/readyz")
+        _wait(f"http://127.0.0.1:{port}/readyz?role=web")
         yield Portal(port, database.url())
     finally:
         for server in reversed(servers):

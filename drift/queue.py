@@ -40,7 +40,16 @@ def redis_client() -> redis.Redis:
     return _redis_client(settings.REDIS_URL)
 
 
+def new_redis_client() -> redis.Redis:
+    """Return a client with a connection of its own, for a thread that must not wait for others."""
+    return _new_client(settings.REDIS_URL)
+
+
 @functools.lru_cache(maxsize=2)
 def _redis_client(url: str) -> redis.Redis:
+    return _new_client(url)
+
+
+def _new_client(url: str) -> redis.Redis:
     # One immediate retry replaces a connection that a restart of Redis closed; a request must not wait for its return.
     return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1))

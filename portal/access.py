@@ -252,7 +252,6 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:key-add": Access(None, OWNER, recent=True),
     "fleet:key-change": Access(OWNER, OWNER, recent=True),
     "fleet:bundle": Access(READER),
-    "fleet:health": Access(READER),
     "fleet:onboarding": Access(ADMIN, ADMIN),
     "fleet:token-revoke": Access(None, ADMIN),
     "fleet:scope-tree": Access(READER),
@@ -266,6 +265,10 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:rollout-plan": Access(ADMIN, ADMIN),
     "fleet:rollout-control": Access(None, ADMIN),
     "fleet:rollout-roll-back": Access(None, ADMIN),
+    # Health
+    "health:page": Access(READER),
+    "health:banner": Access(READER),
+    "health-api:health": Access(READER, token=TokenScope.READ),
     # The fleet: what sensors call
     "fleet-api:enrol": Access(None, Open.SENSOR),
     "fleet-api:policy": Access(Open.SENSOR),
@@ -293,6 +296,5 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:rollout-resume": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-plan": Access(READER, ADMIN, whole_estate=True, token=TokenScope.FLEET),
-    "fleet-api:health": Access(READER, token=TokenScope.READ),
     "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET, recent=resumes_blocking),
 }

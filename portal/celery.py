@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import before_task_publish, task_prerun
+from celery.signals import before_task_publish, task_postrun, task_prerun
 from django.conf import settings
 from kombu.utils.json import dumps
 
 from accounts.request_context import current_request_id, set_program
+from drift.health.domain.process_reports import INTERVAL
 from portal.task_signatures import sign
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -25,7 +27,7 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep rollouts": {"task": "fleet.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "flush heartbeats": {"task": "fleet.flush_heartbeats", "schedule": 10.0, "options": {"expires": 10}},
     "tidy the fleet": {"task": "fleet.tidy", "schedule": 60.0, "options": {"expires": 60}},
-    "report the fleet's health": {"task": "fleet.report_health", "schedule": 60.0, "options": {"expires": 60}},
+    "record health": {"task": "health.record", "schedule": 60.0, "options": {"expires": 60}},
     "keep partitions": {"task": "alerts.keep_partitions", "schedule": 3600.0, "options": {"expires": 3600}},
     "delete command lines": {
         "task": "alerts.delete_command_lines",
@@ -77,16 +79,22 @@ app.conf.update(
     worker_enable_remote_control=False,
     timezone="UTC",
     worker_hijack_root_logger=False,
+    beat_scheduler="portal.scheduler:ReportingScheduler",
+    # It reports each time that it looks what is due.
+    beat_max_loop_interval=INTERVAL,
     beat_schedule=BEAT_SCHEDULE,
 )
 app.autodiscover_tasks(["accounts", "drift.notify", "drift.policy", "drift.fleet", "drift.alerts"])
-app.autodiscover_tasks(["drift.siem", "drift.backtest"])
+app.autodiscover_tasks(["drift.siem", "drift.backtest", "drift.health"])
 
 
 @before_task_publish.connect
 def _pass_request_id_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Let a task's log lines and audit entries carry the id of the request that sent it."""
-    if headers is not None and (request_id := current_request_id()):
+    """Let a task's log lines and audit entries carry the id of the request that sent it; and when it was sent."""
+    if headers is None:
+        return
+    headers["sent_at"] = round(time.time(), 3)
+    if request_id := current_request_id():
         headers["request_id"] = request_id
 
 
@@ -97,6 +105,20 @@ def _sign(headers: dict[str, Any] | None = None, body: object = None, **_: Any) 
         sign(headers, dumps(body), settings.SECRET_KEY)
 
 
+_began: dict[str, float] = {}
+"""When each task that runs in this process began."""
+
+
 @task_prerun.connect
 def _name_task(task: Task[..., object], task_id: str, **_: Any) -> None:
     set_program(f"task {task.name}", str(task.request.get("request_id") or task_id)[:64])
+    _began[task_id] = time.monotonic()
+
+
+@task_postrun.connect
+def _record_task(task: Task[..., object], task_id: str, state: str | None = None, **_: Any) -> None:
+    # Imported late: models are not there yet when this module is loaded.
+    from drift.health.actions.task_reports import record_task
+
+    now = time.monotonic()
+    record_task(task.name, succeeded=state == "SUCCESS", seconds=now - _began.pop(task_id, now))

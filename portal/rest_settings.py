@@ -30,5 +30,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "portal.openapi.add_common_responses",
     ],
-    "ENUM_NAME_OVERRIDES": {"ProposalState": "drift.policy.models.ProposalState"},
+    "ENUM_NAME_OVERRIDES": {
+        "ProposalState": "drift.policy.models.ProposalState",
+        "HealthState": "drift.health.domain.outcomes.STATES",
+    },
 }

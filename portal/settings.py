@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from portal import config, rest_settings
 from portal.log_settings import log_settings
 from portal.sign_in_settings import *  # noqa: F403 - Django reads its settings from this module
+from sensor.version import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -101,6 +102,7 @@ INSTALLED_APPS = [
     "drift.alerts",
     "drift.siem",
     "drift.backtest",
+    "drift.health",
     "portal",
 ]
 
@@ -174,6 +176,15 @@ if DATABASE_POOL:
 
 # A copy: while a command connects as the owner, DATABASES names the owner (accounts.database_roles).
 DATABASE_PORTAL = dict(DATABASES["default"])
+
+# What health compares: a database server's disk cannot be seen from here.
+DATABASE_DISK_GIB = config.integer(
+    "DATABASE_DISK_GIB", 0, "Size of the database server's disk, in GiB: health warns at 80 %; 0: not checked."
+)
+DISK_PATHS = config.names(
+    "DISK_PATHS", "", "Directories whose file systems health checks for 10 % free space; empty: none."
+)
+PORTAL_VERSION = VERSION
 
 REDIS_URL = config.redis_address()
 CACHES = {

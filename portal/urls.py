@@ -19,6 +19,7 @@ urlpatterns = [
             [
                 path("", include("drift.alerts.api_urls")),
                 path("", include("drift.fleet.api_urls")),
+                path("", include("drift.health.api_urls")),
                 path("", include("accounts.api_urls")),
                 path("", include("drift.policy.api_urls")),
                 path("", include("drift.backtest.api_urls")),
@@ -36,5 +37,6 @@ urlpatterns = [
     path("", include("drift.siem.urls")),
     path("", include("drift.policy.urls")),
     path("", include("drift.fleet.urls")),
+    path("", include("drift.health.urls")),
     path("", include("drift.backtest.urls")),
 ]

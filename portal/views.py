@@ -6,12 +6,13 @@ import sys
 from typing import Final
 
 from django.core.exceptions import BadRequest
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import get_template
 from django.views import defaults
 
+from drift.health.actions.health_report import readiness
+from drift.health.domain.conditions import ROLES
 from portal.log_filters import is_database_unavailable
 
 RETRY_AFTER: Final = 5
@@ -69,7 +70,16 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 while the process and its database respond."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return JsonResponse({"status": "ready"})
+    """200 while all parts of the portal work, else 503; a line for each, without names or errors.
+
+    With `?role=web` (or gateway, worker, beat) only what that process needs: web serves pages and ingest without a
+    worker, so a dead worker must not take it out of service.
+    """
+    role = request.GET.get("role", "")
+    if role and role not in ROLES:
+        return JsonResponse({"code": "invalid", "message": f"role must be one of {', '.join(ROLES)}."}, status=400)
+    found = readiness(role)
+    ready = all(outcome.state != "failing" for outcome in found.values())
+    checks = {code: ": ".join(filter(None, (each.state, each.detail))) for code, each in found.items()}
+    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    return JsonResponse(body, status=200 if ready else 503, json_dumps_params={"indent": 1})

@@ -19,6 +19,7 @@ trap 'rm -f "$schema"' EXIT
 step "OpenAPI schema" $bin/python manage.py spectacular --file "$schema" --validate --fail-on-warn
 diff -u docs/openapi.yaml "$schema" || { echo "docs/openapi.yaml is out of date: run manage.py spectacular --file docs/openapi.yaml"; exit 1; }
 step "settings table" $bin/python manage.py settings_table --check
+step "health table" $bin/python manage.py health_table --check
 step "permissions table" $bin/python manage.py permissions_table --check
 step "detection table" $bin/python scripts/detection_table.py --check
 step "policy tables" $bin/python scripts/policy_tables.py --check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.api import bundles, estate, health, rollouts, sensor_calls
+from drift.fleet.api import blocking, bundles, estate, rollouts, sensor_calls
 
 app_name = "fleet-api"
 urlpatterns = [
@@ -33,6 +33,5 @@ urlpatterns = [
     path("rollout-plan/", rollouts.RolloutPlanView.as_view(), name="rollout-plan"),
     path("policy/versions/<int:number>/bundle/", bundles.SignedBundleView.as_view(), name="bundle"),
     path("public-keys/", bundles.PublicKeysView.as_view(), name="public-keys"),
-    path("health/", health.HealthView.as_view(), name="health"),
-    path("blocking/", health.BlockingView.as_view(), name="blocking"),
+    path("blocking/", blocking.BlockingView.as_view(), name="blocking"),
 ]

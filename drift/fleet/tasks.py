@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.fleet.actions import delivery, heartbeats, notifications, pushes, refresh_bundles, rollouts, sensors
+from drift.fleet.actions import delivery, heartbeats, pushes, refresh_bundles, rollouts, sensors
 from drift.fleet.actions.rollout_control import SPREAD_CHUNK
 
 
@@ -45,9 +45,3 @@ def tidy_fleet() -> None:
     delivery.prune_deliveries()
     refresh_bundles.refresh_bundles()
     refresh_bundles.delete_old_bundles()
-
-
-@shared_task(name="fleet.report_health")
-def report_health() -> None:
-    """Notify subscribers of sensors in trouble."""
-    notifications.notify_health()

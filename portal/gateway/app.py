@@ -18,6 +18,7 @@ from portal import config
 from portal.connections import raise_file_limit
 from portal.gateway import request_ids
 from portal.gateway.channel import listen
+from portal.gateway.reports import report
 from portal.gateway.streams import SensorStream, Streams, jittered
 from portal.gateway.tickets import UsedTickets
 from portal.log_settings import log_settings
@@ -67,19 +68,23 @@ class Gateway:
             await self._log(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Subscribe to Redis from start-up to shutdown."""
+        """Subscribe to Redis and report, from start-up to shutdown."""
         await receive()
         if self.log_settings is not None:
             # Here rather than where it is imported: by now Uvicorn has set up its own handlers.
             logging.config.dictConfig(self.log_settings)
         raise_file_limit()
-        listener = asyncio.create_task(listen(self._redis_url, self.streams))
+        tasks = [
+            asyncio.create_task(listen(self._redis_url, self.streams)),
+            asyncio.create_task(report(self._redis_url, self.streams)),
+        ]
         _on_termination(self.streams.close)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listener
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await self._used.close()
         await send({"type": "lifespan.shutdown.complete"})
 

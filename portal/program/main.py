@@ -102,6 +102,14 @@ def _collect(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from django.core.management import call_command
+
+    needs.settings_are_valid()
+    call_command("doctor", quiet=arguments.quiet, json=arguments.json)
+    return 0
+
+
 def _manage(arguments: argparse.Namespace) -> int:
     from django.core.management import execute_from_command_line
 
@@ -127,5 +135,6 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "migrate": _migrate,
     "init": _init,
     "collect": _collect,
+    "doctor": _doctor,
     "manage": _manage,
 }

@@ -34,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("email", metavar="EMAIL")
     init.add_argument("--name", default="Owner", help="default: Owner")
     commands.add_parser("collect", help="collect the static files into STATIC_ROOT, when an image is built")
+    doctor = commands.add_parser("doctor", help="check everything that health knows; status 0 only if all is well")
+    doctor.add_argument("--quiet", action="store_true", help="print only what is not well, for cron")
+    doctor.add_argument("--json", action="store_true", help="print JSON for programs")
     manage = commands.add_parser("manage", help="run any other command of manage.py", add_help=False)
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     return root

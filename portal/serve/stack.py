@@ -42,6 +42,7 @@ class Stack:
             "STREAM_URL": os.environ.get("STREAM_URL") or f"http://127.0.0.1:{options.gateway_port}/stream",
             "STATIC_ROOT": str(options.data / "static"),
             "PYTHONUNBUFFERED": "1",
+            "DISK_PATHS": os.environ.get("DISK_PATHS") or str(options.data),
             # Only migrations know the owner of the tables; programs that serve must not.
             "MIGRATION_DATABASE_URL": "",
             "MIGRATION_DATABASE_URL_FILE": "",
@@ -107,7 +108,7 @@ class Stack:
             argv += ["--reload", "--reload-dir", "accounts", "--reload-dir", "drift", "--reload-dir", "portal"]
         env = {**self.env, **WEB_ENV}
         return Program(
-            "web", argv, FRONTEND, env, ready=lambda: responds(f"http://127.0.0.1:{self.options.port}/readyz")
+            "web", argv, FRONTEND, env, ready=lambda: responds(f"http://127.0.0.1:{self.options.port}/readyz?role=web")
         )
 
     def _gateway(self) -> Program:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 import time
@@ -307,6 +308,7 @@ class Agent:
             machine_digest=self._machine_digest,
             boot_digest=self._boot_digest,
             paused_rules=self._kill_limit.paused_rules(applied.document)[:MAX_GAPS] if applied else [],
+            sent_at=dt.datetime.now(dt.UTC),
         )
 
     def counters(self) -> Counters:

@@ -171,7 +171,7 @@ class Heartbeat(Struct):
 
     `applied_etag` is the applied bundle's. `keys` are the ids of the keys that it accepts, None from older sensors.
     `run_id` is random per process: two that alternate are two sensors with one credential. `gaps` are the containers
-    that are monitored in part, at most 50 of `gap_count`.
+    that are monitored in part, at most 50 of `gap_count`. `sent_at` is by the node's clock.
     """
 
     sensor_version: Annotated[str, Meta(max_length=64)]
@@ -189,6 +189,7 @@ class Heartbeat(Struct):
     machine_digest: RunId = ""
     boot_digest: RunId = ""
     paused_rules: Annotated[list[PausedRule], Meta(max_length=MAX_GAPS)] = []
+    sent_at: Time | None = None
 
 
 class HeartbeatResponse(Struct):

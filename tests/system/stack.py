@@ -108,7 +108,7 @@ class Stack:
     def is_ready(self) -> bool:
         """Return whether the portal reports itself and its services ready."""
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200
+            return httpx.get(f"{self.url}/readyz?role=web", timeout=30).status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -263,7 +263,7 @@ def alert_by_default(site: Site) -> None:
 
 def _is_ready(browser: httpx.Client) -> bool:
     try:
-        return browser.get("/readyz").status_code == 200
+        return browser.get("/readyz?role=web").status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -161,7 +161,7 @@ def test_a_server_leaves_only_when_its_replacement_is_ready_and_requests_have_ce
     assert container["lifecycle"]["preStop"]
     assert pod["terminationGracePeriodSeconds"] >= 15
     probes = {container[probe]["httpGet"]["path"] for probe in ("readinessProbe", "startupProbe")}
-    assert probes == ({"/readyz"} if name == "web" else {"/healthz"})
+    assert probes == ({"/readyz?role=web"} if name == "web" else {"/healthz"})
     # A slow database must not have every web pod restarted.
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
 

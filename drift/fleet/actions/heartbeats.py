@@ -55,6 +55,7 @@ class StatusRow(msgspec.Struct):
     machine_digest: str = ""
     boot_digest: str = ""
     paused_rules: list[wire.PausedRule] = []
+    clock_offset: float | None = None
 
 
 class _Seen(msgspec.Struct):
@@ -65,9 +66,10 @@ class _Seen(msgspec.Struct):
 
 def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
     """Store a heartbeat and its process: by the next flush, or at once."""
+    now = timezone.now()
     row = StatusRow(
         sensor.pk,
-        timezone.now(),
+        now,
         beat.sensor_version,
         beat.kubernetes_version or "",
         beat.backend,
@@ -80,6 +82,7 @@ def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
         beat.machine_digest,
         beat.boot_digest,
         beat.paused_rules,
+        (beat.sent_at - now).total_seconds() if beat.sent_at else None,
     )
     status = str(row.sensor_id), msgspec.json.encode(row)
     sighting = sensor_processes.sighting_entry(sensor.pk, beat.run_id)
@@ -172,20 +175,22 @@ def _write(rows: Sequence[bytes]) -> None:
 
 
 # In the order of ids, so that two of these cannot deadlock. A portal of the release before may have held heartbeats
-# without gaps, digests or paused rules.
+# without gaps, digests, paused rules or the clock.
 _UPSERT: Final = """
 INSERT INTO fleet_sensorstatus AS stored (
     sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total, key_ids,
-    gaps, gap_count, machine_digest, boot_digest, paused_rules
+    gaps, gap_count, machine_digest, boot_digest, paused_rules, clock_offset
 )
 SELECT
     beat.sensor_id, beat.last_seen_at, beat.sensor_version, beat.kubernetes_version, beat.backend, beat.capabilities,
     beat.counters, beat.lost_total, beat.key_ids, coalesce(beat.gaps, '[]'), coalesce(beat.gap_count, 0),
-    coalesce(beat.machine_digest, ''), coalesce(beat.boot_digest, ''), coalesce(beat.paused_rules, '[]')
+    coalesce(beat.machine_digest, ''), coalesce(beat.boot_digest, ''), coalesce(beat.paused_rules, '[]'),
+    beat.clock_offset
 FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
     sensor_id uuid, last_seen_at timestamptz, sensor_version text, kubernetes_version text, backend text,
     capabilities text[], counters jsonb, lost_total bigint, key_ids text[],
-    gaps jsonb, gap_count bigint, machine_digest text, boot_digest text, paused_rules jsonb
+    gaps jsonb, gap_count bigint, machine_digest text, boot_digest text, paused_rules jsonb,
+    clock_offset float8
 )
 JOIN fleet_sensor AS sensor ON sensor.id = beat.sensor_id
 ORDER BY beat.sensor_id
@@ -195,7 +200,7 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     capabilities = excluded.capabilities, counters = excluded.counters, lost_total = excluded.lost_total,
     key_ids = excluded.key_ids, gaps = excluded.gaps, gap_count = excluded.gap_count,
     machine_digest = excluded.machine_digest, boot_digest = excluded.boot_digest,
-    paused_rules = excluded.paused_rules,
+    paused_rules = excluded.paused_rules, clock_offset = excluded.clock_offset,
     lost_at = CASE WHEN excluded.lost_total > stored.lost_total THEN excluded.last_seen_at ELSE stored.lost_at END
 WHERE stored.last_seen_at < excluded.last_seen_at
 """

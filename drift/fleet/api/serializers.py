@@ -19,7 +19,6 @@ from drift.fleet.models import (
     SensorState,
     SensorStatus,
 )
-from drift.fleet.queries.health import HealthNotice
 from drift.fleet.queries.rollouts import Progress
 from drift.fleet.queries.sensors import is_offline, lag
 from drift.web.serializers import StrictSerializer
@@ -203,19 +202,6 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     class Meta:
         model = Delivery
         fields = ("id", "sensor", "state", "created_at", "fetched_at", "acknowledged_at", "error")
-
-
-class NoticeSerializer(serializers.Serializer[Any]):
-    """One kind of trouble, how many sensors have it, and the ids of the first of them."""
-
-    code = serializers.CharField()
-    title = serializers.CharField()
-    advice = serializers.CharField()
-    count = serializers.IntegerField()
-    sensors = serializers.SerializerMethodField()
-
-    def get_sensors(self, notice: HealthNotice) -> list[str]:
-        return [str(sensor.pk) for sensor in notice.sensors]
 
 
 class BundleSerializer(serializers.Serializer[Any]):

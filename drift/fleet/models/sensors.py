@@ -109,6 +109,8 @@ class SensorStatus(models.Model):
     gap_count = models.BigIntegerField(default=0, db_default=0)
     paused_rules = models.JSONField(default=list, db_default=Value([], models.JSONField()))
     """Rules whose blocking the kill limit has paused there, as the wire has them."""
+    clock_offset = models.FloatField(null=True, blank=True)
+    """Seconds by which the node's clock was ahead of the portal's, its way here included; null from older sensors."""
     machine_digest = models.CharField(max_length=32, blank=True, default="", db_default="")
     boot_digest = models.CharField(max_length=32, blank=True, default="", db_default="")
     """Of the machine and its boot (docs/delivery.md#recreated-nodes); empty from older sensors."""

@@ -9,7 +9,7 @@ from sensor.names.visible_text import visible_text
 MAX_LINES: Final = 10
 TITLES: Final = {
     "alerts": ("{} new High alert", "{} new High alerts"),
-    "health": ("{} sensor needs attention", "{} sensors need attention"),
+    "health": ("{} condition needs attention", "{} conditions need attention"),
     "halted": ("{} rollout was halted", "{} rollouts were halted"),
 }
 """Singular and plural, by the Kind of notice that goes to subscribers."""

@@ -82,11 +82,11 @@ def test_users_get_an_error_page_and_the_log_one_line(
     browser = patient(client_of(reader))
     with database_away(), caplog.at_level(logging.INFO, "django.request"):
         answer = browser.get("/alerts/")
-        assert browser.get("/readyz").status_code == 503
+        assert browser.get("/readyz?role=web").status_code == 503
 
     assert (answer.status_code, answer["Retry-After"]) == (503, str(views.RETRY_AFTER))
     assert "Nothing was changed" in answer.content.decode()
-    assert browser.get("/readyz").status_code == 200
+    assert browser.get("/readyz?role=web").status_code == 200
     record = next(each for each in caplog.records if each.name == "django.request")
     assert ShortenDatabaseErrors().filter(record)
     line = logging.Formatter("%(levelname)s %(message)s").format(record)

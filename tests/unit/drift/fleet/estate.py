@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from accounts import tokens
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
@@ -81,6 +82,11 @@ def text_of(answer: Any) -> str:
     """Return a page's text with its white space collapsed."""
     assert answer.status_code == 200, answer.content[:300]
     return " ".join(answer.content.decode().split())
+
+
+def escaped(text: str) -> str:
+    """Return a text as a page has it."""
+    return str(escape(text))
 
 
 def version(number: int, **document: Any) -> PolicyVersion:

@@ -18,12 +18,17 @@ from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.models import Alert
 from drift.fleet.actions import notifications as alarms
 from drift.fleet.models import Rollout, SensorStatus
+from drift.health.actions import health_report
+from drift.health.actions.record_health import record_health
+from drift.health.domain.conditions import BY_CODE
+from drift.health.domain.outcomes import ok
 from drift.notify.actions import channels, deliveries, notices
 from drift.notify.actions import settings as settings_actions
 from drift.notify.actions.channels import mail as mail_channel
 from drift.notify.actions.gather import gather
 from drift.notify.domain.messages import MAX_LINES
 from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, NoticeHold, NoticeState, PendingNotice
+from drift.policy.models import PolicyVersion
 from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -201,23 +206,29 @@ def test_users_who_assign_an_alert_to_themselves_are_not_notified(estate: Estate
     assert not Notice.objects.filter(user=operator).exists()
 
 
-def test_a_sensor_s_problem_is_notified_when_it_begins_and_when_it_recurs(estate: Estate, owner: Any) -> None:
+def test_a_sensor_s_problem_is_notified_when_it_begins_and_when_it_recurs(
+    estate: Estate, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_report, "portal_outcomes", lambda: {code: ok() for code in BY_CODE})
+    Rollout.objects.all().delete()
+    for version in PolicyVersion.objects.all():
+        Rollout.objects.create(version=version, spread_at=timezone.now())
     for sensor in estate.sensors:
         SensorStatus.objects.create(sensor=sensor, last_seen_at=timezone.now(), backend="ebpf", capabilities=[])
     SensorStatus.objects.filter(sensor=estate.sensors[0]).update(last_seen_at=timezone.now() - dt.timedelta(hours=1))
-    alarms.notify_health()
-    alarms.notify_health()
+    record_health()
+    record_health()
 
-    assert sweep() == ["[Driftwatch] 1 sensor needs attention"]
+    assert sweep() == ["[Driftwatch] 1 condition needs attention"]
     assert "n1 in blue" in str(mail.outbox[0].body)
     for _ in range(3):
         later(50)
-        alarms.notify_health()
+        record_health()
         assert sweep() == []
     later(61)
     sweep()
-    alarms.notify_health()
-    assert sweep() == ["[Driftwatch] 1 sensor needs attention"]
+    record_health()
+    assert sweep() == ["[Driftwatch] 1 condition needs attention"]
 
 
 def test_a_halted_rollout_is_notified(estate: Estate, owner: Any) -> None:

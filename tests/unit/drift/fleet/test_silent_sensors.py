@@ -1,4 +1,4 @@
-"""Unresponsive sensors, old deliveries, and the health notices."""
+"""Unresponsive sensors and old deliveries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-HEALTH = "/api/v1/health/"
 NOW = dt.timedelta(0)
 
 
@@ -33,10 +32,6 @@ def seen(cluster: Cluster, node: str, ago: dt.timedelta = NOW, **status: Any) ->
     sensor, credential = estate.sensor(cluster, node)
     SensorStatus.objects.create(sensor=sensor, last_seen_at=timezone.now() - ago, **status)
     return sensor, credential
-
-
-def codes(api: Any) -> list[str]:
-    return [notice["code"] for notice in api.get(HEALTH).json()]
 
 
 def test_a_node_without_heartbeats_for_a_day_retires_and_its_rollout_finishes(cluster: Cluster) -> None:
@@ -94,66 +89,3 @@ def test_deliveries_of_the_last_twenty_versions_are_kept(cluster: Cluster) -> No
 
     kept = Delivery.objects.order_by("rollout__version").values_list("rollout__version", flat=True)
     assert list(kept) == list(range(5, 25))
-
-
-def test_a_healthy_fleet_has_no_notices(cluster: Cluster, reader: Any, api_of: Any, client_of: Any) -> None:
-    seen(cluster, "fine", backend="ebpf", capabilities=["ebpf"], lost_at=timezone.now() - dt.timedelta(hours=2))
-
-    assert codes(api_of(reader)) == []
-    assert "No problems" in client_of(reader).get("/settings/health/").content.decode()
-
-
-@pytest.mark.parametrize(
-    ("ago", "status", "expected"),
-    [
-        (dt.timedelta(minutes=4), {}, ["dark"]),
-        (NOW, {"lost_at": timezone.now()}, ["losses"]),
-        (NOW, {"capabilities": ["ebpf", "block"], "backend": "replay"}, ["fallback"]),
-        (NOW, {"capabilities": [], "backend": "replay"}, []),
-        (NOW, {"gap_count": 2}, ["gaps"]),
-        (NOW, {"paused_rules": [{"rule": "r1", "workloads": 5}]}, ["paused"]),
-        (dt.timedelta(minutes=4), {"gap_count": 2}, ["dark"]),
-    ],
-)
-def test_each_problem_has_its_notice(
-    cluster: Cluster, reader: Any, api_of: Any, ago: dt.timedelta, status: dict[str, Any], expected: list[str]
-) -> None:
-    seen(cluster, "node-7", ago, **status)
-
-    assert codes(api_of(reader)) == expected
-
-
-def test_a_live_sensor_that_does_not_apply_lags_after_half_an_hour(cluster: Cluster, reader: Any, api_of: Any) -> None:
-    sensor, _ = seen(cluster, "node-7")
-    estate.version(2)
-    rollouts.start_rollout(2)
-    assert codes(api_of(reader)) == []
-
-    Delivery.objects.update(created_at=timezone.now() - dt.timedelta(minutes=31))
-
-    [notice] = api_of(reader).get(HEALTH).json()
-    assert (notice["code"], notice["count"], notice["sensors"]) == ("lag", 1, [str(sensor.pk)])
-
-
-def test_the_page_names_the_sensors_in_a_constant_number_of_queries(
-    cluster: Cluster, reader: Any, client_of: Any, django_assert_max_num_queries: Any
-) -> None:
-    for place in range(30):
-        seen(cluster, f"node-{place:02}", dt.timedelta(minutes=9), lost_at=timezone.now())
-    client = client_of(reader)
-
-    with django_assert_max_num_queries(17):
-        page = client.get("/settings/health/").content.decode()
-
-    assert "Sensors are offline" in page
-    assert "The first 20 of 30 sensors." in page
-
-
-def test_the_live_part_answers_304_while_nothing_changed(cluster: Cluster, reader: Any, client_of: Any) -> None:
-    seen(cluster, "node-7", dt.timedelta(minutes=9))
-    client = client_of(reader)
-
-    first = client.get("/settings/health/", headers={"HX-Request": "true"})
-
-    again = client.get("/settings/health/", headers={"HX-Request": "true", "If-None-Match": first["ETag"]})
-    assert (first.status_code, again.status_code) == (200, 304)

@@ -1,4 +1,4 @@
-"""The fleet's health and the switch of all blocking, for API clients."""
+"""The switch of all blocking, for API clients."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from drift.fleet.actions.blocking_switch import resume_blocking, stop_all_blocking
-from drift.fleet.api.serializers import BlockingChange, BlockingSerializer, NoticeSerializer
+from drift.fleet.api.serializers import BlockingChange, BlockingSerializer
 from drift.fleet.models import FleetState
 from drift.fleet.queries.blocking_status import acknowledgement
-from drift.fleet.queries.health import health_notices
 from drift.fleet.queries.resume_request import resume_requester
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated
-
-
-class HealthView(APIView):
-    @extend_schema(tags=["fleet"], operation_id="get_fleet_health", responses=NoticeSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """Return the kinds of trouble that sensors have now; an empty list without any."""
-        return Response(NoticeSerializer(health_notices(signed_in_user(request)), many=True).data)
 
 
 class BlockingView(APIView):

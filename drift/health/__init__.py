@@ -1,0 +1,1 @@
+"""The health of fleet and portal: the written list of conditions, and what of them holds now."""

@@ -1,0 +1,140 @@
+"""All conditions with what of them holds now, for a viewer: what page, API and doctor show.
+
+An action because some checks reach Redis. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import DatabaseError, transaction
+
+from accounts.models import User, Viewer
+from accounts.roles import Role
+from drift.health.actions.portal_checks import redis_checks
+from drift.health.domain.conditions import BY_CODE, CONDITIONS, PORTAL, Condition
+from drift.health.domain.outcomes import Outcome, State, not_checked
+from drift.health.models import ConditionStart
+from drift.health.queries import storage_conditions as storage
+from drift.health.queries.protection_conditions import protection_outcomes
+from drift.health.queries.sensor_conditions import sensor_outcomes
+
+logger = logging.getLogger(__name__)
+
+SYSTEM: Final = User(name="Driftwatch", role=Role.OWNER)
+"""The viewer of everything on behalf of no user; never stored."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One condition and its outcome."""
+
+    condition: Condition
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """The findings that the viewer may see, in the order of the list."""
+
+    findings: list[Finding]
+
+    @property
+    def failing(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome.state == "failing"]
+
+    @property
+    def not_checked(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome.state == "not_checked"]
+
+    @property
+    def well(self) -> list[Finding]:
+        return [each for each in self.findings if each.outcome.state == "ok"]
+
+    @property
+    def state(self) -> State:
+        """`ok` only where every condition was checked and none holds."""
+        return "failing" if self.failing else "not_checked" if self.not_checked else "ok"
+
+
+def health_report(viewer: Viewer) -> HealthReport:
+    """Return what health shows to this viewer."""
+    outcomes = {**portal_outcomes(), **protection_outcomes(viewer), **sensor_outcomes(viewer)}
+    seen = [condition for condition in CONDITIONS if _sees(viewer, condition)]
+    starts = dict(ConditionStart.objects.visible_to(viewer).values_list("code", "began_at"))
+    return HealthReport([Finding(each, _dated(outcomes[each.code], starts.get(each.code))) for each in seen])
+
+
+def doctor_report() -> HealthReport:
+    """Return every condition, also while PostgreSQL does not respond: what needs it is then not checked."""
+    portal = portal_outcomes()
+    if portal["database"].state != "failing":
+        return health_report(SYSTEM)
+    unknown = not_checked("the database does not respond")
+    return HealthReport([Finding(each, portal.get(each.code, unknown)) for each in CONDITIONS])
+
+
+def _sees(viewer: Viewer, condition: Condition) -> bool:
+    if not isinstance(viewer, User) or condition.audience == "everybody":
+        return True
+    return viewer.has_role(Role.ADMIN) if condition.audience == "admins" else viewer.sees_whole_estate
+
+
+def _dated(outcome: Outcome, began_at: dt.datetime | None) -> Outcome:
+    """Return a failing outcome without a time of its own with that of the first check at which it failed."""
+    if outcome.state != "failing" or outcome.since is not None:
+        return outcome
+    return Outcome(outcome.state, outcome.detail, began_at, outcome.count, outcome.sensors)
+
+
+def readiness(role: str) -> dict[str, Outcome]:
+    """Return the portal's own parts that `role` needs; for "" all of them but what is for admins."""
+    if role == "web":
+        return {"database": storage.database_outcome()}
+    outcomes = portal_outcomes() if not role else {"database": storage.database_outcome(), **redis_checks()}
+    return {
+        condition.code: _public(condition, outcomes[condition.code])
+        for condition in PORTAL
+        if (role in condition.ready_roles if role else condition.audience == "everybody")
+    }
+
+
+def _public(condition: Condition, outcome: Outcome) -> Outcome:
+    """Return the outcome as anybody may see it: details of disks name directories and sizes."""
+    return Outcome(outcome.state, "" if condition.code == "disk" else outcome.detail)
+
+
+_STORED: Final[dict[str, Callable[[], Outcome]]] = {
+    "partitions": storage.partitions_outcome,
+    "disk": storage.disk_outcome,
+    "audit_seal": storage.audit_outcome,
+    "database_role": storage.role_outcome,
+    "proxies": storage.proxies_outcome,
+    "second_approver": storage.approver_outcome,
+    "notifications": storage.notifications_outcome,
+}
+
+
+def portal_outcomes() -> dict[str, Outcome]:
+    """Return the outcome of each condition of the portal's own parts; what the database must say is checked last."""
+    database = storage.database_outcome()
+    found = {"database": database, **redis_checks()}
+    if database.state == "failing":
+        return {**found, **dict.fromkeys(_STORED, not_checked("the database does not respond"))}
+    clocks = [found["portal_clock"], _checked("portal_clock", storage.database_clock_outcome)]
+    worst = sorted(clocks, key=lambda each: ("failing", "not_checked", "ok").index(each.state))
+    return {**found, "portal_clock": worst[0], **{code: _checked(code, check) for code, check in _STORED.items()}}
+
+
+def _checked(code: str, check: Callable[[], Outcome]) -> Outcome:
+    """Return the check's outcome; one that cannot be made is not checked, and stops no other."""
+    try:
+        with transaction.atomic():
+            return check()
+    except (DatabaseError, OSError) as error:
+        logger.warning("health cannot check %s: %s", BY_CODE[code].title, error)
+        return not_checked("the check failed; the portal's log has the error")

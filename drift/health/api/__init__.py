@@ -1,0 +1,1 @@
+"""Health for API clients."""

@@ -1,0 +1,36 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+State = Literal["ok", "failing", "not_checked"]
+STATES: Final[tuple[str, ...]] = get_args(State)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one check: `detail` is what it found, or why it could not check; `since` None: not known."""
+
+    state: State
+    detail: str = ""
+    since: dt.datetime | None = None
+    count: int = 0
+    sensors: list[object] = field(default_factory=list)
+
+
+def ok(detail: str = "") -> Outcome:
+    """Return that all is well."""
+    return Outcome("ok", detail)
+
+
+def failing(detail: str = "", since: dt.datetime | None = None, count: int = 0) -> Outcome:
+    """Return that the condition holds."""
+    return Outcome("failing", detail, since, count)
+
+
+def not_checked(reason: str) -> Outcome:
+    """Return that nothing is known, and why: never the same as well."""
+    return Outcome("not_checked", reason)

@@ -1,0 +1,89 @@
+"""Conditions of the protection as a whole: environments, blocking, distribution of versions, what is detected."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import AuditEntry, Viewer
+from drift.fleet.models import Environment, FleetState, Rollout
+from drift.fleet.queries.sensors import visible_active_sensors
+from drift.health.domain.outcomes import Outcome, failing, ok
+from drift.policy.models import PolicyVersion
+
+STUCK_AFTER: Final = dt.timedelta(seconds=60)
+NAMED: Final = 5
+
+
+def protection_outcomes(viewer: Viewer) -> dict[str, Outcome]:
+    """Return the outcome of each condition of the protection that is not counted in sensors."""
+    return {
+        "no_sensors": _sensors(viewer),
+        "environment_off": _environments(viewer),
+        "blocking_stopped": _blocking(),
+        "rollout_stuck": _stuck(),
+        "rollout_paused": _paused(),
+        "detection_narrowed": _detection(),
+    }
+
+
+def _sensors(viewer: Viewer) -> Outcome:
+    count = visible_active_sensors(viewer).count()
+    return ok(f"{count} {'sensor' if count == 1 else 'sensors'}") if count else failing("none")
+
+
+def _environments(viewer: Viewer) -> Outcome:
+    off = list(Environment.objects.visible_to(viewer).filter(sensor_enabled=False, retired_at=None).order_by("name"))
+    if not off:
+        return ok()
+    names = ", ".join(row.name for row in off[:NAMED])
+    more = f" and {len(off) - NAMED} more" if len(off) > NAMED else ""
+    switched = AuditEntry.objects.filter(
+        object_type="environment", object_id__in=[str(row.pk) for row in off], after__sensor_enabled=False
+    )
+    # The last switch of each; what was switched off before the audit log begins has no time.
+    last: dict[str, dt.datetime] = dict(switched.order_by("at").values_list("object_id", "at"))
+    since = min(last.values()) if len(last) == len(off) else None
+    return failing(f"{names}{more}", since, len(off))
+
+
+def _blocking() -> Outcome:
+    state = FleetState.objects.get()
+    return failing("stopped on all sensors", state.blocking_changed_at) if state.blocking_stopped else ok("in force")
+
+
+def _stuck() -> Outcome:
+    """Return whether every saved version is on its way: a rollout that waits or is paused has its own condition."""
+    now = timezone.now()
+    late = now - STUCK_AFTER
+    spreading = Rollout.objects.filter(spread_at=None, paused_at=None, progress_at__lt=late)
+    due = Q(waiting_until=None) | Q(waiting_until__lt=late)
+    found = [
+        *spreading.filter(due).order_by("version_id").values_list("version_id", "progress_at")[:1],
+        *PolicyVersion.objects.filter(rollout=None, created_at__lt=late)
+        .order_by("number")
+        .values_list("number", "created_at")[:1],
+    ]
+    if not found:
+        return ok()
+    number, since = min(found, key=lambda row: row[1])
+    return failing(f"version {number}", since)
+
+
+def _paused() -> Outcome:
+    newest = Rollout.objects.order_by("-version_id").first()
+    if newest is None or newest.paused_at is None or newest.spread_at is not None:
+        return ok()
+    return failing(f"version {newest.version_id}", newest.paused_at)
+
+
+def _detection() -> Outcome:
+    rows = PolicyVersion.objects.order_by("-number").values_list("document__detect", "created_at", "number")
+    newest = rows.first()
+    if newest is None:
+        return ok()
+    kinds, saved_at, number = newest
+    return ok(f"{len(kinds)} kinds") if kinds else failing(f"version {number}", saved_at)

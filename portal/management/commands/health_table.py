@@ -1,0 +1,70 @@
+"""`manage.py health_table [--check]`: generate docs/health.md from drift/health/domain/conditions.py."""
+
+from __future__ import annotations
+
+from drift.health.domain.conditions import CONDITIONS, PARTS, Condition
+from portal.management.generated import GeneratedPage
+
+HEAD = """# Health
+
+*Environment settings › Health*, `GET /api/v1/health/` and `driftwatch-portal doctor` show the same list of
+conditions: what each means, since when it holds, and what to do. It is generated from
+`drift/health/domain/conditions.py` by `manage.py health_table`.
+
+**All is well** stands there only where each condition was checked and none holds. What could not be checked is *not
+checked*, with the reason, and never well. Users with a scope see the conditions of their part of the estate, and
+those of the portal as a whole.
+"""
+TAIL = """
+## How it is checked
+
+- **Processes**: worker, beat and gateway each write a report into Redis every 3 s (`driftwatch:processes`), a worker
+  and beat only while their loop turns. After 10 s without one the process is silent. With all of a kind silent the
+  pages where versions are saved show a banner within 15 s of a Save. Times are those of Redis, so the machines'
+  clocks do not matter. Whoever can write in Redis can forge a report, and so hide that a process is dead; *scheduled
+  tasks* and *sealing of the audit log* show it all the same, since their work is missing in PostgreSQL or not
+  recorded.
+- **Tasks**: a worker records in Redis when each task last ended successfully.
+- **Sensors**: from their heartbeats, one a minute. One query counts all conditions, however large the fleet.
+- **Since**: when it was switched or last seen, where that is stored; else the first of the checks that a worker makes
+  every minute. Subscribers of *sensor health* are notified at the same time ([notifications](notifications.md)).
+- **Disk**: a database server's disk cannot be seen from the portal: `DATABASE_DISK_GIB` says how large it is.
+  `DISK_PATHS` names directories of the web process's machine. Without either it is not checked.
+
+## readyz
+
+| URL | 503 when | for |
+|---|---|---|
+| `/healthz` | the process does not respond | liveness probes: a restart helps |
+| `/readyz?role=web` | PostgreSQL does not respond | readiness probes of web, load balancers |
+| `/readyz?role=worker` (`beat`, `gateway`) | no process of that kind reports, or what it needs is away | monitors |
+| `/readyz` | any part of the portal is dead, or due to be: each has its own line | monitors |
+
+Web does not become unready for a dead worker: it still serves pages and ingest, and taking it away would turn one
+fault into an outage. Anybody may call these: they name parts and seconds, no host, path or error.
+
+## doctor
+
+`driftwatch-portal doctor` (`manage.py doctor`) prints every condition on one screen, and what to do about those that
+hold; `--quiet` only what is not well, `--json` for programs. Status 0: all is well; 1: a condition holds; 2: none
+holds, and not all were checked.
+"""
+
+
+class Command(GeneratedPage):
+    help = "Write docs/health.md, or with --check fail if it is out of date."
+    page = "health.md"
+
+    def text(self) -> str:
+        parts = [self._part(part, title) for part, title in PARTS.items()]
+        return HEAD + "".join(parts) + TAIL
+
+    def _part(self, part: str, title: str) -> str:
+        rows = "".join(_row(each) for each in CONDITIONS if each.part == part)
+        return f"\n## {title}\n\n| condition | holds when | means | do |\n|---|---|---|---|\n{rows}"
+
+
+def _row(condition: Condition) -> str:
+    seen = {"everybody": "", "estate": " (whole estate)", "admins": " (Admins)"}[condition.audience]
+    cells = (f"{condition.title}{seen} `{condition.code}`", condition.fails, condition.means, condition.action)
+    return f"| {' | '.join(cells)} |\n"
