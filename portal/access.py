@@ -18,10 +18,11 @@ from portal.confirmation import restores_blocking_version, resumes_blocking, sav
 
 
 class Open(Enum):
-    """Callers other than users. SENSOR views check an enrolment token or a credential themselves."""
+    """Callers other than users. Views of SENSOR and SCRAPER check their token or credential themselves."""
 
     ANYONE = "anyone"
     SENSOR = "sensor"
+    SCRAPER = "Prometheus"
 
     @property
     def label(self) -> str:
@@ -69,6 +70,7 @@ TABLE: Final[dict[str, Access]] = {
     "home": Access(Open.ANYONE),
     "healthz": Access(Open.ANYONE),
     "readyz": Access(Open.ANYONE),
+    "metrics": Access(Open.SCRAPER),
     "account_login": Access(Open.ANYONE, Open.ANYONE),
     "mfa_authenticate": Access(Open.ANYONE, Open.ANYONE),
     "mfa_login_webauthn": Access(Open.ANYONE, Open.ANYONE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 WEB_THREADS = 8
@@ -14,6 +15,13 @@ CELERY = [sys.executable, "-m", "celery", "-A", "portal.celery", "--quiet"]
 """Without its banner, which is no record of a log."""
 MAX_WEB_PROCESSES = 4
 """About 130 MB each."""
+
+
+def metrics_environment(parent: Path | None = None) -> dict[str, str]:
+    """Return where the web processes of this start count for Prometheus, a new directory; {} without METRICS_TOKEN."""
+    if not (os.environ.get("METRICS_TOKEN") or os.environ.get("METRICS_TOKEN_FILE")):
+        return {}
+    return {"PROMETHEUS_MULTIPROC_DIR": tempfile.mkdtemp(prefix="driftwatch-metrics-", dir=parent)}
 
 
 def web_processes() -> int:

@@ -107,6 +107,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.metrics.requests.MetricsMiddleware",
     "accounts.request_middleware.RequestContextMiddleware",
     "portal.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -177,6 +178,9 @@ if DATABASE_POOL:
 # A copy: while a command connects as the owner, DATABASES names the owner (accounts.database_roles).
 DATABASE_PORTAL = dict(DATABASES["default"])
 
+METRICS_TOKEN = config.optional_secret(
+    "METRICS_TOKEN", "Bearer token with which Prometheus reads /metrics; empty: there are no metrics."
+)
 # What health compares: a database server's disk cannot be seen from here.
 DATABASE_DISK_GIB = config.integer(
     "DATABASE_DISK_GIB", 0, "Size of the database server's disk, in GiB: health warns at 80 %; 0: not checked."

@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from portal import views
+from portal.metrics.views import metrics
 
 handler400 = "portal.views.bad_request"
 handler404 = "portal.views.not_found"
@@ -30,6 +31,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),

@@ -20,6 +20,7 @@ step "OpenAPI schema" $bin/python manage.py spectacular --file "$schema" --valid
 diff -u docs/openapi.yaml "$schema" || { echo "docs/openapi.yaml is out of date: run manage.py spectacular --file docs/openapi.yaml"; exit 1; }
 step "settings table" $bin/python manage.py settings_table --check
 step "health table" $bin/python manage.py health_table --check
+step "metrics table" $bin/python manage.py metrics_table --check
 step "permissions table" $bin/python manage.py permissions_table --check
 step "detection table" $bin/python scripts/detection_table.py --check
 step "policy tables" $bin/python scripts/policy_tables.py --check

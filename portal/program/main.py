@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from portal.command_lines import WEB_ENV, beat_command, gateway_command, web_command, worker_command
+from portal.command_lines import (
+    WEB_ENV,
+    beat_command,
+    gateway_command,
+    metrics_environment,
+    web_command,
+    worker_command,
+)
 from portal.program import needs
 from portal.program.options import parser
 
@@ -36,7 +43,8 @@ def _web(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"driftwatch-portal web: {missing}\n")
     threads = os.environ.get("WEB_THREADS") or WEB_ENV["WEB_THREADS"]
     pool = {"DATABASE_POOL": str(int(threads) + 1)}
-    _become(web_command(arguments.port, arguments.processes, arguments.host), {**WEB_ENV, **pool})
+    env = {**WEB_ENV, **pool, **metrics_environment()}
+    _become(web_command(arguments.port, arguments.processes, arguments.host), env)
 
 
 def _gateway(arguments: argparse.Namespace) -> int:

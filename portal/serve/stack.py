@@ -15,6 +15,7 @@ from portal.command_lines import (
     WEB_ENV,
     beat_command,
     gateway_command,
+    metrics_environment,
     web_command,
     web_processes,
     worker_command,
@@ -106,7 +107,7 @@ class Stack:
         argv = web_command(self.options.port, web_processes())
         if self.options.reload:
             argv += ["--reload", "--reload-dir", "accounts", "--reload-dir", "drift", "--reload-dir", "portal"]
-        env = {**self.env, **WEB_ENV}
+        env = {**self.env, **WEB_ENV, **metrics_environment()}
         return Program(
             "web", argv, FRONTEND, env, ready=lambda: responds(f"http://127.0.0.1:{self.options.port}/readyz?role=web")
         )

@@ -148,15 +148,12 @@ def known_methods(name: str, arguments: dict[str, Any]) -> set[str]:
 
 
 def expected(cell: Cell) -> str:
-    """Return `405`, `anonymous` (401, or the sign-in page), `403`, `sensor` or `allowed`."""
+    """Return `405`, `anonymous` (401, or the sign-in page), `403`, `sensor`, `scraper` or `allowed`."""
     who, caller = cell.access.required(cell.method), cell.caller
     if who is None:
         return "405"
-    if who is Open.SENSOR:
-        return "sensor"
-    if who is Open.ANYONE:
-        return "allowed"
-    assert isinstance(who, Role)
+    if isinstance(who, Open):
+        return {Open.SENSOR: "sensor", Open.SCRAPER: "scraper", Open.ANYONE: "allowed"}[who]
     if caller.role is None or caller.broken or (caller.token is not None and not cell.is_api):
         return "anonymous"
     role = caller.role

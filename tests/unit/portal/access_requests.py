@@ -293,7 +293,8 @@ def fault(estate: Estate, cell: Cell) -> str:
 
 def _fault_of_status(cell: Cell, wanted: str, status: int, text: str) -> str:
     """Return what is wrong with the status alone."""
-    if status >= 500:
+    # No worker runs here.
+    if status >= 500 and cell.name != "readyz":
         return "an error of the server"
     if wanted == "405":
         return "" if status == 405 else "the method is not allowed"
@@ -304,6 +305,8 @@ def _fault_of_status(cell: Cell, wanted: str, status: int, text: str) -> str:
         return "" if status == 401 or (not cell.is_api and signs_in) else "for nobody who did not sign in"
     if wanted == "sensor":
         return "" if status in {400, 401, 403, 405, 413, 415, 422} else "for sensors"
+    if wanted == "scraper":
+        return "" if status in {401, 404} else "for Prometheus"
     is_open = cell.access.required(cell.method) is Open.ANYONE
     return "refused" if status in REFUSED and not is_open else ""
 

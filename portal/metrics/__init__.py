@@ -1,0 +1,1 @@
+"""The portal's metrics for Prometheus (docs/metrics.md)."""
