@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor.capture.errors import CaptureUnavailable
+from sensor.policy.properties import SESSION_CAPABILITY, WRITER_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +20,6 @@ RECORD: Final = "record"
 """Capability: the kernel program keeps the record of writers."""
 RECORD_OPENS: Final = "record-opens"
 """Capability: it has every open for writing, on every filesystem."""
-SESSION: Final = "session"
-"""Capability: events say how a process came into its container."""
-WRITER_ORIGIN: Final = "writer-origin"
-"""Capability: events say of what origin the writer of a file is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +67,14 @@ def ways(kernel: Prober, options: ProgramOptions) -> list[Way]:
     found = []
     if functions := kernel.record_functions():
         chosen = _with(kernel, options, functions, by_functions=True)
-        found.append(Way("by functions", chosen, (RECORD, RECORD_OPENS, SESSION, WRITER_ORIGIN)))
+        found.append(Way("by functions", chosen, (RECORD, RECORD_OPENS, SESSION_CAPABILITY, WRITER_CAPABILITY)))
     if tracepoints := kernel.record_tracepoints():
         chosen = _with(kernel, options, tracepoints, by_functions=False)
         lacks = "opens of files for writing are not recorded, and writes on ext4 alone"
-        found.append(Way("by tracepoints", chosen, (RECORD, SESSION), lacks))
+        found.append(Way("by tracepoints", chosen, (RECORD, SESSION_CAPABILITY), lacks))
     chosen = _with(kernel, options, (), by_functions=False)
     lacks = "who writes to a file is not recorded: no verdict is remembered, and hashes of images' own files alone"
-    found.append(Way("without a record of writers", chosen, (SESSION,), lacks))
+    found.append(Way("without a record of writers", chosen, (SESSION_CAPABILITY,), lacks))
     least = dataclasses.replace(options, record=(), reads=(), writers=False, mappings=(), keeper="", sessions=False)
     lacks += "; nor who wrote a file, what interpreters read, which loader a program has, and what ran around it"
     found.append(Way("for execs alone", least, (), lacks))

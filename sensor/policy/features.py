@@ -9,15 +9,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sensor.policy.document_terms import GLOB_PREFIX
+from sensor.policy.properties import PROVENANCE_PROPERTIES
 
 PATTERNS: Final = "policy-patterns"
-FEATURES: Final = {PATTERNS: "patterns (the operator Matches, and glob:/ in allow lists)"}
+PROVENANCE: Final = "policy-provenance"
+FEATURES: Final = {
+    PATTERNS: "patterns (the operator Matches, and glob:/ in allow lists)",
+    PROVENANCE: "provenance (Session, and what begins with Writer)",
+}
 """By capability, the feature in words. At most 32 characters each, as the wire bounds them."""
 
 
 def used_features(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the features that a normalised document uses, in disabled rules too: a sensor checks those as well."""
-    return frozenset({PATTERNS} if any(_has_patterns(rule) for rule in document["rules"]) else ())
+    found = {PATTERNS: _has_patterns, PROVENANCE: _has_provenance}
+    return frozenset(name for name, is_used in found.items() if any(is_used(rule) for rule in document["rules"]))
 
 
 def _has_patterns(rule: Mapping[str, Any]) -> bool:
@@ -25,3 +31,7 @@ def _has_patterns(rule: Mapping[str, Any]) -> bool:
         return True
     conditions = [*rule["resource_scope"], *rule["process_scope"]]
     return any(value["operator"] == "matches" for each in conditions for value in each["any_of"])
+
+
+def _has_provenance(rule: Mapping[str, Any]) -> bool:
+    return any(each["property"] in PROVENANCE_PROPERTIES for each in rule["process_scope"])

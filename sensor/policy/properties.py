@@ -13,6 +13,10 @@ from typing import Final, Literal
 OPERATORS: Final = ("starts_with", "ends_with", "equals", "contains", "matches")
 EQUALS: Final = ("equals",)
 
+SESSION_CAPABILITY: Final = "session"
+WRITER_CAPABILITY: Final = "writer-origin"
+"""Of sensors whose events say how a process came into its container, and who wrote its file."""
+
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
 Form = Literal["string", "labels", "image"]
 """How it is compared: as it is, label by label as `key=value`, or as an image reference in each of its forms."""
@@ -45,6 +49,7 @@ class Property:
     `columns` are the Django lookups from the row that `row` names, one for each path. Where that may differ between
     events of one alert, `alert` is the lookup from the alert.
     `is_suggested`: the pages suggest the values that are stored. `values` are all that there are; none: any.
+    `capability`: sensors without it report events that lack the property.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Property:
     alert: str = ""
     is_suggested: bool = True
     values: tuple[str, ...] = ()
+    capability: str = ""
 
     def __post_init__(self) -> None:
         # A row that these refuse would be read nowhere, or somewhere else than where the sensor decides.
@@ -229,6 +235,7 @@ TABLE: Final = (
         alert="detail__event__process__provenance__session",
         is_suggested=False,  # the panel offers all of them
         values=("workload", "exec"),
+        capability=SESSION_CAPABILITY,
     ),
     Property(
         name="written_by",
@@ -238,6 +245,7 @@ TABLE: Final = (
         row="provenance",
         columns=("written_by",),
         alert="detail__event__process__provenance__written_by",
+        capability=WRITER_CAPABILITY,
     ),
     Property(
         name="written_by_name",
@@ -247,6 +255,7 @@ TABLE: Final = (
         row="provenance",
         columns=("written_by_name",),
         alert="detail__event__process__provenance__written_by_name",
+        capability=WRITER_CAPABILITY,
     ),
     Property(
         name="writer_origin",
@@ -259,6 +268,7 @@ TABLE: Final = (
         alert="detail__event__process__provenance__writer_origin",
         is_suggested=False,
         values=("image", "runtime", "drift"),
+        capability=WRITER_CAPABILITY,
     ),
     Property(
         name="written_by_parent",
@@ -268,6 +278,7 @@ TABLE: Final = (
         row="provenance",
         columns=("written_by_parent",),
         alert="detail__event__process__provenance__written_by_parent",
+        capability=WRITER_CAPABILITY,
     ),
 )
 

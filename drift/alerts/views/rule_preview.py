@@ -10,6 +10,7 @@ from drift.alerts.queries import rule_hits
 from drift.alerts.queries.ignored_alerts import EXAMPLES, MAX_EVALUATED, ignored_true_positives, newly_ignored_alerts
 from drift.alerts.queries.matched_workloads import matched_workloads
 from drift.alerts.queries.rule_effect import rule_effect
+from drift.alerts.queries.unreported_facts import unreported_facts
 from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
 from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, UnknownRule
@@ -93,6 +94,7 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
         "effect": rule_effect(user, document, rule_id),
         "workloads": matched_workloads(user, [rule]),
         "days": rule_hits.DAYS,
+        "unreported": unreported_facts(user, rule),
     }
     return render(request, "alerts/rule_preview/decided_events.html", context)
 

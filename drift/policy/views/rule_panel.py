@@ -20,10 +20,12 @@ from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_su
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
 from sensor.policy.document_terms import DEFAULT_ACTIONS, SEVERITIES
 from sensor.policy.lookup_tables import entry_kind
-from sensor.policy.properties import EQUALS_ONLY
+from sensor.policy.properties import EQUALS_ONLY, TABLE
 
 FIELDS = ("name", "action", "scope_description", "cloud_scope", "allow_list", "expires_at", "note", "severity")
 """The fields outside the builders, which have one error each."""
+CHOICES = {"drift_kind": KINDS} | {each.name: each.values for each in TABLE if each.values}
+"""The values of properties that have only a few."""
 
 
 def rule(request: HttpRequest) -> HttpResponse:
@@ -113,7 +115,7 @@ def _panel(
         "more_open": _uses_more(shown),
         "scope_summary": cloud_scope_summary(shown["cloud_scope"]),
         "words": form.words,
-        "kinds": KINDS,
+        "choices": CHOICES,
         "limits": LIMITS,
         "refusal": refusal,
         "is_typed": request.method == "POST",

@@ -1,13 +1,12 @@
 // Suggest values for a rule's conditions: those that the estate has, fetched while the user types.
 const FETCH_AFTER = 120; // ms without a keystroke
-const KINDS = "kind-values";
 const ESTATE = "estate-values";
 
 let timer = 0;
 let requests = 0;
 
 /** Return the id of the datalist with values of a property. */
-export const valueListId = (property) => (property === "drift_kind" ? KINDS : ESTATE);
+export const valueListId = (property) => (document.getElementById(`values-${property}`) ? `values-${property}` : ESTATE);
 
 async function suggest(input) {
   const list = document.getElementById(ESTATE);

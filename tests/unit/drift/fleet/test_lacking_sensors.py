@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from drift.alerts.queries.unreported_facts import unreported_facts
 from drift.fleet.models import SensorState
 from drift.policy.actions import drafts, versions
 from drift.policy.actions.proposals import accept_proposal, propose_draft
@@ -123,3 +124,19 @@ def test_the_api_and_the_command_say_how_to_confirm(
     assert stopped.value.returncode == 3
     call_command(*options, "--leave-sensors-behind")
     assert latest_version().document["rules"][0]["name"] == "Patterns"
+
+
+def test_the_preview_of_a_rule_says_how_many_sensors_do_not_report_what_it_looks_at(
+    old_sensor: Any, admin: Any
+) -> None:
+    """Of no sensor that is not live, nor of one that never reported."""
+    cluster = old_sensor.cluster
+    estate.seen(estate.sensor(cluster, "knows")[0], capabilities=["ebpf", "session", "writer-origin"])
+    estate.sensor(cluster, "silent")
+    looks_at = [("session", "workload"), ("writer_origin", "image"), ("written_by", "/usr/bin/dpkg")]
+    conditions = [{"property": name, "any_of": [{"operator": "equals", "value": value}]} for name, value in looks_at]
+    assert unreported_facts(admin, {"process_scope": conditions}) == [
+        ("Session", 2, 3),
+        ("Writer origin, Writer path", 2, 3),
+    ]
+    assert unreported_facts(admin, {"process_scope": []}) == []

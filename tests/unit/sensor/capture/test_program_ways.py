@@ -8,7 +8,9 @@ import pytest
 
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import LOOK, TRACEPOINTS, KernelObjects, ProgramOptions
-from sensor.capture.program_ways import RECORD, RECORD_OPENS, SESSION, WRITER_ORIGIN, start, ways
+from sensor.capture.program_ways import RECORD, RECORD_OPENS, start, ways
+from sensor.policy.properties import SESSION_CAPABILITY as SESSION
+from sensor.policy.properties import WRITER_CAPABILITY as WRITERS
 
 OPTIONS = ProgramOptions(65_536, libraries=False)
 REFUSED = "eBPF capture: bpf_object__load failed: Permission denied"
@@ -48,7 +50,7 @@ class Loader:
 @pytest.mark.parametrize(
     ("refused", "name", "capabilities"),
     [
-        pytest.param((), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITER_ORIGIN), id="none is refused"),
+        pytest.param((), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITERS), id="none is refused"),
         pytest.param(("on_open",), "by tracepoints", (RECORD, SESSION), id="functions"),
         pytest.param(("on_read_open",), "by tracepoints", (RECORD, SESSION), id="one function of what is read"),
         pytest.param(("on_open", "on_fault"), "without a record of writers", (SESSION,), id="tracepoints too"),

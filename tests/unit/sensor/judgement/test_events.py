@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from sensor import wire
 from sensor.container.identify import Resolved
+from sensor.file_state import FileState, OriginFlag, StateFlag
 from sensor.judgement.decide import Verdict
 from sensor.judgement.events import make_event, name_owner
 from sensor.names.event_ids import exec_event_id
-from sensor.record import Flag, LastWriter
+from sensor.record import Flag, LastWriter, SessionOf
 from sensor.wire import Ancestor, Container, Event, Parent
 from tests.unit.sensor.records import record
 
@@ -116,3 +117,61 @@ def test_such_a_path_stays_within_its_bound() -> None:
     made.process.path = "/" + "x" * (wire.MAX_PATH - 1)
     name_owner(made, Container(id="b2" * 32), is_image_file=None)
     assert len(made.process.path) == wire.MAX_PATH
+
+
+class TestProvenance:
+    CURL = msgspec.structs.replace(TestWriter.CURL, is_opener=True)
+    WHOLE = OriginFlag.WHOLE | OriginFlag.IMAGE
+
+    def of(self, origins: int, *, flags: int = StateFlag.OPENS_SEEN, **changes: Any) -> wire.ProcessProvenance:
+        state = FileState(7, 1, 2, 3, 40, 5, flags, origins)
+        found = event(**{"path": b"/tmp/x", "writer": self.CURL, "state": state, **changes}).process.provenance
+        assert found is not None
+        return found
+
+    def test_names_the_writer_where_all_writers_are_known(self) -> None:
+        expected = wire.ProcessProvenance("exec", "/usr/bin/curl", "curl", "image", "nginx")
+        assert self.of(self.WHOLE, session=SessionOf.EXEC) == expected
+
+    @pytest.mark.parametrize(
+        ("others", "origin"),
+        [
+            (0, "image"),
+            (OriginFlag.RUNTIME, "runtime"),
+            (OriginFlag.UNKNOWN, None),
+            (OriginFlag.RUNTIME | OriginFlag.UNKNOWN, None),
+            (OriginFlag.DRIFT, "drift"),
+            (OriginFlag.DRIFT | OriginFlag.UNKNOWN | OriginFlag.RUNTIME, "drift"),
+        ],
+    )
+    def test_the_least_trusted_of_all_writers_counts(self, others: int, origin: str | None) -> None:
+        assert self.of(self.WHOLE | others).writer_origin == origin
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"origins": OriginFlag.IMAGE}, id="not from when it was empty"),
+            pytest.param({"origins": WHOLE | OriginFlag.OTHER}, id="another container"),
+            pytest.param({"origins": OriginFlag.WHOLE}, id="no writer was seen"),
+            pytest.param({"origins": WHOLE, "flags": StateFlag.WRITES_SEEN}, id="opens are not seen"),
+            pytest.param({"origins": WHOLE, "state": None}, id="no record"),
+        ],
+    )
+    def test_nothing_is_said_of_the_writer_where_another_may_have_written(self, changes: dict[str, Any]) -> None:
+        found = self.of(**changes, session=SessionOf.WORKLOAD)
+        assert found == wire.ProcessProvenance("workload")
+
+    def test_the_last_writer_is_not_named_where_another_opened_the_file_after_it(self) -> None:
+        found = self.of(self.WHOLE, writer=TestWriter.CURL)
+        assert found == wire.ProcessProvenance(writer_origin="image")
+
+    @pytest.mark.parametrize("session", [SessionOf.UNKNOWN, 3, 99])
+    def test_a_session_that_is_not_known_is_none(self, session: int) -> None:
+        """3 is of a process that is entering, which has run nothing yet."""
+        assert self.of(self.WHOLE, session=session).session is None
+
+    def test_a_file_that_only_argv_names_has_no_writer(self) -> None:
+        named = Verdict("interpreter", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
+        assert self.of(self.WHOLE, verdict=named, path=b"/bin/sh", session=SessionOf.EXEC) == wire.ProcessProvenance(
+            "exec"
+        )

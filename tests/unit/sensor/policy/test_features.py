@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from sensor.policy import normalise
-from sensor.policy.features import FEATURES, PATTERNS, used_features
+from sensor.policy.features import FEATURES, PATTERNS, PROVENANCE, used_features
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+
+EQUALS_EXEC = {"operator": "equals", "value": "exec"}
 
 
 def scope(operator: str) -> list[dict[str, Any]]:
@@ -24,9 +26,14 @@ def scope(operator: str) -> list[dict[str, Any]]:
         ({"resource_scope": scope("matches"), "enabled": False}, {PATTERNS}),
         ({"allow_list": ["/opt/*", "glob:*.sh"]}, set()),
         ({"allow_list": ["glob:/opt/*"]}, {PATTERNS}),
+        ({"process_scope": [{"property": "process_name", "any_of": [EQUALS_EXEC]}]}, set()),
+        ({"process_scope": [{"property": "session", "any_of": [EQUALS_EXEC]}]}, {PROVENANCE}),
+        ({"process_scope": [{"property": "written_by_name", "any_of": [EQUALS_EXEC]}], "enabled": False}, {PROVENANCE}),
     ],
 )
-def test_patterns_are_a_feature_in_disabled_rules_too(parts: dict[str, Any], features: set[str]) -> None:
+def test_what_older_sensors_reject_is_a_feature_in_disabled_rules_too(
+    parts: dict[str, Any], features: set[str]
+) -> None:
     assert used_features(normalise(document_of(minimal_rule(**parts)))) == features
 
 
