@@ -2,6 +2,7 @@
 
 Needs root and the programs of NEEDED, which make installs on Debian; compares with bpftrace's execsnoop where that is
 installed. Sizes: EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once.
+PARTS=history measures that part alone.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, Podman(Path(directory)) as podman:
         box = Box(podman, _image(podman))
         box.run("same", execs // 20, "/bin/busybox")  # warm
+        history(box, execs)
+        if os.environ.get("PARTS") == "history":
+            return
         image_execs(box, execs)
         drifted_execs(box, execs)
         hashes(box, files)
@@ -99,9 +103,9 @@ class Reading:
 
 
 @contextlib.contextmanager
-def sensor() -> Iterator[Reading]:
+def sensor(*options: str) -> Iterator[Reading]:
     """The capture in a process of its own."""
-    command = [sys.executable, "-m", "bench.sensor_reader"]
+    command = [sys.executable, "-m", "bench.sensor_reader", *options]
     reading = Reading(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     assert reading.process.stdout is not None
     assert reading.process.stdout.readline() == "ready\n"
@@ -180,6 +184,30 @@ def _kernel_time(box: Box, execs: int) -> None:
         return
     snoop = sum(time_ns for time_ns, _ in rivals) / max(calls for _, calls in rivals)
     print(f"    in the kernel, bpftrace's execsnoop {snoop:8.0f} ns an exec; ours of that {own / snoop:.3f}")
+
+
+def history(box: Box, execs: int) -> None:
+    """(i) What it costs to keep the last execs of a container: in the kernel, off and on in turns."""
+    print(f"(i) {execs:,} execs of an image's file, two storms side by side; {BLOCKS} times off, on")
+    turns: dict[str, list[float]] = {"off": [], "on": [], "on_keep": []}
+    for _ in range(BLOCKS):
+        for name, options in (("off", ["--without-history"]), ("on", [])):
+            with counted(), sensor(*options):
+                # Its first exec makes the container known.
+                box.run("same", 1, "/bin/busybox")
+                before = programs()
+                box.two(execs // BLOCKS, "/bin/busybox")
+                spent = _since(before)
+            ours = {program: times for program, times in spent.items() if program.startswith("on_")}
+            calls = ours["on_exec"][1]
+            turns[name].append(sum(time_ns for time_ns, _ in ours.values()) / calls)
+            if name == "on":
+                turns["on_keep"].append(sum(ours[each][0] for each in ours if each.startswith("on_keep")) / calls)
+    for name, what in (("off", "all of ours, off"), ("on", "all of ours, on"), ("on_keep", "of that, what keeps them")):
+        each = turns[name]
+        print(f"    in the kernel, {what:26} {statistics.median(each):8.0f} ns ({min(each):.0f} to {max(each):.0f})")
+    verdict = "within" if statistics.median(turns["on"]) <= KERNEL_GOAL_NS else "MISSES"
+    print(f"    {verdict} the goal of {KERNEL_GOAL_NS:,} ns for all")
 
 
 def drifted_execs(box: Box, execs: int) -> None:

@@ -21,6 +21,7 @@ def read() -> None:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     capture = open_ebpf()
+    capture.history.switch(on="--without-history" not in sys.argv)
     idle = _rss()
     print("ready", flush=True)
     seen: collections.Counter[str] = collections.Counter()
