@@ -13,6 +13,14 @@ from sensor.policy.lint.files import ARGUMENTS, DIRECTORIES, NO_FOLDER, path_fla
 from sensor.policy.lint.findings import Flaw, Level, Suggestion
 from sensor.policy.lookup_tables import entry_kind
 
+_FORMS: Final = {
+    "equals": "{}",
+    "matches": "{}",
+    "starts_with": "{}*",
+    "ends_with": "*{}",
+    "contains": "*{}*",
+}
+"""The pattern that means the same as an operator."""
 _WILDCARDS: Final = f"Wildcards are compared as they are: a pattern begins with {GLOB_PREFIX}/."
 
 
@@ -69,19 +77,22 @@ def _path_flaw(entry: str) -> Flaw | None:
 
 def _name_pattern(pattern: str, words: str) -> Flaw:
     """Return the finding of a pattern of names: `*.sh` is exactly `glob:/*.sh`; any other has no such form."""
+    if not pattern.strip("*"):
+        return Flaw("warning", words, Suggestion(entries=(f"{GLOB_PREFIX}/*",)))
     end = pattern.lstrip("*")
     is_suffix = pattern.startswith("*") and end and not readings.WILDCARD.search(end)
     return Flaw("warning", words, Suggestion(entries=(f"{GLOB_PREFIX}/*{end}",)) if is_suffix else None)
 
 
 def _of_pattern(flaw: Flaw | None) -> Flaw | None:
+    """Return the finding of a value of `matches` as one of a pattern in a list."""
     if flaw is None:
         return None
     values = flaw.suggestion.values if flaw.suggestion else ()
-    entries = tuple(
-        f"{GLOB_PREFIX}{string}" for operator, string in values if operator == "matches" and string.startswith("/")
-    )
-    return Flaw(flaw.level, flaw.message, Suggestion(entries=entries) if entries else None)
+    patterns = [_FORMS[operator].format(string) for operator, string in values]
+    usable = patterns and all(pattern.startswith("/") for pattern in patterns)
+    entries = tuple(f"{GLOB_PREFIX}{pattern}" for pattern in patterns)
+    return Flaw(flaw.level, flaw.message, Suggestion(entries=entries) if usable else None)
 
 
 def _as_entries(suggestion: Suggestion | None) -> Suggestion | None:

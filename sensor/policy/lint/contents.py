@@ -47,7 +47,7 @@ def sha256_in(string: str) -> str | None:
 
 def other_hash(string: str) -> str | None:
     """Return the name of the hash function, other than SHA-256, that a string is a hash of."""
-    text = re.sub(r"^(?:md5|sha-?1|sha-?224|sha-?384|sha-?512)\s*[:=]\s*", "", string.strip(), flags=re.I)
+    text = re.sub(r"^(?:md5|sha-?1|sha-?224|sha-?384|sha-?512)\s*[:=\s]\s*", "", string.strip(), flags=re.I)
     return _OTHER_HASHES.get(len(text)) if re.fullmatch(r"[0-9A-Fa-f]+", text) else None
 
 

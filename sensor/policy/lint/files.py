@@ -34,7 +34,9 @@ DIRECTORIES: Final = frozenset((
 ARGUMENTS: Final = "A command's arguments are not part of a file's name."
 NO_FOLDER: Final = "This is a directory: it matches no file in it."
 NORMAL: Final = "A path is compared in its normal form, without //, . and .. in it."
-_REGEX: Final = re.compile(r"^\^|\.[*+]|\\\.|(?<=[^$])\$$")
+_REGEX: Final = re.compile(r"^\^|\.[*+]|\\\.|(?<=[^$])\$$|\][*+]|\([^()|]+\|[^()]+\)")
+_WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_BRACES: Final = re.compile(r"([^{}]*)\{([^{}/]+,[^{}/]+)\}([^{}]*)")
 _REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|(?<=[*?])\$$")
 """`.*` is a dot and a wildcard there."""
 _UNNORMAL: Final = re.compile(r"//|/\.(?=/)|/\.\.(?=/)")
@@ -46,6 +48,7 @@ FLOODED: Final = ("/*", "*")
 
 _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
+    readings.strip_end,
     readings.unquote_string,
     readings.strip_key(
         "process_name",
@@ -79,8 +82,10 @@ def without_arguments(string: str) -> str | None:
 
 def split_files(string: str) -> list[str]:
     """Return the files of a list that was pasted as one; the string alone where it may be one file's name."""
-    if string.startswith("/"):
-        parts = re.split(r"\s*[,;|]\s*(?=/)", string)
+    if braces := _BRACES.fullmatch(string):
+        parts = [braces[1] + each.strip() + braces[3] for each in braces[2].split(",")]
+    elif string.startswith("/"):
+        parts = re.split(r"\s*[,;|:]\s*(?=/)", string)
     elif re.fullmatch(r"[\w.+-]+(?:\s*[,;|]\s*[\w.+-]+)+", string) and not re.search(r",v$", string):
         parts = re.split(r"\s*[,;|]\s*", string)
     else:
@@ -122,13 +127,19 @@ def _path_problem(operator: str, string: str) -> tuple[Level, str] | None:
 
 def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
     string = reading.strings[0]
-    if reading.is_open or re.match(r"[A-Za-z]:\\|~|\$|\.\./", string):
+    if reading.is_open or _WINDOWS.match(string) or re.match(r"~|\$|\.\./", string):
+        return None
+    if string.startswith("^") or string.endswith("$"):
+        string = (readings.unfold_regex(string) or (string, ""))[0]
+    if string.endswith("/") and operator == "ends_with":
+        return "contains", string
+    if re.search(r"[\^|\\]", string):
         return None
     if not string.startswith("/"):
         return _relative_meant(operator, string.removeprefix("./"))
-    if string.endswith("/") and operator in ("equals", "ends_with"):
+    if string.endswith("/") and operator in ("equals", "matches"):
         normal = f"{posixpath.normpath(string).rstrip('/')}/"
-        return ("starts_with", normal) if operator == "equals" else ("contains", string)
+        return ("matches", f"{normal}*") if readings.WILDCARD.search(normal) else ("starts_with", normal)
     end = "/" if string.endswith("/") else ""
     string = posixpath.normpath(re.sub(r"^/{2,}", "/", string)) + end
     string = without_arguments(string) or string
@@ -179,7 +190,7 @@ def suspicious(operator: str, string: str) -> Flaw | None:
     first = reading.strings[0]
     if reading.is_open:
         return Flaw("warning", reading.reason)
-    if re.match(r"[A-Za-z]:\\|\\\\", first):
+    if _WINDOWS.match(first):
         return Flaw("warning", "This is a path of Windows.")
     reason, strings = _meant(operator, first)
     if not reason and not reading.reason:
@@ -220,7 +231,7 @@ def _read(operator: str, string: str) -> readings.Reading:
     reading = readings.read(inner, _WORD_STEPS)
     text = reading.strings[0]
     # file:/usr/bin/x has one slash, so that no other path with a colon is taken for one.
-    plain = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:/{2,3}(?=[^/])|^file:(?=/)", "/", text)
-    if plain == text:
+    plain = re.sub(r"^file:/*(?=/)", "", text)
+    if plain == text and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         return reading if reading.reason or reading.is_open else readings.Reading("", (string,))
-    return readings.Reading("A scheme is not part of a path.", (plain,))
+    return readings.Reading("A scheme is not part of a path.", (plain,), is_open=plain == text)

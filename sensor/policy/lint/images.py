@@ -18,16 +18,22 @@ _REGISTRIES: Final = re.compile(
     r"|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d{4,5}"
 )
 """Hosts that are known as registries: no image is called so."""
+_DIGEST_ALONE: Final = re.compile(r"sha256[:-][0-9a-f]{0,64}|[0-9a-f]{64}")
+_TRANSPORT: Final = re.compile(r"^(?:docker-archive|docker-daemon|docker-image|containers-storage|oci-archive):", re.I)
 _COMMAND: Final = re.compile(
     r"^(?:\$\s+)?(?:sudo\s+)?(?:docker|podman|nerdctl|crictl|ctr|skopeo|buildah|crane|cosign|trivy|kubectl)\s+(?:images?\s+)?[a-z-]+\s+"
-    r"(?:--?[\w-]+(?:=\S+)?\s+)*(?=\S)",
+    r"(?:(?:--platform|--name|--network|-[vpewun])\s+\S+\s+|--?[\w-]+(?:=\S+)?\s+)*(?=\S)",
     re.IGNORECASE,
 )
 
 
 def _strip_command(string: str) -> tuple[str, str] | None:
     text = re.sub(r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+\S+)?$", r"\1", string, flags=re.IGNORECASE)
-    return _COMMAND.sub("", text), "A command is not part of an image's name."
+    if named := re.search(r"\s--image[= ](\S+)", text):
+        text = named[1]
+    plain = _COMMAND.sub("", text)
+    # What follows the image is run in it.
+    return plain if plain == text else plain.split()[0], "A command is not part of an image's name."
 
 
 def _strip_site(string: str) -> tuple[str, str] | None:
@@ -36,6 +42,14 @@ def _strip_site(string: str) -> tuple[str, str] | None:
     )
     text = text.partition("?")[0].partition("#")[0] if text != string else text
     return re.sub(r"^_/", "", text).removesuffix("/tags"), "The address of a web page is not an image's name."
+
+
+def _strip_transport(string: str) -> tuple[str, str] | None:
+    return _TRANSPORT.sub("", string), "How an image is transported is not part of its name."
+
+
+def _tag_after_equals(string: str) -> tuple[str, str] | None:
+    return re.sub(r"^([\w./-]+)==?(v?\d[\w.-]*)$", r"\1:\2", string), "A tag follows a colon."
 
 
 _STEPS: Final[tuple[readings.Step, ...]] = (
@@ -48,6 +62,8 @@ _STEPS: Final[tuple[readings.Step, ...]] = (
     _strip_command,
     _strip_site,
     readings.strip_scheme,
+    _strip_transport,
+    _tag_after_equals,
     readings.unfold_alike,
     readings.decode_percent,
     readings.unfold_regex,
@@ -60,12 +76,19 @@ def image_flaw(operator: str, string: str) -> Flaw | None:
     if problem is None:
         return None
     level, words = problem
-    reading = readings.read(string, _STEPS, ",;| ")
-    values = () if reading.is_open else tuple(_meant(operator, each) for each in reading.strings)
+    reading = readings.read(string, _STEPS, ",;|")
+    parts = [part for each in reading.strings for part in _split_images(each)]
+    values = () if reading.is_open else tuple(_meant(operator, each) for each in parts)
     is_right = all(_problem(*value) is None for value in values) and values != ((operator, string),)
     if readings.WILDCARD.search(string) and not reading.reason:
         words = WILDCARDS
     return Flaw(level, reading.reason or words, Suggestion(values) if values and is_right else None)
+
+
+def _split_images(string: str) -> list[str]:
+    """Return the images of a list with blanks, if each part is certainly one."""
+    parts = string.split()
+    return parts if len(parts) > 1 and all(re.search(r"[/:]", part) for part in parts) else [string]
 
 
 def _problem(operator: str, string: str) -> tuple[Level, str] | None:
@@ -88,17 +111,18 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
 
 def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
     last = text.rpartition("/")[2]
+    if _TRANSPORT.match(text) and operator in ("equals", "starts_with"):
+        return "warning", "How an image is transported is not part of its name."
     if last.count(":") > 1:
         return "error", "An image has one tag; a digest follows @."
-    if operator in ("equals", "starts_with") and re.match(r"[^/]*:(?!\d+/)[^/]*/", text):
+    if operator in ("equals", "starts_with") and re.match(r"[^/]*:(?!\d+/)[^/]*/|.+/[^/]*:[^/]*/", text):
         return "error", "A tag is the last part of an image's name."
-    if re.fullmatch(r"sha256:[0-9a-f]{0,64}|[0-9a-f]{64}", text):
-        return "warning", "A digest is compared only where the value has @ before it."
-    if re.match(r"(?:[^/]*\.)?hub\.docker\.com/", text):
-        return "warning", "hub.docker.com is a web page: images come from docker.io."
-    if operator in ("equals", "ends_with") and _REGISTRIES.fullmatch(text):
-        return "warning", "This is a registry, not an image."
-    return None
+    suspicious = {
+        "A digest is compared only where the value has @ before it.": _DIGEST_ALONE.fullmatch(text),
+        "hub.docker.com is a web page: images come from docker.io.": text.startswith("hub.docker.com/"),
+        "This is a registry, not an image.": operator in ("equals", "ends_with") and _REGISTRIES.fullmatch(text),
+    }
+    return next((("warning", words) for words, is_found in suspicious.items() if is_found), None)
 
 
 def _digest_problem(operator: str, name: str, digest: str) -> tuple[Level, str] | None:
@@ -135,9 +159,10 @@ def _meant(operator: str, string: str) -> Value:
         return "contains", f"@{string}"
     if of_digest := re.fullmatch(r"([^@]+?)[:@]+(sha256:[0-9a-f]+)", text):
         string = f"{of_digest[1]}@{of_digest[2]}"
-    name, at, digest = string.partition("@")
+    name, at, digest = re.sub(r"/{2,}", "/", string).partition("@")
     if at:
-        return _digest_meant(operator, name, digest)
+        return _digest_meant(operator, name, digest.rstrip("."))
+    string = name
     for typed, form, meant, end in _EDGES:
         if operator == typed and form.fullmatch(text):
             return meant, string + end

@@ -33,7 +33,7 @@ def _join(string: str) -> tuple[str, str] | None:
     if _SET.fullmatch(string):
         return None
     text = re.sub(r"""["'`“”]""", "", string)
-    text = re.sub(r"\s*(?:===?|=~|=|:(?!:))\s*(?=\S)", "=", text)
+    text = re.sub(r"\s*(?:===?|=~|=>|->|=|:(?!:))\s*(?=\S)", "=", text)
     return re.sub(r"\s+=$|:$", "=", text), "A label is written key=value."
 
 
@@ -79,9 +79,10 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
         ("=" in value or bool(equals and "/" in value) or key.count("/") > 1, "error", _WORDS),
         (from_start and text.startswith(("=", "/")), "error", "A label begins with its key."),
         (operator == "equals" and not equals, "error", "A label is key=value."),
-        (from_start and re.match(r"(?:metadata\.)?labels?\.", text) is not None, "warning", _NAMED),
+        (from_start and re.match(r"(?:[\w.]+\.)?labels?\.|matchlabels\.", text) is not None, "warning", _NAMED),
         (to_end and text.endswith(("-", ".", "_", "/")), "warning", "No label ends with a sign such as -."),
         (from_start and text.startswith(("-", ".", "_")), "warning", "No label begins with a sign such as -."),
+        (from_start and value.startswith(("-", ".", "_")), "warning", "No label's value begins with a sign such as -."),
         (len(value) > _MAX_VALUE, "warning", f"The value of a label has at most {_MAX_VALUE} characters."),
     )
     return next(((level, words) for is_found, level, words in problems if is_found), None)
@@ -92,6 +93,13 @@ def _meant(operator: str, string: str) -> Suggestion | None:
         parts = [readings.strip_quotes(each.strip()) for each in of_set[2].split(",")]
         values = tuple((operator, f"{of_set[1]}={each}") for each in parts if each)
         return _checked(values)
+    either = [each for each in re.split(r"\s*(?:\|\|?|\s+or\s+)\s*", string, flags=re.IGNORECASE) if each]
+    if len(either) > 1:
+        return (
+            _checked(tuple(_one_meant(operator, each) for each in either))
+            if all("=" in each for each in either)
+            else None
+        )
     parts = [each for each in re.split(r"\s*(?:,|;|&&?|\s+and\s+|\s+)\s*", string, flags=re.IGNORECASE) if each]
     if len(parts) > 1:
         # In a selector a comma means AND: so does a condition of its own.

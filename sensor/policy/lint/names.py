@@ -23,9 +23,11 @@ def _strip_type(string: str) -> tuple[str, str] | None:
 
 COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
+    readings.strip_comment,
     readings.strip_end,
     readings.unquote_string,
     readings.strip_list_mark,
+    readings.strip_syntax,
     readings.strip_key(
         "namespace",
         "ns",
@@ -40,8 +42,10 @@ COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
     ),
     readings.strip_option,
     readings.unquote_string,
+    readings.strip_brackets,
     readings.unfold_alike,
     readings.decode_percent,
+    readings.unfold_like,
     _strip_type,
     readings.unfold_regex,
 )
@@ -77,6 +81,8 @@ class NameForm:
             text = readings.WILDCARD.sub("", text)
         if not self.letters.fullmatch(text):
             return "error", self.words
+        if self.place and operator == "equals" and _DOCKER_NAME.fullmatch(text):
+            return "warning", "This is Docker's name of it: Kubernetes calls it by the part after k8s_."
         if not self.usual.fullmatch(text) or len(string) > self.most:
             return "warning", f"{self.words} It has at most {self.most} characters."
         if operator in ("equals", "starts_with") and text[:1] in ("-", "."):
@@ -93,7 +99,7 @@ class NameForm:
         if "/" in string:
             string = string.split("/")[self.place]
         if of_docker := _DOCKER_NAME.fullmatch(string):
-            string = of_docker[1]
+            string = of_docker[1 if self is FORMS["container_name"] else 2]
         if operator != "matches" and readings.WILDCARD.search(string):
             return readings.split_pattern(operator, string)
         if operator != "matches" and not self.usual.fullmatch(string.casefold()):
@@ -104,6 +110,8 @@ class NameForm:
 def _without_edge(operator: str, string: str) -> Value:
     """Return a value whose string begins or ends as no name does, by the operator that was meant."""
     starts, ends = string[:1] in ("-", "."), string[-1:] in ("-", ".")
+    if re.match(r"--|-[A-Za-z]$", string):
+        return operator, string
     if operator == "equals" and starts != ends:
         return ("ends_with" if starts else "starts_with"), string
     if (operator == "starts_with" and starts) or (operator == "ends_with" and ends):

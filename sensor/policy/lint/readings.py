@@ -20,16 +20,18 @@ Step = Callable[[str], tuple[str, str] | None]
 
 QUOTES: Final = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“", "”": "”"}
 _ALIKE_PAIRS: Final = (
-    "аaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwАAВBЕEКKМMНHОOРPСCТTХXαaοoνvρpιiκkτtΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX"
+    "кkтtмmаaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwАAВBЕEКKМMНHОOРPСCТTХXαaοoνvρpιiκkτtΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX"
     "‐-‑-‒-–-—-―-−-﹣-⁄/∕/∗*⁎*․.۰0ꞏ:ː:"
 )
 _ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE_PAIRS[1::2], strict=True)}
 """Letters and signs that look like those of ASCII, each before the one that it looks like."""
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
-    r"^\^|\$$|\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^)]*\|[^)]*\)|\(\?"
+    r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^)]*\|[^)]*\)|\(\?"
 )
-_TEMPLATE: Final = re.compile(r"\$\{?[A-Z_][A-Z0-9_]*\}?|\$\{\{?|\{\{|\$\(|^%[A-Za-z_]+%|^<[\w .-]+>$")
+_TEMPLATE: Final = re.compile(
+    r"\$\{?[A-Z_][A-Z0-9_]*\}?|\$\{\{?|\{\{|\$\(|^%[A-Z_]+%|^<[\w .-]+>$|^#\{|^(?:N/A|n/a|null|undefined)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def _split(string: str, separators: str) -> list[str]:
     if braces := re.fullmatch(r"([^{}]*)\{([^{}]+,[^{}]+)\}([^{}]*)", string):
         return [braces[1] + each.strip() + braces[3] for each in braces[2].split(",")]
     bare = re.sub(r"^[\[({]\s*|\s*[\])}]$", "", string) if re.search(r"[,|;]", string) else string
-    parts = [strip_quotes(each.strip()) for each in re.split(f"[{re.escape(separators)}]+|\\s+(?:or|and)\\s+", bare)]
+    words = rf"\s+(?:or|and|&&?|\|\|)\s+|[{re.escape(separators)}]+"
+    parts = [strip_quotes(each.strip()) for each in re.split(words, bare, flags=re.IGNORECASE)]
     return [each for each in dict.fromkeys(parts) if each] or [string]
 
 
@@ -115,13 +118,39 @@ def strip_key(*keys: str) -> Step:
     """Return a step that takes off a key of YAML, JSON or a command's option before the value."""
     words = "|".join(keys)
     pattern = re.compile(
-        rf"""^(?:-{{1,2}})?["']?(?:[\w.]+\.)?(?:{words})["']?\s*(?::\s+|\s*[:=]=?\s*|\s+)(?=\S)""", re.I
+        rf"""^(?:-{{1,2}})?["']?(?:[\w.]+\.)?(?:{words})["']?\s*(?::\s+|\s*[:=]=?\s*|\s+in\s*(?=[\[(])|\s+)(?=\S)""",
+        re.I,
     )
 
     def step(string: str) -> tuple[str, str] | None:
         return strip_quotes(pattern.sub("", string, count=1)), "The name of the property is not part of the value."
 
     return step
+
+
+def strip_syntax(string: str) -> tuple[str, str] | None:
+    """A prefix that names another tool's way of comparing, such as `regex:`, and slashes around an expression."""
+    text = re.sub(r"^(?:re|regexp?|glob|pattern|like|exact|prefix|suffix)\s*:\s*", "", string, flags=re.IGNORECASE)
+    if expression := re.fullmatch(r"r?/(.*[*+^$\\\[(].*)/[gimsu]*", text):
+        text = expression[1]
+    return text, "Such a prefix is not known here."
+
+
+def strip_comment(string: str) -> tuple[str, str] | None:
+    """A comment behind the value."""
+    return re.sub(r"\s+(?:#|//).*$", "", string), "A comment is part of the value here."
+
+
+def strip_brackets(string: str) -> tuple[str, str] | None:
+    """Brackets around the whole."""
+    return re.sub(r"^[\[({]\s*([^\[\](){}]*?)\s*[\])}]$", r"\1", string), "Brackets are part of the value here."
+
+
+def unfold_like(string: str) -> tuple[str, str] | None:
+    """The wildcard of SQL's LIKE, where no value has a percent sign."""
+    if re.search(r"%[0-9A-Fa-f]{2}", string):
+        return None
+    return string.replace("%", "*"), "The wildcard is *, with the operator Matches."
 
 
 def strip_option(string: str) -> tuple[str, str] | None:
@@ -147,7 +176,7 @@ def unfold_alike_words(string: str) -> tuple[str, str] | None:
 
 def decode_percent(string: str) -> tuple[str, str] | None:
     """A string copied from a URL."""
-    if not re.search(r"%(?:2[fF]|3[aA]|40|2[aA]|20)", string):
+    if not re.search(r"%(?:2[0aAdDeEfF]|3[aA]|40)", string):
         return None
     return unquote(string), "It is percent-encoded, as in a URL."
 
@@ -161,6 +190,10 @@ def unfold_regex(string: str) -> tuple[str, str] | None:
         text = string
     text = re.sub(r"\.[*+]\??", "*", text)
     text = re.sub(r"(\\d|\\w|\[[^\]]+\])[*+]", "*", text)
+    # Half an anchor leaves the other end open.
+    if string.startswith("^") != string.endswith("$"):
+        text = f"{text}*" if string.startswith("^") else f"*{text}"
+    text = re.sub(r"\*{2,}", "*", text)
     return re.sub(r"\\([^A-Za-z0-9])", r"\1", text), "Regular expressions are not supported."
 
 
