@@ -19,6 +19,7 @@ from drift.alerts.views import (
     saved_views,
     suppression,
     triage,
+    why,
 )
 
 app_name = "alerts"
@@ -40,6 +41,7 @@ urlpatterns = [
     path("alerts/silenced/rule/", rule_preview.ignored_by_rule, name="ignored-by-rule"),
     path("alerts/silenced/draft/", rule_preview.ignored_by_draft, name="ignored-by-draft"),
     path("alerts/rule-workloads/", rule_preview.workloads, name="rule-workloads"),
+    path("settings/policy/why/", why.why, name="why"),
     path("alerts/blocked-workloads/", rule_preview.blocked_workloads, name="blocked-workloads"),
     path("alerts/silenced/dismiss/", triage.dismiss_ignored, name="ignored-dismiss"),
     path("alerts/decide/", triage.resolution_panel, name="decide"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy.views import import_document, page, proposals, rule_panel, starter_pack, versions
+from drift.policy.views import import_document, move_rules, page, proposals, rule_panel, starter_pack, versions
 
 app_name = "policy"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("settings/policy/command/", page.command, name="command"),
     path("settings/policy/newer/", page.newer, name="newer"),
     path("settings/policy/marks/", page.marks, name="marks"),
+    path("settings/policy/move/", move_rules.move, name="move"),
     path("settings/policy/order/", page.order, name="order"),
     path("settings/policy/discard/", page.discard, name="discard"),
     path("settings/policy/undo/", page.undo, name="undo"),

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from django import template
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.timesince import timesince
 
 from sensor.names.visible_text import has_mixed_scripts, visible_text
 from sensor.version import VERSION
@@ -51,6 +53,17 @@ def lookalikes(text: str | None) -> SafeString | str:
 def version() -> str:
     """Return the portal's version with its commit."""
     return VERSION
+
+
+@register.filter
+def ago(value: dt.datetime | None) -> SafeString | str:
+    """Return a time element as `5 minutes ago`, with the exact time in UTC on hover; a dash for None."""
+    if value is None:
+        return "–"
+    moment = value.astimezone(dt.UTC)
+    shown = "just now" if timezone.now() - moment < dt.timedelta(minutes=1) else f"{timesince(moment, depth=1)} ago"
+    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(timespec="seconds"), exact, shown)
 
 
 @register.filter

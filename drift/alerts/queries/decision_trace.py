@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from drift.alerts.queries.compiled_policies import CompiledVersion, compiled_ver
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
 from sensor import policy, wire
+from sensor.policy.decisions import Decision
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class TraceStep:
     has_decided: bool
     unmatched: str
     conditions: str
+    actual: str = ""
+    """What the event has in place of the expected values."""
 
 
 def decision_trace(alert: Alert) -> list[dict[str, Any]]:
@@ -48,6 +52,28 @@ def trace_steps(alert: Alert) -> list[TraceStep]:
     """Return the trace in words."""
     version = _deciding_version(alert)
     return [_trace_step(number, each, version) for number, each in enumerate(decision_trace(alert), start=1)]
+
+
+def explained(version: CompiledVersion, facts: Mapping[str, Any]) -> tuple[Decision, list[TraceStep]]:
+    """Return what a version decides about a flat event, and each evaluated rule in words, the deciding one last."""
+    decision, trace = version.policy.explain(facts)
+    steps = [_trace_step(number, each, version) for number, each in enumerate(trace, start=1)]
+    named = zip(steps, trace, strict=True)
+    return decision, [replace(step, actual=_actual(facts, each["failed"])) for step, each in named]
+
+
+def _actual(facts: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str:
+    """Return the event's value of the property that failed; for a cloud scope its environment."""
+    if failed is None:
+        return ""
+    if failed["scope"] == "cloud_scope":
+        return "/".join(filter(None, (facts.get("provider"), facts.get("account")))) or "unknown"
+    if not failed["property"]:
+        return ""
+    value = facts.get(failed["property"])
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
+    return str(value) if value else "nothing"
 
 
 def _deciding_version(alert: Alert) -> CompiledVersion | None:

@@ -171,6 +171,45 @@ def move_rules(rule_ids: Collection[str], step: int) -> Edit:
     return edit
 
 
+def move_to(rule_ids: Collection[str], position: int) -> Edit:
+    """Move these rules together, in their order, so that the first has priority `position`; beyond the end: last.
+
+    Raises UnknownRule.
+    """
+
+    def edit(document: Document) -> Document:
+        _require(document, rule_ids)
+        own, rest = _split(document, rule_ids)
+        place = max(0, min(position - 1, len(rest)))
+        return reorder([*rest[:place], *own, *rest[place:]])(document)
+
+    return edit
+
+
+def move_above(rule_ids: Collection[str], other: str) -> Edit:
+    """Move these rules together, in their order, directly above the rule `other`, which is none of them.
+
+    Raises UnknownRule.
+    """
+
+    def edit(document: Document) -> Document:
+        _require(document, [*rule_ids, other])
+        own, rest = _split(document, rule_ids)
+        if other not in rest:
+            raise UnknownRule
+        place = rest.index(other)
+        return reorder([*rest[:place], *own, *rest[place:]])(document)
+
+    return edit
+
+
+def _split(document: Document, rule_ids: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the ids of the chosen rules and of the others, each in the document's order."""
+    order = [rule["id"] for rule in document["rules"]]
+    chosen = set(rule_ids)
+    return [each for each in order if each in chosen], [each for each in order if each not in chosen]
+
+
 def set_default_action(action: str) -> Edit:
     """Set the action of the default rule. Raises DocumentInvalid."""
     return lambda document: checked({**document, "default": {"action": action}})

@@ -24,6 +24,7 @@ from drift.policy.queries.drafts import draft_state
 from drift.policy.queries.versions import latest_number, visible_version
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.lint_lines import lint_lines
+from drift.policy.views.move_rules import move_panel
 from drift.policy.views.responses import (
     explains_errors,
     list_response,
@@ -33,7 +34,7 @@ from drift.policy.views.responses import (
 )
 from drift.policy.views.rule_list import page_context
 from drift.web.requests import is_fragment, signed_in_user
-from sensor.policy import shadowed
+from sensor.policy import LIMITS, shadowed
 from sensor.policy.drift_kinds import DRIFT_KINDS
 
 DEFAULT_CHANGED, KINDS_CHANGED = "Default rule changed", "Detection kinds changed"
@@ -67,6 +68,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], edits.Edit], str]] = {
     "disable": (partial(edits.set_enabled, enabled=False), "disabled"),
     "up": (partial(edits.move_rules, step=-1), "moved up"),
     "down": (partial(edits.move_rules, step=1), "moved down"),
+    "top": (partial(edits.move_to, position=1), "moved to the top"),
+    "bottom": (partial(edits.move_to, position=LIMITS["rules"]), "moved to the bottom"),
 }
 """The commands on selected rules, each with the word that the message reports it by."""
 
@@ -78,6 +81,8 @@ def command(request: HttpRequest) -> HttpResponse:
     do = request.POST.get("do", "")
     if do == "edit" and rule_ids:
         return redirect(f"{reverse('policy:rule')}?{urlencode({'rule': rule_ids[0]})}")
+    if do == "move" and rule_ids:
+        return move_panel(request, rule_ids)
     if do not in COMMANDS or not rule_ids:
         raise UnknownRule("Select a rule first. Nothing was changed.")
     edit, outcome = COMMANDS[do]

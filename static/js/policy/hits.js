@@ -8,7 +8,17 @@ let hits = null;
 let workloads = null;
 let requests = 0;
 
-const minute = (time) => time.slice(0, 16).replace("T", " ");
+const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+const relative = new Intl.RelativeTimeFormat("en", { style: "narrow" });
+
+/** Return how long ago a time was: `5 min ago`. */
+function ago(time) {
+  const seconds = (Date.now() - new Date(time)) / 1_000;
+  const [unit, size] = UNITS.find(([, each]) => seconds >= each) ?? [];
+  return unit ? relative.format(-Math.floor(seconds / size), unit) : "just now";
+}
+
+const exact = (time) => `${time.slice(0, 19).replace("T", " ")} UTC`;
 
 function fill() {
   if (!hits) return;
@@ -20,7 +30,9 @@ function fill() {
     }
     const found = hits.rules[row.dataset.id];
     row.querySelector(".execs").textContent = number.format(found?.execs ?? 0);
-    row.querySelector(".matched").textContent = found ? minute(found.last_at) : "Never matched";
+    const matched = row.querySelector(".matched");
+    matched.textContent = found ? ago(found.last_at) : "Never matched";
+    if (found) matched.title = exact(found.last_at);
   }
   document.getElementById("default-ignored").textContent = isUnknown ? UNKNOWN : number.format(hits.ignored_by_default);
 }

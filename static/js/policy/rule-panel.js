@@ -1,6 +1,7 @@
 // The panel of one rule: builder, allow list, cloud scope, and the server's check while the user types.
 import { showEffect } from "./rule-effect.js";
 import { showLint } from "./rule-lint.js";
+import { pastedEntries } from "./pasted-entries.js";
 import { valueListId } from "./rule-values.js";
 import { announce, csrfToken } from "../tools.js";
 
@@ -89,6 +90,21 @@ function keepEmptyEntry() {
   });
 }
 
+/** Put a pasted list in entries of its own, from the one that it was pasted in; what is listed already is left out. */
+function pasteEntries(input, values) {
+  const entries = form.querySelector("#entries");
+  const known = new Set([...entries.querySelectorAll("input")].filter((each) => each !== input).map((each) => each.value));
+  const fresh = values.filter((value) => !known.has(value));
+  fresh.forEach((value, index) => {
+    if (index > 0) keepEmptyEntry();
+    const target = index === 0 ? input : entries.lastElementChild.querySelector("input");
+    target.value = value;
+  });
+  changed();
+  entries.lastElementChild.querySelector("input").focus();
+  announce(`${fresh.length} processes pasted`);
+}
+
 /** Warn about an entry that is only a file name: anyone who writes a file can choose it. */
 function warnOnBareName(entry, index, text) {
   const isName = text !== "" && !/^(\/|glob:\/|sha256:)/.test(text);
@@ -114,7 +130,8 @@ async function growTree(details) {
   tree.id = nodes.id;
   nodes.replaceWith(tree);
   addFilterBox(tree);
-  disableImplied(tree);
+  addTwisties(tree);
+  showImplied(tree);
 }
 
 /** Put an account that the rule names but the estate does not have below its provider. */
@@ -136,17 +153,41 @@ function addFilterBox(tree) {
     event.stopPropagation();
     const wanted = box.value.trim().toLowerCase();
     for (const item of tree.querySelectorAll("li")) item.hidden = !item.textContent.toLowerCase().includes(wanted);
+    for (const twisty of tree.querySelectorAll(".twisty")) expand(twisty, twisty.parentElement.querySelector("ul"), wanted !== "");
   });
   tree.before(box);
 }
 
-/** Disable the environments of a checked provider: it includes them. */
-function disableImplied(tree) {
+/** Show the environments of a checked provider checked and disabled: it includes them. Unchecked, it leaves each as it was. */
+function showImplied(tree) {
   for (const box of tree.querySelectorAll("input[name=scope]")) {
     if (!box.value.includes(":")) continue;
     const provider = tree.querySelector(`input[name=scope][value="${box.value.split(":")[0]}"]`);
-    box.disabled = provider?.checked ?? false;
+    const isImplied = provider?.checked ?? false;
+    if (isImplied === box.disabled) continue;
+    if (isImplied) box.dataset.own = box.checked;
+    box.checked = isImplied || box.dataset.own === "true";
+    box.disabled = isImplied;
   }
+}
+
+/** Let each provider with environments be expanded; at first those are whose environments the rule names. */
+function addTwisties(tree) {
+  for (const branch of tree.querySelectorAll(":scope > li > ul")) {
+    const provider = branch.parentElement.querySelector("label");
+    const twisty = document.createElement("button");
+    twisty.type = "button";
+    twisty.className = "twisty";
+    twisty.setAttribute("aria-label", `Environments of ${provider.textContent.trim()}`);
+    provider.before(twisty);
+    expand(twisty, branch, branch.querySelector("input:checked") !== null);
+    twisty.addEventListener("click", () => expand(twisty, branch, branch.hidden));
+  }
+}
+
+function expand(twisty, branch, isOpen) {
+  branch.hidden = !isOpen;
+  twisty.setAttribute("aria-expanded", String(isOpen));
 }
 
 // ---- The server's check: the same validation as Apply, so that the panel never disagrees with it
@@ -213,7 +254,7 @@ function adopt() {
   keepEmptyEntry();
   const details = form.querySelector(".scope");
   details.addEventListener("toggle", () => { if (details.open) growTree(details); });
-  disableImplied(form.querySelector("#scope-nodes"));
+  showImplied(form.querySelector("#scope-nodes"));
   const isValid = form.querySelector(".field-error:not(:empty)") === null;
   if (apply) apply.disabled = !isValid;
   showEffect(form, isValid);
@@ -230,11 +271,23 @@ document.addEventListener("click", (event) => {
   for (const card of form.querySelectorAll("[data-condition]")) fitOperators(card);
   changed();
 });
+// The open scope list lies over what follows it: it closes when the focus goes there.
+document.addEventListener("focusin", (event) => {
+  const details = form?.isConnected && form.querySelector(".scope[open]");
+  if (details && !details.contains(event.target)) details.open = false;
+});
+document.addEventListener("paste", (event) => {
+  if (!form?.contains(event.target) || !event.target.matches("[data-entry] input")) return;
+  const values = pastedEntries(event.clipboardData.getData("text"));
+  if (values.length < 2) return;
+  event.preventDefault();
+  pasteEntries(event.target, values);
+});
 document.addEventListener("input", (event) => { if (form?.contains(event.target)) changed(); });
 document.addEventListener("change", (event) => {
   if (!form?.contains(event.target)) return;
   if (event.target.matches(".property")) fitOperators(event.target.closest("[data-condition]"));
-  if (event.target.name === "scope") disableImplied(form.querySelector("#scope-nodes"));
+  if (event.target.name === "scope") showImplied(form.querySelector("#scope-nodes"));
   changed();
 });
 // Enter in a field must not apply an invalid rule. In the capture phase, so that it runs before htmx.

@@ -124,3 +124,29 @@ def test_an_invalid_document_names_rule_and_field() -> None:
     with pytest.raises(DocumentInvalid) as refused:
         edits.checked(edits.add_rule(rule("a"))(document("A")))
     assert {(error.rule, error.field) for error in refused.value.errors} == {("a", "id"), ("a", "name")}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "position", "order"),
+    [
+        ("d", 1, "DABC"),
+        ("a", 4, "BCDA"),
+        ("a", 999, "BCDA"),
+        ("db", 1, "BDAC"),
+        ("ac", 3, "BDAC"),
+        ("abcd", 2, "ABCD"),
+    ],
+)
+def test_rules_move_together_to_a_position(chosen: str, position: int, order: str) -> None:
+    assert "".join(order_of(edits.move_to(chosen, position)(document(*"ABCD")))) == order
+
+
+@pytest.mark.parametrize(("chosen", "other", "order"), [("d", "b", "ADBC"), ("a", "d", "BCAD"), ("bd", "a", "BDAC")])
+def test_rules_move_above_another(chosen: str, other: str, order: str) -> None:
+    assert "".join(order_of(edits.move_above(chosen, other)(document(*"ABCD")))) == order
+
+
+@pytest.mark.parametrize(("chosen", "other"), [("a", "a"), ("a", "x"), ("x", "a")])
+def test_a_rule_is_not_moved_above_itself_or_a_missing_one(chosen: str, other: str) -> None:
+    with pytest.raises(UnknownRule):
+        edits.move_above(chosen, other)(document(*"ABCD"))

@@ -1,0 +1,115 @@
+// The order of the rules: rows move at once, then the whole order is sent. A second move waits for the first response.
+import { announce } from "../tools.js";
+import { body, canEdit, isChecked, isSearched, list, order, ruleName, rules } from "./list-rows.js";
+
+const PAGE_STEP = 10; // rules that Alt+PageUp and Alt+PageDown move by
+
+let sending = null;
+let waiting = false;
+
+async function send() {
+  body().setAttribute("aria-busy", "true");
+  do {
+    waiting = false;
+    const values = { order: order(), revision: document.querySelector("#policy-state [name=revision]").value };
+    // shell.js has reported a failure; the next move sends the whole order again.
+    await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values }).catch(() => {});
+  } while (waiting);
+  body().removeAttribute("aria-busy");
+  sending = null;
+}
+window.addEventListener("beforeunload", (event) => { if (sending) event.preventDefault(); });
+
+/** Put the rows in the order of the ids in `wanted`, and store it. */
+export function place(wanted) {
+  const rows = new Map(rules().map((row) => [row.dataset.id, row]));
+  const focused = document.activeElement;
+  // From the bottom, and only rows that are out of place: the browser lays out again every row that is touched.
+  let below = body().querySelector("tr.default");
+  for (const id of [...wanted].reverse()) {
+    const row = rows.get(id);
+    if (row.nextElementSibling !== below) body().insertBefore(row, below);
+    below = row;
+  }
+  if (body().contains(focused)) { focused.focus(); focused.scrollIntoView({ block: "nearest" }); }
+  [...body().rows].forEach((row, index) => {
+    const cell = row.querySelector(".priority");
+    if (cell.textContent !== String(index + 1)) cell.textContent = index + 1;
+  });
+  waiting = true;
+  sending ??= send();
+}
+
+/** Return the ids after the `chosen` ones move `steps` up (negative) or down; those at the end stay. */
+function stepped(all, chosen, steps) {
+  const row = steps < 0 ? [...all] : [...all].reverse();
+  for (let step = 0; step < Math.abs(steps); step += 1) {
+    for (let at = 1; at < row.length; at += 1) {
+      if (chosen.has(row[at]) && !chosen.has(row[at - 1])) [row[at - 1], row[at]] = [row[at], row[at - 1]];
+    }
+  }
+  return steps < 0 ? row : row.reverse();
+}
+
+/** Return the whole order with the `chosen` ids beside the shown rule that `shown`, the new order of the shown, has beside them. */
+function aroundShown(shown, chosen, steps) {
+  const rest = order().filter((id) => !chosen.has(id));
+  const moved = steps < 0 ? [...shown].reverse() : shown;
+  moved.forEach((id, at) => {
+    if (!chosen.has(id)) return;
+    const beside = moved[at - 1];
+    if (beside === undefined) rest.splice(steps < 0 ? rest.length : 0, 0, id);
+    else rest.splice(rest.indexOf(beside) + (steps < 0 ? 0 : 1), 0, id);
+  });
+  return rest;
+}
+
+/** Move the `chosen` rows by `steps`, relative to the rules that are shown. */
+export function move(chosen, steps) {
+  if (!chosen.length || !canEdit()) return;
+  const ids = new Set(chosen.map((row) => row.dataset.id));
+  const shown = rules().filter((row) => !row.hidden).map((row) => row.dataset.id);
+  const after = stepped(shown, ids, steps);
+  if (after.join("\n") === shown.join("\n")) { announce(steps < 0 ? "Already at the top" : "Already at the bottom"); return; }
+  place(isSearched() ? aroundShown(after, ids, steps) : after);
+  announcePositions(chosen);
+}
+
+/** Move the `chosen` rows to the top (-1) or the bottom (1) of the whole list, in their order. */
+export function moveToEnd(chosen, end) {
+  if (!chosen.length || !canEdit()) return;
+  const ids = new Set(chosen.map((row) => row.dataset.id));
+  const rest = order().filter((id) => !ids.has(id));
+  const own = order().filter((id) => ids.has(id));
+  const after = end < 0 ? [...own, ...rest] : [...rest, ...own];
+  if (after.join("\n") === order().join("\n")) { announce(end < 0 ? "Already at the top" : "Already at the bottom"); return; }
+  place(after);
+  chosen[0].scrollIntoView({ block: "nearest" });
+  announcePositions(chosen);
+}
+
+/** Announce where the `chosen` rows are now. */
+export function announcePositions(chosen) {
+  const total = rules().length;
+  const where = (row) => `${ruleName(row)} moved to priority ${row.querySelector(".priority").textContent} of ${total}`;
+  announce(chosen.length === 1 ? where(chosen[0]) : `${chosen.length} rules moved. ${where(chosen[0])}`);
+}
+
+const STEPS = { ArrowUp: -1, ArrowDown: 1, PageUp: -PAGE_STEP, PageDown: PAGE_STEP };
+const ENDS = { Home: -1, End: 1 };
+
+document.addEventListener("keydown", (event) => {
+  const row = event.target.closest?.("#rule-rows tr.rule");
+  if (!row || !event.altKey || !(event.key in STEPS || event.key in ENDS)) return;
+  event.preventDefault();
+  const chosen = isChecked(row) ? rules().filter(isChecked) : [row];
+  if (event.key in STEPS) move(chosen, STEPS[event.key]);
+  else moveToEnd(chosen, ENDS[event.key]);
+});
+
+// Other requests wait until the order is stored: they need the draft's new revision.
+document.addEventListener("htmx:confirm", (event) => {
+  if (!sending || event.detail.path === list()?.dataset.orderUrl) return;
+  event.preventDefault();
+  sending.then(() => event.detail.issueRequest(true));
+});
