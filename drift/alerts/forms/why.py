@@ -37,7 +37,7 @@ class Question:
 
 def read_question(data: QueryDict) -> Question:
     """Return what the form asks about. Raises QuestionInvalid."""
-    pasted, place = data.get("event", "")[: MAX_EVENT + 1].strip(), data.get("place", "")[:MAX_FIELD]
+    pasted, place = data.get("event", "").strip(), data.get("place", "")[:MAX_FIELD]
     if len(pasted) > MAX_EVENT:
         raise QuestionInvalid(f"An event has at most {MAX_EVENT} characters.")
     if pasted:
