@@ -57,6 +57,36 @@ def test_the_first_alert_is_on_the_first_screen_and_nothing_scrolls_sideways(
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_long_names_and_labels_are_read_without_scrolling_sideways(
+    estate: Estate, open_as: Open, operator: Any, size: dict[str, int]
+) -> None:
+    long = "a-name-that-is-longer-than-any-screen-is-wide-" * 5
+    labels = {f"example.com/{long[:60]}{number}": long[:60] for number in range(4)}
+    place: dict[str, Any] = {
+        "container__namespace": long[:60],
+        "container__pod_name": long,
+        "container__pod_labels": labels,
+    }
+    send(estate, f"/opt/{long}/{long}", **place, container__image_name=f"registry.example.com/{long}:1")
+    alert = Alert.objects.get()
+    page = open_as(operator, "/alerts/", viewport=size)
+    site, found = page.url.split("/alerts/")[0], {}
+    for path in (
+        *("/alerts/", "/alerts/?view=incidents", "/alerts/?group=image", f"/alerts/incidents/{alert.incident_id}/"),
+        *(f"/alerts/{alert.pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action")),
+        f"/alerts/suppression/rule/?alert={alert.pk}",
+    ):
+        page.goto(site + path)
+        page.wait_for_load_state()
+        if faults := page.evaluate(SIDEWAYS):
+            found[path] = faults
+        heading = page.locator("h1").bounding_box()
+        assert heading is not None
+        assert heading["width"] > size["width"] * 0.6, f"{path}: what is beside the heading takes its place"
+    assert found == {}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_alerts_are_dismissed_and_suppressed_in_panels_that_fit(
     estate: Estate, open_as: Open, operator: Any, size: dict[str, int]
 ) -> None:

@@ -33,6 +33,17 @@ def test_a_row_has_two_lines_and_shows_its_status(estate: Estate, open_as: Open,
     assert max(page.evaluate(HEIGHTS)) <= 48
 
 
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_incidents_have_rows_as_high_as_alerts(estate: Estate, open_as: Open, operator: Any, width: int) -> None:
+    send(estate, LONG, f"{LONG}2", "/tmp/first")
+    page = open_as(operator, "/alerts/?view=incidents")
+    page.set_viewport_size({"width": width, "height": 900})
+
+    expect(page.locator("#alerts tbody td.status").first).to_be_in_viewport(ratio=1)
+    assert max(page.evaluate(HEIGHTS)) <= 48
+    assert page.locator("#alerts .alert-title").count() == page.locator("#alerts tbody tr").count()
+
+
 def test_compact_rows_have_one_line_and_are_remembered(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, LONG, "/tmp/first")
     page = open_as(operator, "/alerts/")

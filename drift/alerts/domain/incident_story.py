@@ -111,7 +111,7 @@ def programs(processes: Iterable[str]) -> set[str]:
 def incident_name(story: str, place: str, files: str) -> str:
     """Return the name of an incident, such as "Package install in ci/runner, 214 files"."""
     label = Story(story).label if story in LABELS else "Incident"
-    return f"{label} in {place}, {files} files"
+    return f"{label} in {place}, {files} file{'' if files == '1' else 's'}"
 
 
 def _program(name: str) -> str:

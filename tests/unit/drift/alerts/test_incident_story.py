@@ -68,3 +68,4 @@ def test_every_story_has_a_label_and_names_an_incident() -> None:
     assert set(LABELS) == set(Story)
     assert incident_name("package_install", "ci/runner", "214") == "Package install in ci/runner, 214 files"
     assert incident_name("", "ci/runner", "2") == "Incident in ci/runner, 2 files"
+    assert incident_name("", "ci/runner", "1") == "Incident in ci/runner, 1 file"
