@@ -42,7 +42,7 @@ from sensor.blocking.inspectors import Inspectors
 from sensor.blocking.unidentified_execs import OverdueContainer, UnidentifiedExecs
 from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTables, ExecMark
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
+from sensor.capture.fanotify.group import CLOSE_WRITE, OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
 from sensor.container.mounts import HOST_INIT, inner_path
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile, open_directory
@@ -127,6 +127,10 @@ class HoldServer:
     def _take(self, event: OpenEvent) -> None:
         """Answer an exec at once where possible, else hold it for a check."""
         self._show_life()
+        if not event.is_held:
+            self._look_again(event.fd)
+            event.close()
+            return
         status = os.fstat(event.fd)
         key = status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size
         # Without a lease the sensor is frozen or dead: nothing is blocked, so nothing is held.
@@ -321,6 +325,16 @@ class HoldServer:
         if self._policy is not None and (held.kinds & MAPPED or not may_block_replaced(self._policy, held)):
             with contextlib.suppress(OSError):
                 self._group.ignore(OPEN_EXEC_PERM, file.fd)
+                # The kernel program knows of a mapping only as long as its record does.
+                self._group.watch_while_ignored(CLOSE_WRITE, file.fd)
+                status = os.fstat(file.fd)
+                if (status.st_ctime_ns, status.st_size) != (file.ctime_ns, file.size):
+                    self._look_again(file.fd)  # it was written to between its check and now
+
+    def _look_again(self, fd: int) -> None:
+        """Check the next exec of a file again."""
+        with contextlib.suppress(OSError):
+            self._group.stop_ignoring(OPEN_EXEC_PERM, fd)
 
 
 @contextlib.contextmanager

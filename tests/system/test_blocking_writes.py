@@ -9,6 +9,7 @@ import pytest
 
 from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, block_rule
+from tests.system.patch_ways import MAPPED, OF_PRIVILEGED, WAYS
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.container
 
 TURNS = 60 if os.environ.get("BLOCKING_FULL") else 10
-MAPPED = ("held", "shared", "protected")
-WAYS = (*MAPPED, "mapped", "linked", "written", "sent", "ranged", "cut", "renamed")
 ALLOWED_HASH = ["sha256:" + "0" * 64]
 
 
@@ -29,7 +28,9 @@ def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("tools")
     runner = needs.tool(directory / "run")
     files = {"/usr/bin/run": runner, "/usr/bin/patch": needs.tool(directory / "patch", source="patch.c")}
-    return podman.image("blocked-writes", files | {f"/usr/bin/victim-{way}": runner for way in WAYS})
+    return podman.image(
+        "blocked-writes", files | {f"/usr/bin/victim-{way}": runner for way in (*WAYS, *OF_PRIVILEGED, "evicted")}
+    )
 
 
 @pytest.fixture(scope="module", params=["always", "by its hash"])
@@ -45,6 +46,29 @@ def bed(request: pytest.FixtureRequest, podman: Podman, tmp_path_factory: pytest
 @pytest.fixture(scope="module")
 def container(bed: Bed, image: str) -> str:
     return bed.warm(image)
+
+
+@pytest.fixture(scope="module")
+def privileged(bed: Bed, image: str) -> str:
+    return bed.warm(image, options=["--privileged"])
+
+
+@pytest.mark.parametrize("way", OF_PRIVILEGED)
+def test_nor_does_one_that_a_loop_device_or_a_ring_of_the_kernel_s_writes_to(
+    bed: Bed, privileged: str, way: str
+) -> None:
+    victim = f"/usr/bin/victim-{way}"
+    assert RAN in bed.run(privileged, f"{victim} -- /bin/busybox echo {RAN}")
+    assert bed.run(privileged, f"/usr/bin/patch {way} {TURNS} {victim}") == f"killed {TURNS}\n"
+    events = bed.await_events(victim, TURNS)
+    assert {(event.kind, event.outcome) for event in events} == {("replaced", "blocked")}
+
+
+def test_nor_does_one_whose_writer_the_kernel_program_forgot(bed: Bed, container: str) -> None:
+    """By then the hold server knows that the file was open for writing."""
+    victim = "/usr/bin/victim-evicted"
+    assert RAN in bed.run(container, f"{victim} -- /bin/busybox echo {RAN}")
+    assert bed.run(container, f"/usr/bin/patch evicted 1 {victim}") == "killed 1\n"
 
 
 @pytest.mark.parametrize("way", WAYS)

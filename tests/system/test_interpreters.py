@@ -12,7 +12,7 @@ import pytest
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
 from sensor.capture.errors import CaptureUnavailable
 from tests.system import needs
-from tests.system.capture.bed import Collector, PodmanBox
+from tests.system.capture.bed import LOADER, Collector, PodmanBox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +35,18 @@ CAUGHT = {
     "awk -f": ("echo 'BEGIN {exit}' > /tmp/prog; mawk -f /tmp/prog", "/tmp/prog"),
     "a file on a volume": ("echo true > /scratch/rc; bash -c '. /scratch/rc'", "/scratch/rc"),
     "a file named in argv": ("echo 1 > /tmp/script; perl /tmp/script", "/tmp/script"),
+    "a file named to perl by its loader": (
+        f"echo 1 > /tmp/by-loader; {LOADER} /usr/bin/perl /tmp/by-loader",
+        "/tmp/by-loader",
+    ),
+    "a module of one": (f"echo 1 > /tmp/lent.pm; {LOADER} /usr/bin/perl -I/tmp -Mlent -e1", "/tmp/lent.pm"),
     "gone at once": ("echo true > /tmp/gone; sh < /tmp/gone; rm /tmp/gone", "/tmp/gone"),
 }
 QUIET = {
     "the image's modules": "perl -I/opt -Mown -e1; PERL5LIB=/opt PERL5OPT=-Mown perl -e1",
     "the image's scripts": "bash /opt/own.sh; bash -c '. /opt/own.sh'; sh < /opt/own.sh",
     "data": "echo a > /tmp/data; mawk '{print}' /tmp/data; perl -ne print /tmp/data; perl -ne print < /tmp/data",
+    "the image's by a loader": f"{LOADER} /usr/bin/perl -I/opt -Mown -e1; {LOADER} /usr/bin/bash /opt/own.sh",
     "a pipe and text in argv": "echo true | sh; sh -c true; perl -e1; bash -c 'read x < /dev/null'",
     "what the runtime mounts in /etc": "bash -c 'read x < /etc/hosts; read x < /etc/resolv.conf'",
     "other programs' files": "echo 1 > /tmp/x.py; cat /tmp/x.py; cp /tmp/x.py /tmp/y.py",
@@ -86,6 +92,11 @@ class Box:
     def __init__(self, collector: Collector, box: PodmanBox) -> None:
         self._collector, self._box = collector, box
 
+    def lost(self, cause: str) -> int:
+        """Return how many execs of this container were counted under a cause."""
+        gaps = self._collector.capture.counters().gaps
+        return sum(gap.lost.get(cause, 0) for gap in gaps if gap.container_id == self._box.id)
+
     def run(self, script: str) -> list[Event]:
         last = "cat /bin/busybox > /tmp/last; chmod +x /tmp/last; /tmp/last true last; rm /tmp/last"
         self._box.shell(f"{script}\n{last}")
@@ -97,7 +108,15 @@ def test_code_that_an_interpreter_is_made_to_run_is_reported_once(box: Box, name
     script, path = CAUGHT[name]
     events = box.run(script)
     assert [(event.kind, event.process.path) for event in events] == [("interpreter", path)]
-    assert events[0].process.via in {"/bin/busybox", "/usr/bin/bash", "/usr/bin/perl", "/usr/bin/mawk"}
+    assert events[0].process.via in {"/bin/busybox", "/usr/bin/bash", "/usr/bin/perl", "/usr/bin/mawk", str(LOADER)}
+
+
+def test_what_an_interpreter_reads_past_the_64th_file_is_counted(box: Box) -> None:
+    make = "i=0; while [ $i -lt 66 ]; do echo true > /tmp/many$i; i=$((i+1)); done"
+    assert len(box.run(f"{make}; bash -c 'for i in $(seq 0 63); do . /tmp/many$i; done'")) == 64
+    assert box.lost("reads_unseen") == 0
+    assert len(box.run("bash -c 'for i in $(seq 0 65); do . /tmp/many$i; done'")) == 65
+    assert box.lost("reads_unseen") == 1
 
 
 @pytest.mark.parametrize("name", QUIET)

@@ -58,7 +58,8 @@ struct guard { __u64 deadline_ns; };
 
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4096); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u32); __type(value, struct enforcement); } enforcement SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1024); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u64); __type(value, struct name_filter); } image_names SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, struct mark_key); __type(value, struct mark); } marks SEC(".maps");
+/* Nothing pushes a mark out: a container could make more of them, by execs that fail. User space removes what is left behind. */
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 16384); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, struct mark_key); __type(value, struct mark); } marks SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct guard); } guard SEC(".maps");
 /*
  * By cgroup the mount namespace of the first exec in it: the container's own, once user space has registered it. Not of a memfd's

@@ -160,13 +160,13 @@ static __always_inline bool has_interpreter_name(const unsigned char *name)
 	return 0;
 }
 
-/* The same where user space wants interpreters. */
+/* The same where user space wants interpreters; a dynamic loader may run one. */
 static __always_inline bool is_interpreter(const unsigned char *name)
 {
 	__u32 key = STATE_DETECT;
 	__u64 *detect = bpf_map_lookup_elem(&state, &key);
 
-	return detect && *detect & DETECT_INTERPRETER && has_interpreter_name(name);
+	return detect && *detect & DETECT_INTERPRETER && (is_loader_name(name) || has_interpreter_name(name));
 }
 
 static __always_inline struct dentry *upper_of(struct inode *inode)
@@ -230,7 +230,7 @@ static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct den
 		flags |= FLAG_SCRIPT;
 	if (is_loader_name(dentry->d_name.name))
 		flags |= FLAG_LOADER;
-	else if (is_interpreter(dentry->d_name.name))
+	if (is_interpreter(dentry->d_name.name))
 		flags |= FLAG_INTERPRETER;
 	return flags;
 }

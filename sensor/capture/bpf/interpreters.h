@@ -12,7 +12,7 @@
 #define PROC_MAGIC 0x9fa0
 #define SYSFS_MAGIC 0x62656572
 #define FIRST_MOMENTS_NS 5000000000ull
-#define MAX_READ_FILES 64          /* that are sent of one process */
+#define MAX_READ_FILES 64          /* that are looked at of one process; one more is sent, to say so */
 
 #define MAX_READ_DESCRIPTORS 20   /* a shell reads a script by its tenth */
 
@@ -71,7 +71,7 @@ static __always_inline int send_read(struct task_struct *task, struct file *file
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_interpreter, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct reader reader = { .left = MAX_READ_FILES };
+	struct reader reader = { .left = MAX_READ_FILES + 1 };
 	__u32 process = task->tgid;
 	struct file *input;
 
@@ -87,6 +87,12 @@ int BPF_PROG(on_interpreter, struct task_struct *task, int old_pid, struct linux
 	if (input)
 		send_read(task, input, FLAG_STANDARD_INPUT);
 	return 0;
+}
+
+/* The last one that is sent says that no more are. */
+static __always_inline __u32 end_of_reads(struct reader *reader)
+{
+	return reader->left == 1 ? FLAG_UNSEEN : 0;
 }
 
 /* This process where it is an interpreter that began a moment ago. */
@@ -115,7 +121,7 @@ int BPF_PROG(on_read_open, struct file *file)
 	/* Below overlay's file another one is opened, on the layer's filesystem. */
 	if (file->f_mode & (FMODE_WRITE | FMODE_BACKING) || file->f_flags & OPENED_FOR_EXEC || file->f_path.dentry->d_inode != file->f_inode)
 		return 0;
-	if (send_read(bpf_get_current_task_btf(), file, 0))
+	if (send_read(bpf_get_current_task_btf(), file, end_of_reads(reader)))
 		reader->left--;
 	return 0;
 }
@@ -138,7 +144,7 @@ int BPF_PROG(on_read_pages, struct address_space *mapping)
 
 		if (!file || real_inode(BPF_CORE_READ(file, f_inode)) != mapping->host)
 			continue;
-		if (send_read(task, file, 0))
+		if (send_read(task, file, end_of_reads(reader)))
 			reader->left--;
 		return 0;
 	}

@@ -27,7 +27,7 @@ enum flag {
 	FLAG_ARGV_UNREADABLE = 1 << 7,
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
-	FLAG_UNSEEN = 1 << 10,     /* a script, or the program interpreter, could not be found */
+	FLAG_UNSEEN = 1 << 10,     /* a script, or the program interpreter, could not be found; with FLAG_READ: what it reads from now on is not sent */
 	FLAG_READ = 1 << 11,       /* with FLAG_LIBRARY: read by an interpreter, not mapped */
 	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are wanted */
 	FLAG_ROOT_BELOW = 1 << 13, /* the task's root directory is not the top of its filesystem: a directory of the node's */

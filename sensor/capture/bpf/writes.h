@@ -244,6 +244,9 @@ static __always_inline void note_write(struct inode *inode)
 	/* Also who was given the file open. */
 	if (found->latest != bpf_get_current_pid_tgid() >> 32)
 		put_origin(found, (struct task_struct *)bpf_get_current_task());
+	/* A loop device writes by the kernel's own threads: who holds execs is told of that no more than of a mapping's writes. */
+	if (!BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm))
+		found->mapped_ns = found->written_ns;
 }
 
 static __always_inline void note_mapping(struct inode *real)

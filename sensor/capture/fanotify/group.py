@@ -24,6 +24,8 @@ UNLIMITED_MARKS: Final = 0x20
 REPORT_TID: Final = 0x100
 OPEN_EXEC: Final = 0x0000_1000
 """A file was opened to be executed: the program, a script, its interpreter, the dynamic loader."""
+CLOSE_WRITE: Final = 0x0000_0008
+"""The last user of a file that was open for writing closed it, or its last mapping of it is gone."""
 OPEN_EXEC_PERM: Final = 0x0004_0000
 """The same before it happens: the exec is held until it is answered. Only for a permission group."""
 Q_OVERFLOW: Final = 0x4000
@@ -115,6 +117,14 @@ class Fanotify:
     def ignore(self, mask: int, fd: int) -> None:
         """Leave out this one file until it is written to or its inode forgotten (Linux 5.19); raises OSError."""
         self._mark(_ADD | _IGNORED_MASK | _EVICTABLE, mask, None, fd)
+
+    def watch_while_ignored(self, mask: int, fd: int) -> None:
+        """Watch this one file as long as it may be left out by `ignore`; raises OSError."""
+        self._mark(_ADD | _EVICTABLE, mask, None, fd)
+
+    def stop_ignoring(self, mask: int, fd: int) -> None:
+        """Undo `ignore`; raises OSError."""
+        self._mark(_REMOVE | _IGNORED_MASK, mask, None, fd)
 
     def flush(self, scope: Scope) -> None:
         """Take away all marks of this scope."""

@@ -11,24 +11,41 @@
  *   written    by pwrite
  *   sent       by sendfile of the whole content
  *   ranged     by copy_file_range of the whole content
+ *   spliced    by splice of the whole content through a pipe
+ *   direct     by a write past the page cache
+ *   ring       by io_uring
+ *   poked      through the shared mapping of another process, by process_vm_writev
+ *   remembered through the same, by its /proc/PID/mem
+ *   evicted    through a mapping of its own, with as many files mapped before it runs as the record of writers holds
+ *   looped     through a loop device that is made of it
+ *   cloned     by sharing the blocks of a patched copy (FICLONE)
  *   cut        cut to nothing, and written anew
  *   renamed    by a copy that is renamed over it
+ *   unnamed    by one that has no name before it is linked (O_TMPFILE), and is renamed over it
  *   clean      not at all: it is run, opened for writing as touch(1) does, and its times are set, each turn
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "uring.h"
+
 #define AT 12
+#define BLOCK 4096
+#define RECORDS 40000
 
 static const char *way, *file;
 static char other[4096];
@@ -98,10 +115,157 @@ static int patched_content(char byte)
 	return fd;
 }
 
+/* A block of the content as it is to be, where a whole one must be written. */
+static char *block(char byte)
+{
+	static char *aligned;
+
+	if (!aligned)
+		need(!posix_memalign((void **)&aligned, BLOCK, BLOCK), "memory");
+	memcpy(aligned, content, BLOCK);
+	aligned[AT] = byte;
+	return aligned;
+}
+
+static void put_directly(const char *path, char byte)
+{
+	int fd = open_to_write(path, O_WRONLY | O_DIRECT | O_SYNC);
+
+	need(pwrite(fd, block(byte), BLOCK, 0) == BLOCK, "direct write");
+	close(fd);
+}
+
+static void put_by_loop_device(char byte)
+{
+	int control = open("/dev/loop-control", O_RDWR), backing = open_to_write(file, O_RDWR), loop;
+	char name[32];
+
+	need(control >= 0, "loop-control");
+	snprintf(name, sizeof(name), "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
+	loop = open(name, O_RDWR);
+	need(loop >= 0 && !ioctl(loop, LOOP_SET_FD, backing), name);
+	put_directly(name, byte);
+	need(!ioctl(loop, LOOP_CLR_FD, 0), "loop");
+	close(loop);
+	close(backing);
+	close(control);
+}
+
+/* Through the memory of a process that has the file mapped. */
+static void put_by_another(char byte)
+{
+	char *area = mapping(file, PROT_READ | PROT_WRITE), name[32];
+	struct iovec from = { &byte, 1 }, to = { area + AT, 1 };
+	int memory, done = 0;
+	pid_t child = fork();
+
+	need(child >= 0, "fork");
+	if (!child)
+		for (;;)
+			pause();
+	munmap(area, size);
+	if (!strcmp(way, "poked"))
+		done = process_vm_writev(child, &from, 1, &to, 1, 0) == 1;
+	else {
+		snprintf(name, sizeof(name), "/proc/%d/mem", child);
+		memory = open(name, O_RDWR);
+		done = memory >= 0 && pwrite(memory, &byte, 1, (off_t)(to.iov_base)) == 1;
+		close(memory);
+	}
+	need(done, way);
+	kill(child, SIGKILL);
+	waitpid(child, 0, 0);
+}
+
+static void splice_all(int source, int target)
+{
+	int ends[2];
+	loff_t from = 0, to = 0;
+
+	need(!pipe(ends), "pipe");
+	while (to < (loff_t)size) {
+		ssize_t read_now = splice(source, &from, ends[1], 0, 65536, 0);
+
+		need(read_now > 0, "splice");
+		need(splice(ends[0], 0, target, &to, read_now, 0) == read_now, "splice");
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Write to more files, also through mappings, than the kernel program remembers. */
+static void write_to_many(void)
+{
+	char name[] = "/tmp/many";
+	char *area;
+	int fd;
+
+	for (int number = 0; number < RECORDS; number++) {
+		fd = open_to_write(name, O_RDWR | O_CREAT | O_TRUNC);
+		need(!ftruncate(fd, BLOCK), "ftruncate");
+		area = mmap(0, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		need(area != MAP_FAILED, "mmap");
+		area[0] = 1;
+		munmap(area, BLOCK);
+		close(fd);
+		need(!unlink(name), name);
+	}
+}
+
+/* A file without a name, beside the other one. */
+static int unnamed(void)
+{
+	char directory[4096];
+	int fd;
+
+	snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(file, '/') - file), file);
+	fd = open(directory, O_TMPFILE | O_WRONLY, 0755);
+	need(fd >= 0, "O_TMPFILE");
+	return fd;
+}
+
+static void link_unnamed(int fd)
+{
+	char link_name[64];
+
+	snprintf(link_name, sizeof(link_name), "/proc/self/fd/%d", fd);
+	unlink(other);
+	need(!linkat(AT_FDCWD, link_name, AT_FDCWD, other, AT_SYMLINK_FOLLOW), "linkat");
+}
+
+/* Ways that take no copy of the content; whether it was one. */
+static int put_byte(char byte)
+{
+	int fd;
+
+	if (!strcmp(way, "direct"))
+		put_directly(file, byte);
+	else if (!strcmp(way, "looped"))
+		put_by_loop_device(byte);
+	else if (!strcmp(way, "poked") || !strcmp(way, "remembered"))
+		put_by_another(byte);
+	else if (!strcmp(way, "evicted")) {
+		char *area = mapping(file, PROT_READ | PROT_WRITE);
+
+		area[AT] = byte;
+		munmap(area, size);
+		write_to_many();
+	} else if (!strcmp(way, "ring")) {
+		fd = open_to_write(file, O_WRONLY);
+		need(uring_write(fd, &byte, 1, AT) == 1, "io_uring");
+		close(fd);
+	} else
+		return 0;
+	return 1;
+}
+
 static void put(char byte)
 {
-	int fd, source;
+	int fd, source, is_renamed = !strcmp(way, "renamed") || !strcmp(way, "unnamed");
 	char *area;
+
+	if (put_byte(byte))
+		return;
 
 	if (!strcmp(way, "mapped") || !strcmp(way, "linked")) {
 		area = mapping(!strcmp(way, "linked") ? other : file, PROT_READ | PROT_WRITE);
@@ -116,17 +280,25 @@ static void put(char byte)
 		return;
 	}
 	source = patched_content(byte);
-	if (!strcmp(way, "renamed"))
+	if (!strcmp(way, "unnamed"))
+		fd = unnamed();
+	else if (is_renamed)
 		fd = open_to_write(other, O_WRONLY | O_CREAT | O_TRUNC);
 	else
 		fd = open_to_write(file, O_WRONLY | (strcmp(way, "cut") ? 0 : O_TRUNC));
 	if (!strcmp(way, "ranged"))
 		need(copy_file_range(source, 0, fd, 0, size, 0) == (ssize_t)size, "copy_file_range");
+	else if (!strcmp(way, "cloned"))
+		need(!ioctl(fd, FICLONE, source), "FICLONE");
+	else if (!strcmp(way, "spliced"))
+		splice_all(source, fd);
 	else
 		need(sendfile(fd, source, 0, size) == (ssize_t)size, "sendfile");
+	if (!strcmp(way, "unnamed"))
+		link_unnamed(fd);
 	close(fd);
 	close(source);
-	if (!strcmp(way, "renamed"))
+	if (is_renamed)
 		need(!rename(other, file), "rename");
 }
 

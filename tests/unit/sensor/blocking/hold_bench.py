@@ -58,6 +58,12 @@ class Spy:
     def ignore(self, mask: int, fd: int) -> None:
         self._record("ignore", mask, os.fstat(fd).st_size)
 
+    def watch_while_ignored(self, mask: int, fd: int) -> None:
+        self._record("watch", mask, os.fstat(fd).st_ino)
+
+    def stop_ignoring(self, mask: int, fd: int) -> None:
+        self._record("stop_ignoring", mask, os.fstat(fd).st_ino)
+
     def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
         self._record("mark", first, second, *(each for each in rest if each is not None), *_whose(fd))
 
@@ -121,6 +127,13 @@ class Bench:
             original = self.lower / str(path).lstrip("/")
             original.parent.mkdir(parents=True, exist_ok=True)
             original.write_bytes(image)
+        return path
+
+    def image_file(self, name: str) -> Path:
+        """Return a file that is the image's very own, as overlay shows what is in no upper layer."""
+        path = self.file(name, b"good", image=b"good")
+        path.unlink()
+        os.link(self.lower / str(path).lstrip("/"), path)
         return path
 
     def open(self, path: Path, thread: int = 0) -> None:

@@ -15,7 +15,7 @@ from sensor.blocking.hold_messages import ForgetContainer, WatchContainer, encod
 from sensor.blocking.hold_server import WatchedContainer
 from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent, Scope
+from sensor.capture.fanotify.group import CLOSE_WRITE, OPEN_EXEC_PERM, OpenEvent, Scope
 from sensor.container.overlay import Layers
 from sensor.wire import Container
 from tests.unit.sensor.blocking.hold_bench import PATIENCE, Bench, marked
@@ -82,6 +82,30 @@ def test_an_image_file_is_inspected_once(bench: Bench) -> None:
     bench.server._watched.clear()
     bench.open(path)
     assert bench.spy.calls.count(("allow",)) == 2
+
+
+def test_an_image_file_is_inspected_again_once_whoever_wrote_to_it_has_closed_it(bench: Bench) -> None:
+    """Of writes through a mapping nothing else is told."""
+    bench.follow()
+    path = bench.image_file("tool")
+    bench.open(path)
+    bench.spy.await_allowed()
+    ino = path.stat().st_ino
+    assert ("watch", CLOSE_WRITE, ino) in bench.spy.calls
+    bench.server._take(OpenEvent(CLOSE_WRITE, os.open(path, os.O_RDONLY), 1))
+    assert ("stop_ignoring", OPEN_EXEC_PERM, ino) in bench.spy.calls
+    assert bench.spy.calls.count(("allow",)) == 1
+
+
+def test_an_image_file_that_is_written_to_just_before_it_is_left_out_is_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.follow()
+    path = bench.image_file("tool")
+    monkeypatch.setattr(bench.spy, "ignore", lambda _mask, _fd: path.write_bytes(b"evil"))
+    bench.open(path)
+    bench.spy.await_allowed()
+    assert ("stop_ignoring", OPEN_EXEC_PERM, path.stat().st_ino) in bench.spy.calls
 
 
 def test_an_allowed_exec_clears_an_earlier_mark_of_the_same_file(bench: Bench) -> None:
