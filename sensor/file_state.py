@@ -78,6 +78,15 @@ class FileState(msgspec.Struct, frozen=True):
         is_whole = self.origins & (OriginFlag.WHOLE | OriginFlag.OTHER) == OriginFlag.WHOLE
         return bool(self.flags & StateFlag.OPENS_SEEN) and is_whole and bool(self.origins & _WRITERS)
 
+    @property
+    def is_memorable(self) -> bool:
+        """Whether what is found of the data may be remembered.
+
+        Not of a file that was ever mapped, shared and writable: a direct read from a slow device may go on filling a
+        page of the mapping, long after that is gone.
+        """
+        return self.is_lasting and not self.flags & StateFlag.WAS_MAPPED
+
     def has_same_data(self, later: FileState) -> bool:
         """Return whether the file had the same data at a later look, too.
 

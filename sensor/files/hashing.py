@@ -86,7 +86,7 @@ class Hasher:
 
     def known(self, ran: FileThatRan) -> str | None:
         """Return the hash of what ran, if it is remembered: the file need not be there any more."""
-        return self._remembered(ran.state.data) if ran.state is not None and ran.state.is_lasting else None
+        return self._remembered(ran.state.data) if ran.state is not None and ran.state.is_memorable else None
 
     def digest(self, file: OpenFile, payer: str = "", ran: FileThatRan | None = None) -> tuple[str | None, HashStatus]:
         """Return the file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
@@ -117,7 +117,7 @@ class Hasher:
             return None, "gone", None
         since = reading.before if ran is None else ran.state
         lasting = since if since is not None and since.is_lasting else None
-        if lasting is not None:
+        if lasting is not None and lasting.is_memorable:
             self._remember(lasting.data, reading.sha256)
         return reading.sha256, "ok", lasting
 
@@ -165,7 +165,7 @@ class Hasher:
         # Opened again through /proc: an O_PATH handle can't be read, and the offset is the hash's own.
         with open(path, "rb", buffering=0) as again:  # noqa: PTH123
             before = self._look(again.fileno())
-            known = self._known.get(before.data) if before is not None and before.is_lasting else None
+            known = self._known.get(before.data) if before is not None and before.is_memorable else None
             digest = known or hashlib.file_digest(again, "sha256").hexdigest()
             after = self._look(again.fileno())
         status = file_status(file.fd)

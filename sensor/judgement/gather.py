@@ -137,14 +137,14 @@ class FactGatherer:
         facts = self._executable_facts(record, resolved, content, below)
         # A file past its container's budget is hashed when it runs again later; and layers may be readable later.
         is_settled = facts.origin is not Origin.UPPER_LAYER or facts.image is not None or facts.is_by_time
-        is_lasting = record.state is not None and record.state.is_lasting
-        if is_lasting and is_settled and content.sha256 is not None:
+        is_memorable = record.state is not None and record.state.is_memorable
+        if is_memorable and is_settled and content.sha256 is not None:
             self._remembered.put(_key(record), facts)
         return facts
 
     def _known(self, record: Record) -> FileFacts | None:
         state = record.state
-        return self._remembered.get(_key(record)) if state is not None and state.is_lasting else None
+        return self._remembered.get(_key(record)) if state is not None and state.is_memorable else None
 
     def _content(self, record: Record, resolved: Resolved, file: OpenFile | None) -> Content:
         """Return the content that the file had when it ran."""

@@ -147,3 +147,13 @@ class TestHashOfWhatRan:
         assert files.digest(ran) == EVIL
         files.path.chmod(0o700)
         assert files.digest(ran) == GONE
+
+    def test_of_a_file_that_was_once_mapped_is_not_remembered(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A direct read may still fill a page of that mapping: the record shows the same, and the file another byte."""
+        files = Files(tmp_path / "x", StateFlag.WRITES_SEEN | StateFlag.WAS_MAPPED)
+        ran = files.ran()
+        assert files.digest(ran) == EVIL
+        monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"filled"))
+        assert files.digest(ran)[0] == hashlib.sha256(b"filled").hexdigest()
