@@ -30,6 +30,7 @@ test-fast: setup ## Run the tests that need no services, in under 60 s
 
 long: setup ## Search longer for requests that break the OpenAPI schema, bytes that break parsers, and writes that go unseen
 	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py tests/unit/drift/siem/test_kills.py
+	@BLOCKING_FULL=1 $(PYTHON) -m pytest --timeout=3600 tests/system/test_blocking_spares.py
 	@WRITE_SEQUENCES=500 $(PYTHON) -m pytest --timeout=3600 tests/system/capture/test_write_record.py -k random
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files

@@ -27,6 +27,8 @@ else
     need nginx nginx-light
     need systemd-analyze systemd
     need make make
+    need mkfs.xfs xfsprogs
+    need mkfs.btrfs btrfs-progs
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 fi
 for package in $packages; do

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.system import needs
+from tests.system import needs, patch_ways
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule
 from tests.system.node import Node, Pod
+from tests.system.patch_ways import WAYS
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
@@ -36,6 +37,7 @@ IMAGE_RUNS = 10 if FULL else 1
 """Of a file that nobody touched, for each of one that somebody did."""
 COLD = 50 if FULL else 3
 SIDE_BY_SIDE = 12
+TURNS = 60 if FULL else 10
 SENSOR = """
 import os, signal, sys, time
 from pathlib import Path
@@ -126,7 +128,10 @@ class Pods:
 @pytest.fixture(scope="module")
 def image(podman: Podman, node: Node, tmp_path_factory: pytest.TempPathFactory) -> str:
     runner = needs.tool(tmp_path_factory.mktemp("tools") / "run")
-    reference = podman.image("blocked", {"/usr/bin/run": runner, "/usr/bin/busybox-tool": BUSYBOX})
+    patch = needs.tool(tmp_path_factory.mktemp("patch") / "patch", source="patch.c")
+    victims = {f"/usr/bin/victim-{way}": runner for way in WAYS}
+    tools = {"/usr/bin/run": runner, "/usr/bin/patch": patch, "/usr/bin/busybox-tool": BUSYBOX}
+    reference = podman.image("blocked", tools | victims)
     node.pull(reference)
     return reference
 
@@ -169,6 +174,16 @@ def test_image_files_and_touched_ones_run(pods: Pods, warm: str) -> None:
         untouched = f"for n in $(seq {IMAGE_RUNS}); do busybox-tool echo {RAN}; done"
         out = pods.run(warm, f"{EACH} touch /bin/busybox; /bin/busybox echo {RAN}; {untouched}; done")
         assert out.count(RAN) == (1 + IMAGE_RUNS) * TIMES
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_patched_image_program_never_runs_and_each_kill_is_reported(pods: Pods, warm: str, way: str) -> None:
+    victim = f"/usr/bin/victim-{way}"
+    assert RAN in pods.run(warm, f"{victim} -- /bin/busybox echo {RAN}")
+    killed = len(patch_ways.runs(way, TURNS))
+    assert pods.run(warm, f"/usr/bin/patch {way} {TURNS} {victim}") == f"killed {killed}\n"
+    pods.bed.await_events(victim, killed)
+    assert pods.blocked(warm, victim) == killed
 
 
 def _first(pods: Pods) -> tuple[bool, list[tuple[str, str]]]:

@@ -44,19 +44,19 @@ def pytest_sessionfinish() -> None:
         Path(target).write_text(json.dumps(rows, indent=0) + "\n")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     with needs.podman_in(tmp_path_factory.mktemp("podman")) as bed:
         yield bed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     with needs.node_in(tmp_path_factory.mktemp("node"), podman) as bed:
         yield bed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def seen_by(node: Node) -> Iterator[dict[str, Collector]]:
     """A collector of each backend, side by side."""
     try:
@@ -68,24 +68,24 @@ def seen_by(node: Node) -> Iterator[dict[str, Collector]]:
         collector.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return needs.tool(tmp_path_factory.mktemp("tools") / "run")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def altered(podman: Podman) -> Path:
     return altered_busybox(podman.directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image(podman: Podman, node: Node, runner: Path) -> str:
     reference = podman.image("shop/app:1.2", app_files(runner))
     node.pull(reference)
     return reference
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """A directory of the host, and a tmpfs that the host made, as kubelet does for an emptyDir in memory."""
     volume, scratch = tmp_path_factory.mktemp("volume"), tmp_path_factory.mktemp("scratch")
@@ -94,7 +94,7 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
     subprocess.run(["umount", "--lazy", scratch], check=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def watch_of(
     podman: Podman,
     node: Node,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections import Counter
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system import needs
+from tests.system import needs, patch_ways
+from tests.system.patch_ways import MAPPED, OF_PRIVILEGED, WAYS, patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 
-PATCHED_BYTE = 12
 TURNS = 60
 SEQUENCES = int(os.environ.get("WRITE_SEQUENCES", "24"))
-MAPPED = ("held", "shared", "protected")
-PATCHES = (*MAPPED, "mapped", "linked", "written", "sent", "ranged", "cut", "renamed")
-WAYS = (*PATCHES, "clean")
 
 
 @pytest.fixture(scope="module")
@@ -52,24 +48,30 @@ def runs(events: list[Event], of: str) -> dict[str, Event]:
     return found
 
 
-def patched(program: Path, turn: int) -> str:
-    """Return the hash of a program as it is in a turn."""
-    content = bytearray(program.read_bytes())
-    content[PATCHED_BYTE] = turn
-    return hashlib.sha256(content).hexdigest()
-
-
-@pytest.mark.parametrize("way", PATCHES)
+@pytest.mark.parametrize("way", WAYS)
 def test_each_run_of_a_patched_image_program_is_reported_and_none_with_a_wrong_hash(
     watch: Watch, runner: Path, way: str
 ) -> None:
     events = watch.drift(f"cp /usr/bin/run /usr/bin/victim; /data/patch {way} {TURNS} /usr/bin/victim", "ebpf")
     seen = runs(events, "/usr/bin/victim")
-    assert set(seen) == {f"patched {turn}" for turn in range(1, TURNS + 1)} | ({"clean 0"} if way in MAPPED else set())
+    assert set(seen) == patch_ways.runs(way, TURNS)
     for turn in range(1, TURNS + 1):
         process = seen[f"patched {turn}"].process
         assert process.sha256 in {None, patched(runner, turn)}, turn
         assert (process.hash_status == "ok") == (process.sha256 is not None)
+
+
+@pytest.mark.parametrize("way", OF_PRIVILEGED)
+def test_nor_is_one_that_a_loop_device_or_a_ring_of_the_kernel_s_writes_to(
+    watch_of: Callable[[str, bool], Watch], tool: Path, runner: Path, way: str
+) -> None:
+    watch = watch_of("podman", True)
+    watch.box.put(tool, "/data/patch")
+    events = watch.drift(f"cp /usr/bin/run /usr/bin/victim; /data/patch {way} {TURNS} /usr/bin/victim", "ebpf")
+    seen = runs(events, "/usr/bin/victim")
+    assert set(seen) == patch_ways.runs(way, TURNS)
+    for turn in range(1, TURNS + 1):
+        assert seen[f"patched {turn}"].process.sha256 in {None, patched(runner, turn)}, turn
 
 
 def test_an_image_program_that_is_touched_between_its_runs_is_not_reported(watch: Watch) -> None:
@@ -89,7 +91,7 @@ def test_of_random_sequences_no_run_is_missed_none_is_invented_and_no_hash_is_wr
     watch.box.put(tool, "/data/patch")
     chance = random.Random(7)
     for _ in range(SEQUENCES):
-        steps = [(chance.choice(WAYS), chance.randint(1, 3)) for _ in range(chance.randint(2, 5))]
+        steps = [(chance.choice((*WAYS, "clean")), chance.randint(1, 3)) for _ in range(chance.randint(2, 5))]
         expected = Counter(
             f"patched {turn}" for way, turns in steps for turn in range(1, turns + 1) if way != "clean"
         ) + Counter("clean 0" for way, _ in steps if way in MAPPED)

@@ -17,7 +17,9 @@ from sensor.capture.ebpf import open_ebpf
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.kept_files import KeptFiles
 from sensor.capture.libbpf import Libbpf
+from sensor.commands import doctor as doctor_command
 from sensor.commands.doctor import checks as whole_doctor
+from sensor.container.runtime_places import RuntimePlace
 
 IMPORT_ALL = """
 import ctypes, importlib, pkgutil
@@ -58,9 +60,13 @@ def test_the_doctor_continues_where_it_has_no_permission(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "stat", refused)
+    # Not those that run on this machine: other tests start and end some.
+    elsewhere = RuntimePlace("podman", Path("/var/lib/containers/elsewhere"), source="mount /merged")
+    monkeypatch.setattr(doctor_command, "discovered_places", lambda: [elsewhere])
     found = {check.name: check for check in whole_doctor(tmp_path / "none")}
     assert "none found" in found["Kubernetes runtime"].advice
     assert not found["runs as root"].ok
+    assert "cannot be reached" in found["Runtime podman"].advice
 
 
 def test_a_missing_fallback_is_not_an_error_while_ebpf_captures(monkeypatch: pytest.MonkeyPatch) -> None:
