@@ -32,6 +32,8 @@ HOLD_SERVER: Final = 5
 """The key of the map `state`: `STATE_HOLD_SERVER`."""
 ANY_SCRIPT_INO: Final = 0
 """In place of an inode number: the `#!` script of an exec. At the tracepoint only its interpreter's is known."""
+ANY_SCRIPT_SECONDS: Final = 2.0
+"""Such a mark is good for this long: left behind, it would be taken for that of another script of the thread."""
 
 
 class ExecMark(enum.IntEnum):
@@ -117,7 +119,8 @@ class BlockTables:
     def mark(self, thread: int, ino: int, mark: ExecMark, data: FileState | None = None) -> None:
         """Mark the exec that a thread is about to make of a file; CHECKED with the data that were checked."""
         times = (data.begun_ns, data.opened_ns, data.written_ns) if data is not None else (0, 0, 0)
-        value = _MARK.pack(_boottime_deadline(MARK_SECONDS), *times, mark, 0)
+        seconds = MARK_SECONDS if ino != ANY_SCRIPT_INO else ANY_SCRIPT_SECONDS
+        value = _MARK.pack(_boottime_deadline(seconds), *times, mark, 0)
         key, now = _MARK_KEY.pack(ino, thread, 0), time.monotonic()
         with self._lock:
             while self._marked and now - next(iter(self._marked.values())) > MARK_SECONDS:

@@ -70,6 +70,13 @@ def test_a_mark_that_is_made_anew_lasts_as_long_as_any(tables: BlockTables, kern
     assert len(kernel.maps[MARKS]) == 2
 
 
+def test_a_mark_of_a_script_that_is_not_named_lasts_for_a_moment(tables: BlockTables, kernel: FakeKernel) -> None:
+    tables.mark(7, 1, ExecMark.KILL)
+    tables.mark(7, block_tables.ANY_SCRIPT_INO, ExecMark.KILL)
+    named, unnamed = (int.from_bytes(value[:8], "little") for value in kernel.maps[MARKS].values())
+    assert (named - unnamed) / 1e9 > block_tables.MARK_SECONDS - 2 * block_tables.ANY_SCRIPT_SECONDS
+
+
 def test_the_marks_of_an_earlier_process_are_removed(tables: BlockTables, kernel: FakeKernel) -> None:
     tables.mark(7, 1, ExecMark.KILL)
     tables.unmark(7, 1)
