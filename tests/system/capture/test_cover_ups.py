@@ -29,7 +29,7 @@ def watch(request: pytest.FixtureRequest, watch_of: Callable[[str, bool], Watch]
 def test_a_program_that_is_covered_up_at_once_is_reported_each_time_and_never_with_another_s_hash(
     watch: Watch, altered: Path
 ) -> None:
-    evil = "cat /tmp/busybox-sentinel > /usr/bin/victim; (exec -a busybox victim true $i)"
+    evil = "cat /tmp/busybox-sentinel > /usr/bin/victim; (exec -a busybox /usr/bin/victim true $i)"
     events = watch.drift(f"for i in $(seq {TURNS}); do {evil}; cat /usr/bin/run > /usr/bin/victim; done", "ebpf")
     seen = [event.process for event in events if event.process.path == "/usr/bin/victim"]
     assert sorted(int(process.argv[-1]) for process in seen) == list(range(1, TURNS + 1))
