@@ -35,5 +35,13 @@ for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
 [ -z "$missing" ] || install
+# Of the package prometheus the one program: installing it would start a server.
+if [ "${1:-}" != bench ] && ! command -v promtool >/dev/null 2>&1; then
+    promtool=$(mktemp -d)
+    (cd "$promtool" && apt-get update -qq && apt-get download -qq prometheus >/dev/null 2>&1 &&
+        dpkg-deb --extract prometheus_*.deb . && install usr/bin/promtool /usr/local/bin/promtool) ||
+        echo "promtool could not be fetched: tests of the alert rules will be skipped."
+    rm -r "$promtool"
+fi
 [ "${1:-}" = bench ] || PYTHON=/usr/bin/python3 sh "$(dirname "$0")/helm.sh" >/dev/null ||
     echo "Helm could not be fetched: tests of the charts will be skipped."

@@ -24,8 +24,9 @@ scrape_configs:
 With several web machines scrape each of them (in Kubernetes by `role: endpoints` of the web Service): metrics of *one
 web machine* are its own, which queries add up; the others are the same at each, and queries take one, such as
 `max without (instance, pod) (driftwatch_queue_tasks)`. Scrape every 15 s or more rarely: a scrape reads counts of the
-whole fleet. The sensor's own metrics are in [sensor.md](sensor.md#metrics-and-health). Rules and a dashboard
-are in `deploy/monitoring/`.
+whole fleet. The sensor's own metrics are in [sensor.md](sensor.md#metrics-and-health). `deploy/monitoring/` has
+rules (`rules.yaml`, tested by `promtool test rules rules.test.yaml`) and a Grafana dashboard (`dashboard.json`);
+[runbook.md](runbook.md) has an entry for each alert.
 
 | metric | type | labels | of | meaning |
 |---|---|---|---|---|
