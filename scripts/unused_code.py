@@ -53,8 +53,8 @@ def _template_names() -> Iterator[str]:
 
 def _settings_names() -> Iterator[str]:
     """Yield the settings, and the classes and functions that settings and URLs refer to by dotted path."""
-    for file in ("portal/settings.py", "portal/log_settings.py", "portal/rest_settings.py", "portal/urls.py"):
-        for node in ast.walk(ast.parse((ROOT / file).read_text())):
+    for file in (*(ROOT / "portal").glob("*settings.py"), ROOT / "portal/urls.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
                 yield node.value.rpartition(".")[2]
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

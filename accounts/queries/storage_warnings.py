@@ -35,20 +35,6 @@ def role_problems() -> list[str]:
     return [text for applies, text in found if applies]
 
 
-def storage_warnings() -> list[str]:
-    """Return warnings for the portal's administrators, in sentences."""
-    warnings = [
-        f"The portal's database role is not limited: {problem}. Use two roles (docs/operators.md)."
-        for problem in role_problems()
-    ]
-    if since := unsealed_since():
-        warnings.append(
-            f"Audit entries since {since:%F %T} UTC are not sealed: worker or beat is down, or sealing fails."
-            " See the worker's log."
-        )
-    return warnings
-
-
 def unsealed_since() -> dt.datetime | None:
     """Return the time of the first entry that is overdue for sealing; None where the sealer keeps up."""
     newest = AuditSeal.objects.aggregate(newest=Max("entry_id"))["newest"] or 0

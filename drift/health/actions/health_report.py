@@ -16,8 +16,8 @@ from django.db import DatabaseError, transaction
 from accounts.models import User, Viewer
 from accounts.roles import Role
 from drift.health.actions.portal_checks import redis_checks
-from drift.health.domain.conditions import BY_CODE, CONDITIONS, PORTAL, Condition
-from drift.health.domain.outcomes import Outcome, State, not_checked
+from drift.health.domain.conditions import BY_CODE, CONDITIONS, Condition
+from drift.health.domain.outcomes import CheckOutcome, State, not_checked
 from drift.health.models import ConditionStart
 from drift.health.queries import storage_conditions as storage
 from drift.health.queries.protection_conditions import protection_outcomes
@@ -30,29 +30,29 @@ SYSTEM: Final = User(name="Driftwatch", role=Role.OWNER)
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthFinding:
     """One condition and its outcome."""
 
     condition: Condition
-    outcome: Outcome
+    outcome: CheckOutcome
 
 
 @dataclass(frozen=True)
 class HealthReport:
     """The findings that the viewer may see, in the order of the list."""
 
-    findings: list[Finding]
+    findings: list[HealthFinding]
 
     @property
-    def failing(self) -> list[Finding]:
+    def failing(self) -> list[HealthFinding]:
         return [each for each in self.findings if each.outcome.state == "failing"]
 
     @property
-    def not_checked(self) -> list[Finding]:
+    def not_checked(self) -> list[HealthFinding]:
         return [each for each in self.findings if each.outcome.state == "not_checked"]
 
     @property
-    def well(self) -> list[Finding]:
+    def well(self) -> list[HealthFinding]:
         return [each for each in self.findings if each.outcome.state == "ok"]
 
     @property
@@ -66,7 +66,7 @@ def health_report(viewer: Viewer) -> HealthReport:
     outcomes = {**portal_outcomes(), **protection_outcomes(viewer), **sensor_outcomes(viewer)}
     seen = [condition for condition in CONDITIONS if _sees(viewer, condition)]
     starts = dict(ConditionStart.objects.visible_to(viewer).values_list("code", "began_at"))
-    return HealthReport([Finding(each, _dated(outcomes[each.code], starts.get(each.code))) for each in seen])
+    return HealthReport([HealthFinding(each, _dated(outcomes[each.code], starts.get(each.code))) for each in seen])
 
 
 def doctor_report() -> HealthReport:
@@ -75,7 +75,7 @@ def doctor_report() -> HealthReport:
     if portal["database"].state != "failing":
         return health_report(SYSTEM)
     unknown = not_checked("the database does not respond")
-    return HealthReport([Finding(each, portal.get(each.code, unknown)) for each in CONDITIONS])
+    return HealthReport([HealthFinding(each, portal.get(each.code, unknown)) for each in CONDITIONS])
 
 
 def _sees(viewer: Viewer, condition: Condition) -> bool:
@@ -84,31 +84,14 @@ def _sees(viewer: Viewer, condition: Condition) -> bool:
     return viewer.has_role(Role.ADMIN) if condition.audience == "admins" else viewer.sees_whole_estate
 
 
-def _dated(outcome: Outcome, began_at: dt.datetime | None) -> Outcome:
+def _dated(outcome: CheckOutcome, began_at: dt.datetime | None) -> CheckOutcome:
     """Return a failing outcome without a time of its own with that of the first check at which it failed."""
     if outcome.state != "failing" or outcome.since is not None:
         return outcome
-    return Outcome(outcome.state, outcome.detail, began_at, outcome.count, outcome.sensors)
+    return CheckOutcome(outcome.state, outcome.detail, began_at, outcome.count, outcome.sensors)
 
 
-def readiness(role: str) -> dict[str, Outcome]:
-    """Return the portal's own parts that `role` needs; for "" all of them but what is for admins."""
-    if role == "web":
-        return {"database": storage.database_outcome()}
-    outcomes = portal_outcomes() if not role else {"database": storage.database_outcome(), **redis_checks()}
-    return {
-        condition.code: _public(condition, outcomes[condition.code])
-        for condition in PORTAL
-        if (role in condition.ready_roles if role else condition.audience == "everybody")
-    }
-
-
-def _public(condition: Condition, outcome: Outcome) -> Outcome:
-    """Return the outcome as anybody may see it: details of disks name directories and sizes."""
-    return Outcome(outcome.state, "" if condition.code == "disk" else outcome.detail)
-
-
-_STORED: Final[dict[str, Callable[[], Outcome]]] = {
+_STORED: Final[dict[str, Callable[[], CheckOutcome]]] = {
     "partitions": storage.partitions_outcome,
     "disk": storage.disk_outcome,
     "audit_seal": storage.audit_outcome,
@@ -119,7 +102,7 @@ _STORED: Final[dict[str, Callable[[], Outcome]]] = {
 }
 
 
-def portal_outcomes() -> dict[str, Outcome]:
+def portal_outcomes() -> dict[str, CheckOutcome]:
     """Return the outcome of each condition of the portal's own parts; what the database must say is checked last."""
     database = storage.database_outcome()
     found = {"database": database, **redis_checks()}
@@ -130,7 +113,7 @@ def portal_outcomes() -> dict[str, Outcome]:
     return {**found, "portal_clock": worst[0], **{code: _checked(code, check) for code, check in _STORED.items()}}
 
 
-def _checked(code: str, check: Callable[[], Outcome]) -> Outcome:
+def _checked(code: str, check: Callable[[], CheckOutcome]) -> CheckOutcome:
     """Return the check's outcome; one that cannot be made is not checked, and stops no other."""
     try:
         with transaction.atomic():

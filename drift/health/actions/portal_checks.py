@@ -17,7 +17,7 @@ from celery import current_app
 from django.utils import timezone
 
 from drift import queue
-from drift.health.domain.outcomes import Outcome, failing, not_checked, ok
+from drift.health.domain.outcomes import CheckOutcome, failing, not_checked, ok
 from drift.health.domain.process_reports import KEY, ROLES, SILENT_AFTER, ProcessReport, decode_reports
 from drift.health.domain.task_reports import ENDED_AT, overdue_tasks
 
@@ -81,7 +81,7 @@ def _sent_at(message: bytes | None) -> float | None:
     return float(sent) if isinstance(sent, int | float) else None
 
 
-def redis_checks() -> dict[str, Outcome]:
+def redis_checks() -> dict[str, CheckOutcome]:
     """Return the outcome of each condition that Redis knows of; without Redis, all but its own are not checked."""
     try:
         facts = redis_facts()
@@ -100,13 +100,13 @@ def redis_checks() -> dict[str, Outcome]:
     }
 
 
-def _redis(facts: RedisFacts) -> Outcome:
+def _redis(facts: RedisFacts) -> CheckOutcome:
     if facts.memory_share is not None and facts.memory_share > MEMORY_SHARE:
         return failing(f"its memory is {facts.memory_share:.0%} full")
     return ok("responds")
 
 
-def _process(facts: RedisFacts, role: str) -> Outcome:
+def _process(facts: RedisFacts, role: str) -> CheckOutcome:
     reports = facts.reports[role]
     live = [report for report in reports if facts.now - report.at < SILENT_AFTER]
     if live:
@@ -119,7 +119,7 @@ def _process(facts: RedisFacts, role: str) -> Outcome:
     return failing(f"silent for {facts.now - last:.0f} s", _time(last))
 
 
-def _queue(facts: RedisFacts) -> Outcome:
+def _queue(facts: RedisFacts) -> CheckOutcome:
     waiting = f"{facts.depth} {'task waits' if facts.depth == 1 else 'tasks wait'}"
     if facts.oldest_sent_at is None:
         return ok(waiting)
@@ -129,7 +129,7 @@ def _queue(facts: RedisFacts) -> Outcome:
     return ok(waiting)
 
 
-def _tasks(facts: RedisFacts) -> Outcome:
+def _tasks(facts: RedisFacts) -> CheckOutcome:
     schedule = current_app.conf.beat_schedule
     periods = {entry["task"]: float(entry["schedule"]) for entry in schedule.values()}
     overdue = overdue_tasks(periods, dict(facts.ended), facts.now, _recorded_since(facts))
@@ -146,7 +146,7 @@ def _recorded_since(facts: RedisFacts) -> float:
     return max([facts.now - facts.uptime, min(started, default=facts.now)])
 
 
-def _clock(offset: float, other: str) -> Outcome:
+def _clock(offset: float, other: str) -> CheckOutcome:
     if abs(offset) > CLOCK_SECONDS:
         ahead = "ahead of" if offset > 0 else "behind"
         return failing(f"this machine is {abs(offset):.0f} s {ahead} {other}")

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from drift.fleet.models import Sensor
-from drift.health.actions.health_report import SYSTEM, Finding, health_report
+from drift.health.actions.health_report import SYSTEM, HealthFinding, health_report
 from drift.health.models import ConditionStart
 from drift.notify.actions.notices import notify_conditions
 from drift.notify.models import Kind, PendingNotice
@@ -29,7 +29,7 @@ def record_health() -> None:
     notify_conditions(Kind.HEALTH, [notice for each in findings for notice in _notices(each)])
 
 
-def _notices(finding: Finding) -> list[PendingNotice]:
+def _notices(finding: HealthFinding) -> list[PendingNotice]:
     path, condition, outcome = reverse("health:page"), finding.condition, finding.outcome
     if not condition.of_sensors:
         return [PendingNotice(key=condition.code, title=f"{condition.title}: {condition.fails}", path=path)]

@@ -11,12 +11,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from drift.fleet.models import Sensor
-from drift.health.actions.health_report import Finding, health_report
+from drift.health.actions.health_report import HealthFinding, health_report
 from drift.health.domain.outcomes import STATES
 from drift.web.requests import signed_in_user
 
 
-class FindingSerializer(serializers.Serializer[Any]):
+class HealthFindingSerializer(serializers.Serializer[Any]):
     """One condition of docs/health.md and whether it holds; of sensors how many have it, and the ids of the first."""
 
     code = serializers.CharField(source="condition.code")
@@ -33,7 +33,7 @@ class FindingSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(source="outcome.count")
     sensors = serializers.SerializerMethodField()
 
-    def get_sensors(self, finding: Finding) -> list[str]:
+    def get_sensors(self, finding: HealthFinding) -> list[str]:
         return [str(sensor.pk) for sensor in finding.outcome.sensors if isinstance(sensor, Sensor)]
 
 
@@ -41,7 +41,7 @@ class HealthSerializer(serializers.Serializer[Any]):
     """`state` is `ok` only where every condition was checked and none holds."""
 
     state = serializers.ChoiceField(STATES)
-    conditions = FindingSerializer(many=True, source="findings")
+    conditions = HealthFindingSerializer(many=True, source="findings")
 
 
 class HealthView(APIView):

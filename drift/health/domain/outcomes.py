@@ -11,7 +11,7 @@ STATES: Final[tuple[str, ...]] = get_args(State)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """The result of one check: `detail` is what it found, or why it could not check; `since` None: not known."""
 
     state: State
@@ -21,16 +21,16 @@ class Outcome:
     sensors: list[object] = field(default_factory=list)
 
 
-def ok(detail: str = "") -> Outcome:
+def ok(detail: str = "") -> CheckOutcome:
     """Return that all is well."""
-    return Outcome("ok", detail)
+    return CheckOutcome("ok", detail)
 
 
-def failing(detail: str = "", since: dt.datetime | None = None, count: int = 0) -> Outcome:
+def failing(detail: str = "", since: dt.datetime | None = None, count: int = 0) -> CheckOutcome:
     """Return that the condition holds."""
-    return Outcome("failing", detail, since, count)
+    return CheckOutcome("failing", detail, since, count)
 
 
-def not_checked(reason: str) -> Outcome:
+def not_checked(reason: str) -> CheckOutcome:
     """Return that nothing is known, and why: never the same as well."""
-    return Outcome("not_checked", reason)
+    return CheckOutcome("not_checked", reason)

@@ -11,14 +11,14 @@ from django.utils import timezone
 from accounts.models import AuditEntry, Viewer
 from drift.fleet.models import Environment, FleetState, Rollout
 from drift.fleet.queries.sensors import visible_active_sensors
-from drift.health.domain.outcomes import Outcome, failing, ok
+from drift.health.domain.outcomes import CheckOutcome, failing, ok
 from drift.policy.models import PolicyVersion
 
 STUCK_AFTER: Final = dt.timedelta(seconds=60)
 NAMED: Final = 5
 
 
-def protection_outcomes(viewer: Viewer) -> dict[str, Outcome]:
+def protection_outcomes(viewer: Viewer) -> dict[str, CheckOutcome]:
     """Return the outcome of each condition of the protection that is not counted in sensors."""
     return {
         "no_sensors": _sensors(viewer),
@@ -30,12 +30,12 @@ def protection_outcomes(viewer: Viewer) -> dict[str, Outcome]:
     }
 
 
-def _sensors(viewer: Viewer) -> Outcome:
+def _sensors(viewer: Viewer) -> CheckOutcome:
     count = visible_active_sensors(viewer).count()
     return ok(f"{count} {'sensor' if count == 1 else 'sensors'}") if count else failing("none")
 
 
-def _environments(viewer: Viewer) -> Outcome:
+def _environments(viewer: Viewer) -> CheckOutcome:
     off = list(Environment.objects.visible_to(viewer).filter(sensor_enabled=False, retired_at=None).order_by("name"))
     if not off:
         return ok()
@@ -50,12 +50,12 @@ def _environments(viewer: Viewer) -> Outcome:
     return failing(f"{names}{more}", since, len(off))
 
 
-def _blocking() -> Outcome:
+def _blocking() -> CheckOutcome:
     state = FleetState.objects.get()
     return failing("stopped on all sensors", state.blocking_changed_at) if state.blocking_stopped else ok("in force")
 
 
-def _stuck() -> Outcome:
+def _stuck() -> CheckOutcome:
     """Return whether every saved version is on its way: a rollout that waits or is paused has its own condition."""
     now = timezone.now()
     late = now - STUCK_AFTER
@@ -73,14 +73,14 @@ def _stuck() -> Outcome:
     return failing(f"version {number}", since)
 
 
-def _paused() -> Outcome:
+def _paused() -> CheckOutcome:
     newest = Rollout.objects.order_by("-version_id").first()
     if newest is None or newest.paused_at is None or newest.spread_at is not None:
         return ok()
     return failing(f"version {newest.version_id}", newest.paused_at)
 
 
-def _detection() -> Outcome:
+def _detection() -> CheckOutcome:
     rows = PolicyVersion.objects.order_by("-number").values_list("document__detect", "created_at", "number")
     newest = rows.first()
     if newest is None:

@@ -27,8 +27,7 @@ from drift.fleet.models import Bundle, Delivery, Environment
 from drift.fleet.queries.rollouts import OPEN_STATES
 from drift.fleet.queries.sensors import ACTIVE, visible_active_sensors, visible_sensors
 from drift.fleet.queries.signing_keys import accepted_keys
-from drift.health.domain.conditions import CONDITIONS
-from drift.health.domain.outcomes import Outcome, not_checked, ok
+from drift.health.domain.outcomes import CheckOutcome, not_checked, ok
 from drift.health.domain.releases import is_older
 from drift.policy.models import PolicyVersion
 
@@ -36,7 +35,6 @@ SHOWN: Final = 20
 CLOCK_SECONDS: Final = 60
 SETTLED: Final = dt.timedelta(minutes=2)
 """After a sensor applied a version its next heartbeat shows what it can do with it."""
-OF_SENSORS: Final = tuple(condition.code for condition in CONDITIONS if condition.of_sensors)
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class _Rule:
     since: Combinable | None = None
 
 
-def sensor_outcomes(viewer: Viewer) -> dict[str, Outcome]:
-    """Return the outcome of each condition of OF_SENSORS, on the active sensors that the viewer sees.
+def sensor_outcomes(viewer: Viewer) -> dict[str, CheckOutcome]:
+    """Return the outcome of each condition that is counted in sensors, on the active sensors that the viewer sees.
 
     One query counts all of them, however large the fleet; each that holds costs one more, for its first sensors.
     """
@@ -65,16 +63,16 @@ def sensor_outcomes(viewer: Viewer) -> dict[str, Outcome]:
     return {**found, **_unknown(viewer, found, counts)}
 
 
-def _outcome(viewer: Viewer, code: str, rule: _Rule, counts: dict[str, Any]) -> Outcome:
+def _outcome(viewer: Viewer, code: str, rule: _Rule, counts: dict[str, Any]) -> CheckOutcome:
     if not counts[code]:
         return ok()
     rows = visible_sensors(viewer).filter(ACTIVE & rule.holds).order_by("cluster__name", "node", "pk")
     first: list[object] = list(rows[:SHOWN])
     sensors = "sensor" if counts[code] == 1 else "sensors"
-    return Outcome("failing", f"{counts[code]} {sensors}", counts.get(f"{code}_since"), counts[code], first)
+    return CheckOutcome("failing", f"{counts[code]} {sensors}", counts.get(f"{code}_since"), counts[code], first)
 
 
-def _unknown(viewer: Viewer, found: dict[str, Outcome], counts: dict[str, Any]) -> dict[str, Outcome]:
+def _unknown(viewer: Viewer, found: dict[str, CheckOutcome], counts: dict[str, Any]) -> dict[str, CheckOutcome]:
     """Return what was not checked on every sensor, where it does not fail on one."""
     unknown = {}
     if found["sensor_clock"].state == "ok" and counts["clockless"]:

@@ -15,7 +15,7 @@ from accounts.queries.proxy_warnings import proxy_warning
 from accounts.queries.storage_warnings import role_problems, unsealed_since
 from drift.alerts.domain.event_table import EVENT_TABLE, partition_name
 from drift.fleet.queries.environments import approver_warnings
-from drift.health.domain.outcomes import Outcome, failing, not_checked, ok
+from drift.health.domain.outcomes import CheckOutcome, failing, not_checked, ok
 from drift.notify.models import NoticeDelivery, NoticeState
 
 GIB: Final = 1024**3
@@ -27,7 +27,7 @@ CLOCK_SECONDS: Final = 5.0
 RECENT: Final = dt.timedelta(days=1)
 
 
-def database_outcome() -> Outcome:
+def database_outcome() -> CheckOutcome:
     """Return whether PostgreSQL responds."""
     try:
         with connection.cursor() as cursor:
@@ -38,7 +38,7 @@ def database_outcome() -> Outcome:
     return ok("responds")
 
 
-def partitions_outcome() -> Outcome:
+def partitions_outcome() -> CheckOutcome:
     """Return whether today and the next days have a partition of events."""
     ahead = partitions_ahead()
     if ahead < NEEDED_AHEAD:
@@ -60,7 +60,7 @@ def partitions_ahead() -> int:
     return ahead
 
 
-def disk_outcome() -> Outcome:
+def disk_outcome() -> CheckOutcome:
     """Return whether database and file systems have room, as far as the settings say what to look at."""
     found = [*_database_share(), *(_file_system(path) for path in settings.DISK_PATHS)]
     if not found:
@@ -71,7 +71,7 @@ def disk_outcome() -> Outcome:
     return ok(", ".join(each.detail for each in found))
 
 
-def _database_share() -> list[Outcome]:
+def _database_share() -> list[CheckOutcome]:
     if not settings.DATABASE_DISK_GIB:
         return []
     size = database_bytes()
@@ -87,7 +87,7 @@ def database_bytes() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _file_system(path: str) -> Outcome:
+def _file_system(path: str) -> CheckOutcome:
     try:
         facts = os.statvfs(path)
     except OSError as error:
@@ -97,7 +97,7 @@ def _file_system(path: str) -> Outcome:
     return failing(text) if free < FREE_SHARE else ok(text)
 
 
-def database_clock_outcome() -> Outcome:
+def database_clock_outcome() -> CheckOutcome:
     """Return whether this machine's clock agrees with PostgreSQL's."""
     before = time.time()
     with connection.cursor() as cursor:
@@ -109,31 +109,31 @@ def database_clock_outcome() -> Outcome:
     return ok(f"within {CLOCK_SECONDS:.0f} s")
 
 
-def audit_outcome() -> Outcome:
+def audit_outcome() -> CheckOutcome:
     """Return whether the audit log is sealed up to now."""
     since = unsealed_since()
     return failing("entries are not sealed", since) if since else ok()
 
 
-def role_outcome() -> Outcome:
+def role_outcome() -> CheckOutcome:
     """Return whether the database role is as limited as it should be."""
     problems = role_problems()
     return failing("; ".join(problems)) if problems else ok()
 
 
-def proxies_outcome() -> Outcome:
+def proxies_outcome() -> CheckOutcome:
     """Return whether requests match TRUSTED_PROXIES."""
     warning = proxy_warning()
     return failing(warning) if warning else ok()
 
 
-def approver_outcome() -> Outcome:
+def approver_outcome() -> CheckOutcome:
     """Return whether SECOND_APPROVER_ENVIRONMENTS are environments."""
     warnings = approver_warnings()
     return failing(" ".join(warnings)) if warnings else ok()
 
 
-def notifications_outcome() -> Outcome:
+def notifications_outcome() -> CheckOutcome:
     """Return whether the notifications of the last day were delivered."""
     dead = NoticeDelivery.objects.filter(state=NoticeState.DEAD, notice__created_at__gte=timezone.now() - RECENT)
     first = dead.order_by("notice__created_at").values_list("notice__created_at", flat=True).first()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand
 
-from drift.health.actions.health_report import Finding, doctor_report
+from drift.health.actions.health_report import HealthFinding, doctor_report
 
 STATUS: Final = {"ok": 0, "failing": 1, "not_checked": 2}
 MARKS: Final = {"ok": "ok  ", "failing": "FAIL", "not_checked": "?   "}
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise SystemExit(status)
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: HealthFinding) -> str:
     """Return one line; of what fails a second one, with what to do."""
     condition, outcome = finding.condition, finding.outcome
     line = f"{MARKS[outcome.state]} {condition.title}"
@@ -49,7 +49,7 @@ def _line(finding: Finding) -> str:
     return f"{line}: {outcome.detail}" if outcome.detail else line
 
 
-def _plain(finding: Finding) -> dict[str, object]:
+def _plain(finding: HealthFinding) -> dict[str, object]:
     outcome = finding.outcome
     return {
         "code": finding.condition.code,

@@ -17,6 +17,7 @@ from drift.alerts.models import Alert, DriftEvent
 from drift.fleet.models import Cluster, Environment, Proof, Sensor, SensorStatus
 from tests.unit.drift.alerts.conftest import event
 from tests.unit.drift.fleet import estate
+from tests.unit.drift.health.found import codes, of_sensors
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 EVENTS = "/api/v1/sensors/me/events"
@@ -109,7 +110,7 @@ def test_a_missing_canary_raises_a_health_notice(
     missed(proving, "fine", day, minutes)
     missed(proving, "new", minutes, None)
 
-    [notice] = api_of(reader).get("/api/v1/health/").json()
+    [notice] = of_sensors(api_of(reader))
 
     assert (notice["code"], set(notice["sensors"])) == ("unproven", {str(late.pk), str(never.pk)})
 
@@ -117,7 +118,7 @@ def test_a_missing_canary_raises_a_health_notice(
 def test_environments_without_proof_of_detection_have_no_notice(reader: User, api_of: Callable[[User], Client]) -> None:
     missed(estate.cluster(), "silent", dt.timedelta(days=1), None)
 
-    assert api_of(reader).get("/api/v1/health/").json() == []
+    assert codes(api_of(reader)) == []
 
 
 def test_an_administrator_switches_it_on_and_off_and_the_pages_show_the_last_proof(

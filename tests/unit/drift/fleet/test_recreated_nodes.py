@@ -16,11 +16,11 @@ from drift.fleet.actions import heartbeats, quarantine, sensors
 from drift.fleet.models import Delivery, EnrolmentToken, Sensor, SensorState, SensorStatus
 from drift.fleet.queries.rollouts import OPEN_STATES
 from tests.unit.drift.fleet import estate
+from tests.unit.drift.health.found import codes, of_sensors
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
-HEALTH = "/api/v1/health/"
 MINUTE = dt.timedelta(minutes=1)
 
 
@@ -233,9 +233,9 @@ def test_fleet_health_shows_a_takeover_for_a_day(text: str, api_of: Any, reader:
     old_sensor(text)
     enrol(text, B, B)
 
-    assert [(each["code"], each["count"]) for each in api_of(reader).get(HEALTH).json()] == [("recreated", 1)]
+    assert [(each["code"], each["count"]) for each in of_sensors(api_of(reader))] == [("recreated", 1)]
     Sensor.objects.update(took_over_at=timezone.now() - dt.timedelta(hours=25))
-    assert api_of(reader).get(HEALTH).json() == []
+    assert codes(api_of(reader)) == []
 
 
 def test_fleet_health_shows_two_machines_with_one_name(text: str, api_of: Any, reader: Any) -> None:
@@ -245,7 +245,7 @@ def test_fleet_health_shows_two_machines_with_one_name(text: str, api_of: Any, r
     for _ in range(2):
         assert estate.as_sensor(old).get(estate.POLICY).status_code == 401
 
-    assert [each["code"] for each in api_of(reader).get(HEALTH).json()] == ["contested", "recreated"]
+    assert codes(api_of(reader)) == ["contested", "recreated"]
     assert Sensor.objects.get(state=SensorState.LIVE).contested_at is not None
 
 
@@ -255,7 +255,7 @@ def test_a_retired_node_that_enrolled_again_is_no_contest(text: str, api_of: Any
     enrol(text, B, B)
 
     assert estate.as_sensor(old).get(estate.POLICY).status_code == 401
-    assert api_of(reader).get(HEALTH).json() == []
+    assert codes(api_of(reader)) == []
 
 
 @pytest.mark.django_db(transaction=True)

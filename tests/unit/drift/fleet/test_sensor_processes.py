@@ -14,10 +14,10 @@ from drift import queue
 from drift.fleet.actions import heartbeats, sensor_processes
 from drift.fleet.models import Cluster, Sensor, SensorStatus
 from tests.unit.drift.fleet import estate
+from tests.unit.drift.health.found import of_sensors
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-HEALTH = "/api/v1/health/"
 Enrolled = tuple[Sensor, Client]
 
 
@@ -51,7 +51,7 @@ def asks(client: Client, *runs: str | None) -> None:
 
 def noticed(reading: Client) -> list[str]:
     """Return the nodes in the notice of shared credentials."""
-    found = [pk for notice in reading.get(HEALTH).json() if notice["code"] == "shared" for pk in notice["sensors"]]
+    found = [pk for notice in of_sensors(reading) if notice["code"] == "shared" for pk in notice["sensors"]]
     return list(Sensor.objects.filter(pk__in=found).values_list("node", flat=True))
 
 
@@ -62,7 +62,7 @@ def test_two_alternating_processes_raise_a_notice_with_advice(sensor: Enrolled, 
     beats(sensor[1], "a")
 
     assert noticed(reading) == ["node-1"]
-    assert "Revoke, release, enrol again" in estate.text_of(reading.get("/settings/health/"))
+    assert "Revoke, release, and enrol again" in estate.text_of(reading.get("/settings/health/"))
 
 
 @pytest.mark.parametrize("processes", [3, 5, sensor_processes.EARLIER_RUNS + 2])

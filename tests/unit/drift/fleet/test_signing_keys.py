@@ -24,6 +24,7 @@ from drift.fleet.models import Cluster, EnrolmentToken, Sensor, SigningKey
 from drift.fleet.queries.signing_keys import key_lines
 from sensor import wire
 from tests.unit.drift.fleet import estate
+from tests.unit.drift.health.found import codes, of_sensors
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -321,10 +322,10 @@ def test_sensors_that_accept_no_current_key_are_shown_on_fleet_health(
     new = add_key(None)
     says(lost, first.key_id)
     says(follows, first.key_id, new.key_id)
-    assert reading.get("/api/v1/health/").json() == []
+    assert codes(reading) == []
 
     promote_key(None, new.key_id, force=True)
     retire_key(None, first.key_id, force=True)
 
-    [notice] = reading.get("/api/v1/health/").json()
+    [notice] = of_sensors(reading)
     assert (notice["code"], notice["sensors"]) == ("keys", [str(lost.pk)])
