@@ -41,6 +41,7 @@ class TreeExec:
     above: tuple[tuple[int, str | None], ...] = ()
     missed: int = 0
     path: str = ""
+    """The file, where its name is not how the command line begins."""
     drift: DriftNote | None = None
 
 
@@ -90,7 +91,8 @@ def tree_exec(exec_id: uuid.UUID, at: dt.datetime, detail: dict[str, Any], misse
         parent_name=detail.get("parent_name") or "",
         above=tuple((each["pid"], each.get("started_at")) for each in detail.get("ancestors") or ()),
         missed=missed,
-        path=detail["path"],
+        # A process may call itself anything.
+        path="" if argv[0] == detail["path"] else detail["path"] + "…" * bool(detail.get("path_truncated")),
     )
 
 

@@ -76,7 +76,7 @@ def _own_exec(alert: Alert) -> TreeExec:
         started_at=process.get("started_at"),
         parent_name=(process.get("parent") or {}).get("name", ""),
         above=tuple((each["pid"], None) for each in parents),
-        path=process["path"],
+        path="" if (process.get("argv") or [process["path"]])[0] == process["path"] else process["path"],
     )
 
 

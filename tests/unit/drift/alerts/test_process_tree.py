@@ -107,6 +107,15 @@ def test_missing_execs_are_counted() -> None:
     assert (tree.missed, tree.lines[0].ran.missed) == (4, 4)
 
 
+def test_the_file_is_named_where_the_command_line_begins_otherwise() -> None:
+    """A miner may call itself nginx."""
+    lying = tree_exec(uuid.uuid4(), START, {"pid": 1, "path": "/tmp/m", "argv": ["nginx: worker process"]})
+    assert lying.path == "/tmp/m"
+    assert tree_exec(uuid.uuid4(), START, {"pid": 1, "path": "/bin/sh", "argv": ["/bin/sh"]}).path == ""
+    cut = {"pid": 1, "path": "/bin/s", "argv": ["sh"], "path_truncated": True}
+    assert tree_exec(uuid.uuid4(), START, cut).path == "/bin/s…"
+
+
 def test_a_command_line_that_is_cut_or_missing_says_so() -> None:
     detail = {"pid": 1, "path": "/bin/sh", "argv": ["sh", "a b"], "argv_truncated": True}
     assert tree_exec(uuid.uuid4(), START, detail).command == "sh 'a b' …"
