@@ -256,6 +256,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:key-add": Access(None, OWNER, recent=True),
     "fleet:key-change": Access(OWNER, OWNER, recent=True),
     "fleet:bundle": Access(READER),
+    "fleet:versions": Access(READER),
     "fleet:onboarding": Access(ADMIN, ADMIN),
     "fleet:token-revoke": Access(None, ADMIN),
     "fleet:scope-tree": Access(READER),

@@ -13,6 +13,7 @@ from drift.fleet.views import (
     sensors,
     settings,
     signing_keys,
+    versions,
 )
 
 app_name = "fleet"
@@ -23,6 +24,7 @@ urlpatterns = [
     path("settings/environments/<int:pk>/switch/", environments.switch, name="environment-switch"),
     path("settings/environments/<int:pk>/retire/", environments.retire, name="environment-retire"),
     path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
+    path("settings/versions/", versions.versions, name="versions"),
     path("settings/blocking/", blocking.switch, name="blocking"),
     path("settings/blocking/note/", blocking.note, name="protection-note"),
     path("settings/blocking/sensors/", blocking.sensors, name="blocking-sensors"),

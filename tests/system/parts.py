@@ -49,14 +49,22 @@ class Parts:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def prepare(self) -> None:
+    def move_to(self, other: Parts) -> None:
+        """Take over the other portal's addresses and secrets: its sensors find this one instead."""
+        for name in ("SECRET_KEY", "PUBLIC_URL", "STREAM_URL"):
+            self.env[name] = other.env[name]
+        self.port = other.port
+        self._commands["web"], self._commands["gateway"] = other._commands["web"], other._commands["gateway"]
+
+    def prepare(self, *, migrate: bool = True) -> None:
         """The services up, the database made."""
         self._database.prepare()
         self._queue.prepare()
         self.start(*SERVICES)
         self._database.ensure_database()
         self._queue.wait()
-        self.manage("migrate", "--verbosity", "0")
+        if migrate:
+            self.manage("migrate", "--verbosity", "0")
 
     def start(self, *names: str) -> None:
         """Start programs; wait only for web to respond."""

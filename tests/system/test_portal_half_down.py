@@ -31,7 +31,8 @@ MAKE_ADMIN = (
 class Node:
     """A sensor program that polls every second."""
 
-    def __init__(self, parts: Parts, directory: Path) -> None:
+    def __init__(self, parts: Parts, directory: Path, recording: Path = SAMPLE) -> None:
+        self._recording = recording
         self._parts, self.state = parts, StateDirectory(directory / "state")
         self._log = directory / "sensor.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,7 +45,8 @@ class Node:
         subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, timeout=60)
 
     def start(self) -> None:
-        options = ["--capture", "replay", "--replay", str(SAMPLE), "--poll-seconds", "1", "--heartbeat-seconds", "1"]
+        options = ["--capture", "replay", "--replay", str(self._recording)]
+        options += ["--poll-seconds", "1", "--heartbeat-seconds", "1"]
         command = [sys.executable, "-m", "sensor", "run", *options, "--state", str(self.state.path)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)

@@ -9,6 +9,10 @@ from django.core.management.commands import migrate
 from accounts.database_roles import as_database_owner, as_portal_role, has_owner_role
 from accounts.queries.storage_warnings import role_problems
 from portal.database_grants import current_role, grant_to_portal_role
+from portal.management.lock_timeouts import LockTimeoutExecutor
+
+# Django's command has no other way to name its executor.
+migrate.MigrationExecutor = LockTimeoutExecutor  # type: ignore[attr-defined]
 
 
 class Command(migrate.Command):

@@ -22,6 +22,7 @@ from tests.unit.drift.siem.conftest import drift
 
 pytestmark = [pytest.mark.services, pytest.mark.serial, pytest.mark.django_db(transaction=True)]
 RECORDS = 100_000 if os.environ.get("DRIFTWATCH_LONG") else 4_000
+PATIENCE = 3_000 if os.environ.get("DRIFTWATCH_LONG") else 250
 KILLS = 40 if os.environ.get("DRIFTWATCH_LONG") else 6
 
 
@@ -100,7 +101,7 @@ def test_nothing_is_lost_when_sender_and_receiver_are_killed(
         row.refresh_from_db()
         return row.cursor == last
 
-    eventually(is_done, "the cursor is at the last record", seconds=250)
+    eventually(is_done, "the cursor is at the last record", seconds=PATIENCE)
     lines = file.read_text().splitlines()
     whole = {line for line in lines if len(line) == 36}
     assert len(whole) == RECORDS

@@ -1,0 +1,1 @@
+"""Backups: the database in one file, signed under SECRET_KEY, encrypted if wanted."""
