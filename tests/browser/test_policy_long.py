@@ -208,3 +208,72 @@ CLIPPED = """() => [...document.querySelectorAll(":is(main, dialog) :is(a, butto
     return box.width > 1 && (box.left < -1 || box.right > innerWidth + 1);
   })
   .map((each) => each.outerHTML.slice(0, 120))"""
+
+
+class Keys:
+    """A keyboard whose presses are counted, besides what is typed."""
+
+    def __init__(self, page: Page) -> None:
+        self.presses = 0
+        self._page = page
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.presses += 1
+            self._page.keyboard.press(key)
+
+    def until(self, key: str, wanted: str) -> None:
+        """Press `key` until `wanted` has the focus."""
+        for _ in range(20):
+            if self._page.evaluate("(wanted) => document.activeElement.matches(wanted)", wanted):
+                return
+            self.press(key)
+        raise AssertionError(f"{wanted} is not reached by {key}")
+
+
+def test_the_rule_of_picture_five_is_made_moved_and_saved_by_keyboard_alone(
+    open_as: Open, admin: Any, queued: list[Any]
+) -> None:
+    versions.save_document(admin, document(*NINE[1:]), 1)
+    page = open_as(admin, PAGE)
+    expect_names(page, *NINE[1:])
+    keys, words = Keys(page), page.keyboard
+    expect(page.locator("#main")).to_be_focused()
+    keys.until("Tab", "#add-rule")
+    keys.press("Space")
+    expect(page.locator("#f-name")).to_be_focused()
+    words.type("Rule 1")
+    keys.press("Tab")
+    words.type("Ign")
+    keys.until("Tab", "#f-description")
+    words.type("Scope1")
+    keys.press("Tab", "Enter")
+    expect(page.get_by_role("checkbox", name="Azure", exact=True)).to_be_visible()
+    keys.until("Tab", "input[value=azure]")
+    keys.press("Space", "Escape")
+    keys.until("Tab", "[data-builder=resource_scope] .add-condition")
+    keys.press("Enter")
+    expect(page.locator(".property").first).to_be_focused()
+    words.type("Image n")
+    keys.until("Tab", "[data-builder=resource_scope] .value")
+    words.type("Test123")
+    keys.until("Shift+Tab", ".plus")
+    keys.press("Enter")
+    words.type("env123")
+    keys.until("Tab", "[name=allow_list]")
+    words.type("dev1.exe")
+    expect(page.locator("#apply")).to_be_enabled()
+    keys.press("Enter")
+    expect(page.get_by_role("link", name="Rule 1", exact=True)).to_be_focused()
+    keys.press("Alt+Home")
+    expect(page.locator("#status")).to_have_text("Rule 1 moved to priority 1 of 9")
+    expect_arrived(page)
+    keys.until("Shift+Tab", "#policy-state .button.primary")
+    keys.press("Enter")
+    expect(page.get_by_text("Saved as v3")).to_be_visible()
+    saved = PolicyVersion.objects.get(number=3).document["rules"][0]
+    assert (saved["name"], saved["action"], saved["allow_list"]) == ("Rule 1", "ignore", ["dev1.exe"])
+    assert saved["resource_scope"][0]["property"] == "image_name"
+    assert [each["value"] for each in saved["resource_scope"][0]["any_of"]] == ["Test123", "env123"]
+    assert saved["cloud_scope"] == [{"provider": "azure"}]
+    assert keys.presses <= 45, keys.presses

@@ -8,7 +8,7 @@ from django.utils.text import slugify
 
 from drift.alerts.queries.matched_workloads import matched_workloads
 from drift.alerts.queries.query_limits import QueryLimit
-from drift.backtest.domain.rule_effects import rule_effects
+from drift.backtest.domain.change_effects import change_effects
 from drift.backtest.queries.quick_comparison import DAYS, quick_comparison
 from drift.policy.domain.rule_changes import rule_changes
 from drift.policy.queries.compared import compared
@@ -31,6 +31,6 @@ def effect(request: HttpRequest) -> HttpResponse:
     workloads = matched_workloads(user, rules)
     found = [
         (change, each, workloads.by_rule.get(change.rule))
-        for change, each in zip(changes, rule_effects(result, changes), strict=True)
+        for change, each in zip(changes, change_effects(result, changes), strict=True)
     ]
     return render(request, "backtest/effect.html", context | {"result": result, "found": found, "all": workloads.total})

@@ -11,7 +11,7 @@ from drift.policy.domain.rule_changes import DETECT, RuleChange
 
 
 @dataclass(frozen=True)
-class RuleEffect:
+class ChangeEffect:
     """Executions that the rule decides before and after, and the alerts that disappear and appear with it.
 
     `changed` are the executions that it decided, or now decides, and that are decided otherwise.
@@ -24,16 +24,16 @@ class RuleEffect:
     appear: int
 
 
-def rule_effects(result: Result, changes: Iterable[RuleChange]) -> list[RuleEffect]:
+def change_effects(result: Result, changes: Iterable[RuleChange]) -> list[ChangeEffect]:
     """Return the effect of each change. A decision that moves between two of the rules counts for both."""
     return [_effect(result, UNSEEN if change.rule == DETECT else change.rule) for change in changes]
 
 
-def _effect(result: Result, rule: str) -> RuleEffect:
+def _effect(result: Result, rule: str) -> ChangeEffect:
     execs = [(each["execs_before"], each["execs_after"]) for each in result["rules"] if each["rule"] == rule]
     before, after = execs[0] if execs else (0, 0)
     own = [each for each in result["transitions"] if rule in (each["before"]["rule"], each["after"]["rule"])]
-    return RuleEffect(
+    return ChangeEffect(
         before,
         after,
         sum(each["execs"] for each in own if each["before"]["action"] != each["after"]["action"]),
