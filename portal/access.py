@@ -212,6 +212,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:why": Access(READER, READER),
     "alerts:blocked-workloads": Access(READER),
     "alerts:rule-workloads": Access(READER),
+    "alerts:would-block": Access(READER),
     "alerts:ignored-by-draft": Access(ADMIN),
     "alerts:ignored-dismiss": Access(None, OPERATOR),
     "alerts:decide": Access(OPERATOR, OPERATOR),

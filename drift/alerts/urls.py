@@ -40,6 +40,7 @@ urlpatterns = [
     path("alerts/decided/rule/", rule_preview.decided_by_rule, name="decided-by-rule"),
     path("alerts/silenced/rule/", rule_preview.ignored_by_rule, name="ignored-by-rule"),
     path("alerts/silenced/draft/", rule_preview.ignored_by_draft, name="ignored-by-draft"),
+    path("alerts/would-block/", rule_preview.blocked_by_dry_runs, name="would-block"),
     path("alerts/rule-workloads/", rule_preview.workloads, name="rule-workloads"),
     path("settings/policy/why/", why.why, name="why"),
     path("alerts/blocked-workloads/", rule_preview.blocked_workloads, name="blocked-workloads"),

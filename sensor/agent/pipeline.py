@@ -21,13 +21,13 @@ from sensor.delivery.spool import Spool
 from sensor.delivery.truncation import truncated
 from sensor.operations.state_directory import SensorIdentity
 from sensor.policy import DEFAULT_DETECT
+from sensor.policy.drift_kinds import NEVER_BLOCKED
 
 ALERTS_PER_MINUTE: Final = 60
 """Events of one fingerprint that are sent as they are, each minute; the rest is aggregated."""
 CONTAINER_ALERTS_PER_MINUTE: Final = 600
 """The same for one container: one that runs ever new files must not drown out the others."""
 SUMMARIES_PER_BATCH: Final = 500
-NEVER_BLOCKED: Final = frozenset({"loader", "library", "interpreter"})
 """Kinds that have no exec of their own to stop."""
 INCOMPLETE_ALERT_SECONDS: Final = 3_600.0
 """Between two `identity_incomplete` alerts of this node: one an hour says that its runtime does not answer."""

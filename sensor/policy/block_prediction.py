@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from sensor.policy.decisions import effective_action
 from sensor.policy.document_terms import DIGEST_PREFIX
 from sensor.policy.drift_kinds import NAMED_TO_BLOCK
 from sensor.policy.lookup_tables import AllowListTable, rule_mask
@@ -29,7 +30,7 @@ class BlockingRules:
     def __init__(self, rules: Sequence[Mapping[str, Any]], lists: AllowListTable) -> None:
         properties = [{condition["property"] for condition in rule_conditions(rule)} for rule in rules]
         self._lists = lists
-        self._block = rule_mask(rule["action"] == "block" for rule in rules)
+        self._block = rule_mask(effective_action(rule) == "block" for rule in rules)
         self._need_process = rule_mask(bool(names & UNKNOWN_PROPERTIES) for names in properties)
         self._name_kinds = rule_mask("drift_kind" in names for names in properties)
         self._list_digests = rule_mask(_lists_digests(rule) for rule in rules)

@@ -25,6 +25,12 @@ class Decision:
     reason: Reason
 
 
+def effective_action(rule: Mapping[str, Any]) -> Action:
+    """Return what a rule does: one that blocks, but only records what it would block (`dry_run`), alerts."""
+    action: Action = rule["action"]
+    return "alert" if rule.get("dry_run") else action
+
+
 class RuleDecisions:
     """The decisions that a normalised rule can make, built once."""
 
@@ -32,7 +38,7 @@ class RuleDecisions:
 
     def __init__(self, rule: Mapping[str, Any]) -> None:
         self.id: str = rule["id"]
-        action: Action = rule["action"]
+        action = effective_action(rule)
         self.by_scope = Decision(action, self.id, "scope")
         self.by_list = Decision("ignore", self.id, "allow_list")
         # An ignore rule with a list vouches for the listed processes alone, so others alert.

@@ -31,7 +31,12 @@ OPERATOR_LABELS: Final = {
     "contains": "Contains",
     "matches": "Matches",
 }
-_VERBS: Final = {"alert": "raises an alert", "block": "is blocked and raises an alert", "ignore": "is ignored"}
+_VERBS: Final = {
+    "alert": "raises an alert",
+    "block": "is blocked and raises an alert",
+    "dry_run": "raises an alert, which records that it would be blocked",
+    "ignore": "is ignored",
+}
 _OTHERS: Final = {"alert": "alert on others", "block": "block others", "ignore": "alert on others"}
 
 
@@ -41,10 +46,11 @@ def describe_action(rule: Mapping[str, Any]) -> str:
     Takes a rule or the default rule. Duplicate entries count once.
     """
     listed = len(set(rule.get("allow_list", ())))
+    dry_run = " (dry run)" if rule.get("dry_run") else ""
     if not listed:
-        return ACTION_LABELS[rule["action"]]
+        return f"{ACTION_LABELS[rule['action']]}{dry_run}"
     others = "next rule for others" if rule.get("unlisted") == "next_rule" else _OTHERS[rule["action"]]
-    return f"Ignore {_count(listed, 'process', 'processes')}, {others}"
+    return f"Ignore {_count(listed, 'process', 'processes')}, {others}{dry_run}"
 
 
 def cloud_scope_summary(cloud_scope: Iterable[Mapping[str, Any]]) -> str:
@@ -112,7 +118,7 @@ def _value(name: str, value: Mapping[str, Any]) -> str:
 
 
 def _what(rule: Mapping[str, Any]) -> list[str]:
-    action, entries = rule["action"], list(dict.fromkeys(rule["allow_list"]))
+    action, entries = "dry_run" if rule.get("dry_run") else rule["action"], list(dict.fromkeys(rule["allow_list"]))
     if not entries:
         return [f"Such drift {_VERBS[action]}."]
     sentences = [f"Ignored where the process is {_join_words([_entry(entry) for entry in entries], 'or')}."]

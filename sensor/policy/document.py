@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from sensor.policy.canonical import canonical_json
+from sensor.policy.decisions import effective_action
 from sensor.policy.document_errors import PolicyInvalid
 from sensor.policy.document_terms import DEFAULT_SEVERITY, PROVIDERS, SCHEMA
 from sensor.policy.drift_kinds import DEFAULT_DETECT
@@ -20,7 +21,7 @@ _KUBE_SYSTEM_RULE_ID = "0d3b5a7e-52c1-5c0e-9a53-6c2f8f0f6b11"
 def normalise(document: object) -> dict[str, Any]:
     """Return a new document with every key, in a fixed order and with defaults filled in; nothing else changes.
 
-    `severity` alone is left out where it is the default.
+    `severity` and `dry_run` alone are left out where they are the default.
 
     Raises PolicyInvalid with every error. Normalising twice changes nothing more.
     """
@@ -41,8 +42,16 @@ def digest(document: object) -> str:
 
 
 def decisive_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a normalised document as sensors get it: without severities, which sensors of before would reject."""
-    rules = [{key: value for key, value in rule.items() if key != "severity"} for rule in document["rules"]]
+    """Return a normalised document as sensors get it: without what only the portal reads.
+
+    That is severities and dry runs, which older sensors would reject: to a sensor a dry run of a blocking rule is a
+    rule that alerts.
+    """
+    portal_only = ("severity", "dry_run")
+    rules = [
+        {key: value for key, value in rule.items() if key not in portal_only} | {"action": effective_action(rule)}
+        for rule in document["rules"]
+    ]
     return {**document, "rules": rules}
 
 
@@ -76,6 +85,7 @@ def _normalise_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         "note": rule.get("note", ""),
         # Only where it is another than the default: documents from before severities keep their digests.
         **({"severity": rule["severity"]} if rule.get("severity", DEFAULT_SEVERITY) != DEFAULT_SEVERITY else {}),
+        **({"dry_run": True} if rule.get("dry_run") else {}),
     }
 
 

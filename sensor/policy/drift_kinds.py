@@ -117,5 +117,7 @@ DRIFT_KINDS: Final = (
 )
 KINDS: Final = tuple(kind.name for kind in DRIFT_KINDS)
 DEFAULT_DETECT: Final = tuple(kind.name for kind in DRIFT_KINDS if kind.is_reported)
+NEVER_BLOCKED: Final = frozenset({"loader", "library", "interpreter"})
+"""Kinds that have no exec of their own, so that no sensor stops them."""
 NAMED_TO_BLOCK: Final = frozenset(kind.name for kind in DRIFT_KINDS if kind.is_routine)
 """Kinds that only a rule which names them in `drift_kind` may block."""

@@ -22,7 +22,7 @@ from sensor.policy.drift_kinds import KINDS
 from sensor.policy.properties import BY_NAME, OPERATORS, PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 
 REQUIRED_RULE_KEYS = ("id", "name", "action", "scope_description", "cloud_scope", "resource_scope", "allow_list")
-OPTIONAL_RULE_KEYS = ("enabled", "unlisted", "process_scope", "expires_at", "note", "severity")
+OPTIONAL_RULE_KEYS = ("enabled", "unlisted", "process_scope", "expires_at", "note", "severity", "dry_run")
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -54,6 +54,8 @@ def check_rule(rule: object, index: int = 0) -> list[DocumentError]:
     for key in REQUIRED_RULE_KEYS + OPTIONAL_RULE_KEYS:
         if key in rule:
             _FIELD_CHECKS[key](found, key, rule[key])
+    if rule.get("dry_run") is True and rule.get("action") != "block":
+        found.add("dry_run", "is for rules with the action block")
     _check_value_total(found, rule)
     return found.errors
 
@@ -225,6 +227,11 @@ def _check_severity(found: ErrorCollector, where: str, value: object) -> None:
     found.is_choice(value, where, SEVERITIES)
 
 
+def _check_dry_run(found: ErrorCollector, where: str, value: object) -> None:
+    if not isinstance(value, bool):
+        found.add(where, "must be true or false")
+
+
 def _check_value_total(found: ErrorCollector, rule: dict[str, object]) -> None:
     total = sum(_count_values(rule.get(scope)) for scope in ("resource_scope", "process_scope"))
     if total > LIMITS["scope_values"]:
@@ -279,4 +286,5 @@ _FIELD_CHECKS = {
     "expires_at": _check_expiry,
     "note": _check_note,
     "severity": _check_severity,
+    "dry_run": _check_dry_run,
 }

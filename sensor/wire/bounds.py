@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 Mode = Literal["exec", "summary"]
-Outcome = Literal["none", "blocked", "not_blocked"]
+Outcome = Literal["none", "blocked", "not_blocked", "would_block"]
 HashStatus = Literal["ok", "too_large", "gone", "unreadable"]
 Identity = Literal["complete", "incomplete"]
 Confidence = Literal["certain", "change_time"]

@@ -128,6 +128,8 @@ def enrich(source: BatchSource, events: list[wire.Event]) -> list[EnrichedEvent]
             decision = decision or wire.EventDecision("alert", None, compiled_policies.UNIDENTIFIED)
         elif decision is None:
             decision = compiled_policies.decide(source.desired_version, source.flat_event(event))
+        if event.outcome == "none" and compiled_policies.would_block(decision, event.kind):
+            event.outcome = "would_block"
         enriched.append(EnrichedEvent(event, decision, keys.workload_id, keys.binary_id, keys.provenance_id, counter))
     detail_limits.drop_excess_details(enriched)
     return enriched

@@ -15,6 +15,7 @@ UNKNOWN_DRIFT: Final = "A file that is not in the container image was executed"
 OUTCOMES: Final = {
     "blocked": " The process was stopped.",
     "not_blocked": " A rule blocks it, but it could not be stopped.",
+    "would_block": " A rule would block it, but only records that.",
 }
 ACCOUNT_KINDS: Final = {"azure": "Azure subscription", "aws": "AWS account", "gcp": "GCP project"}
 RESOURCE_KINDS: Final = {

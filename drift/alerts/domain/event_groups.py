@@ -11,7 +11,7 @@ from typing import Final
 
 from drift.alerts.domain.enriched_events import EnrichedEvent
 
-OUTCOMES: Final = ("blocked", "none", "not_blocked")
+OUTCOMES: Final = ("blocked", "none", "would_block", "not_blocked")
 """From the least to the most serious: an alert shows the most serious outcome among its events."""
 MAX_COUNT: Final = 2**62
 """Counts stop here. Sensors report counts themselves, and the sum of two absurd ones must still fit a bigint."""

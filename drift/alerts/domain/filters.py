@@ -27,7 +27,12 @@ OF_CLOSED: Final = frozenset({"verdict", "suppression"})
 """Filters that only closed alerts pass. With one of them, and without a status, the closed ones are shown."""
 SEVERITIES: Final = ("informational", "low", "medium", "high")
 """The values of models.Severity, in ascending order; a test holds them equal."""
-OUTCOMES: Final = {"none": "Detected", "blocked": "Blocked", "not_blocked": "Not blocked"}
+OUTCOMES: Final = {
+    "none": "Detected",
+    "blocked": "Blocked",
+    "not_blocked": "Not blocked",
+    "would_block": "Would be blocked",
+}
 LABELS: Final[Mapping[str, str]] = {
     "environment": "Subscription",
     "status": "Status",

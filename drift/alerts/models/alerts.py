@@ -222,7 +222,7 @@ class Alert(models.Model):
             ),
             models.CheckConstraint(condition=Q(action__in=["alert", "block"]), name="alert_was_decided"),
             models.CheckConstraint(
-                condition=Q(outcome__in=["none", "blocked", "not_blocked"]), name="outcome_is_known"
+                condition=Q(outcome__in=["none", "blocked", "not_blocked", "would_block"]), name="outcome_is_known"
             ),
             models.CheckConstraint(condition=Q(revision__gte=1), name="alert_revision_from_one"),
             models.CheckConstraint(condition=~Q(previous=F("id")), name="alert_follows_another"),

@@ -11,6 +11,7 @@ from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
 from sensor import policy, wire
 from sensor.policy import Policy
+from sensor.policy.drift_kinds import NEVER_BLOCKED
 
 UNIDENTIFIED: Final = "identity_incomplete"
 """The reason of a sensor's own decision, without a policy, about a container that it could not identify."""
@@ -26,6 +27,11 @@ class CompiledVersion:
     @cached_property
     def policy(self) -> Policy:
         return policy.compile_policy(self.document)
+
+    @cached_property
+    def dry_runs(self) -> frozenset[str]:
+        """The ids of its rules that only record what they would block."""
+        return frozenset(rule["id"] for rule in self.document["rules"] if rule.get("dry_run"))
 
     @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
@@ -54,6 +60,17 @@ def decide(number: int | None, facts: Mapping[str, object]) -> wire.EventDecisio
     else:
         found = compiled_version(number).policy.decide(facts)
     return wire.EventDecision(found.action, found.rule, found.reason, number)
+
+
+def would_block(decision: wire.EventDecision, kind: str) -> bool:
+    """Return whether a dry run of a blocking rule decided drift of this kind, which sensors would stop without it."""
+    if decision.policy_number is None or decision.action != "alert" or kind in NEVER_BLOCKED:
+        return False
+    try:
+        version = compiled_version(decision.policy_number)
+    except PolicyVersion.DoesNotExist:
+        return False
+    return decision.rule in version.dry_runs and version.policy.may_block(decision.rule, kind)
 
 
 def deciding_rule(decision: wire.EventDecision) -> dict[str, Any] | None:

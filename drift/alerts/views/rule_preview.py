@@ -9,9 +9,11 @@ from drift.alerts.actions.dismiss_ignored import MAX_DISMISSED
 from drift.alerts.queries import rule_hits
 from drift.alerts.queries.ignored_alerts import EXAMPLES, MAX_EVALUATED, ignored_true_positives, newly_ignored_alerts
 from drift.alerts.queries.matched_workloads import matched_workloads
+from drift.alerts.queries.query_limits import StatementTimeout
 from drift.alerts.queries.rule_effect import rule_effect
 from drift.alerts.queries.unreported_facts import unreported_facts
 from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
+from drift.alerts.queries.would_block import would_block
 from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, UnknownRule
 from drift.policy.forms.rule import read_rule
@@ -19,6 +21,7 @@ from drift.policy.queries.drafts import draft_state, visible_state
 from drift.policy.queries.versions import latest_version
 from drift.web.requests import signed_in_user
 from sensor.policy import DEFAULT_RULE
+from sensor.policy.decisions import effective_action
 
 
 def hits(request: HttpRequest) -> JsonResponse:
@@ -42,6 +45,22 @@ def workloads(request: HttpRequest) -> JsonResponse:
     user = signed_in_user(request)
     found = matched_workloads(user, visible_state(user).document["rules"])
     return JsonResponse({"days": rule_hits.DAYS, "total": found.total, "rules": found.by_rule})
+
+
+def blocked_by_dry_runs(request: HttpRequest) -> HttpResponse:
+    """Show what the draft's dry runs would have blocked; `?rule=` shows one. Empty where there are none."""
+    user = signed_in_user(request)
+    rules = [rule for rule in visible_state(user).document["rules"] if rule.get("dry_run")]
+    wanted = request.GET.get("rule")
+    names = {rule["id"]: rule["name"] for rule in rules if wanted in (None, rule["id"])}
+    if not names:
+        return HttpResponse()
+    context: dict[str, object] = {"days": rule_hits.DAYS, "is_one": wanted is not None}
+    try:
+        context["found"] = [(names[each.rule], each) for each in would_block(user, names)]
+    except StatementTimeout:
+        context["is_late"] = True
+    return render(request, "alerts/rule_preview/would_block.html", context)
 
 
 def values(request: HttpRequest) -> JsonResponse:
@@ -101,6 +120,8 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
 
 def blocked_workloads(request: HttpRequest) -> HttpResponse:
     """Show how many workloads the latest version's blocking rules match."""
-    rules = [rule for rule in latest_version().document["rules"] if rule["enabled"] and rule["action"] == "block"]
+    rules = [
+        rule for rule in latest_version().document["rules"] if rule["enabled"] and effective_action(rule) == "block"
+    ]
     context = {"found": matched_workloads(signed_in_user(request), rules), "days": rule_hits.DAYS}
     return render(request, "alerts/rule_preview/workloads.html", context)

@@ -11,6 +11,7 @@ from drift.fleet.models import Environment, Sensor, SensorState
 from drift.fleet.queries.sensors import ACTIVE, visible_active_sensors
 from drift.policy.domain.edits import Document
 from drift.policy.queries.versions import latest_version
+from sensor.policy.decisions import effective_action
 
 NAMED = 3
 """Environments that are named where some are off."""
@@ -58,8 +59,8 @@ def blocking_reach(viewer: Viewer) -> Reach:
 
 
 def blocking_rules(document: Document) -> list[str]:
-    """Return the names of the enabled rules that block."""
-    return [rule["name"] for rule in document["rules"] if rule["enabled"] and rule["action"] == "block"]
+    """Return the names of the enabled rules that block; those of a dry run do not."""
+    return [rule["name"] for rule in document["rules"] if rule["enabled"] and effective_action(rule) == "block"]
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ def _rule() -> dict[str, Any]:
             "process_scope": _conditions("process_scope"),
             "expires_at": {"type": "string", "format": "date-time", "nullable": True},
             "severity": _choice(SEVERITIES),
+            "dry_run": {"type": "boolean", "description": "Only with the action block."},
             "note": _text(LIMITS["note"], 0, f"^{visible_pattern(several_lines=True)}*$"),
         },
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Iterable
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from drift.policy.errors import DocumentInvalid, OrderMismatch, UnknownRule
 from sensor.names.visible_text import hidden_character
@@ -18,6 +18,8 @@ from sensor.policy.document_terms import DEFAULT_SEVERITY
 
 Document = dict[str, Any]
 Rule = dict[str, Any]
+LEFT_OUT: Final[dict[str, Any]] = {"severity": DEFAULT_SEVERITY, "dry_run": False}
+"""The fields that a normalised rule leaves out where they have these values, so that older documents keep digests."""
 Edit = Callable[[Document], Document]
 
 
@@ -54,8 +56,8 @@ def checked_texts(document: object) -> Document:
 
 
 def field_value(rule: Rule, field: str) -> Any:
-    """Return a field of a normalised rule, which leaves out the default severity."""
-    return rule.get(field, DEFAULT_SEVERITY) if field == "severity" else rule[field]
+    """Return a field of a normalised rule, which leaves out the default of some."""
+    return rule.get(field, LEFT_OUT[field]) if field in LEFT_OUT else rule[field]
 
 
 def find_rule(document: Document, rule_id: str) -> Rule | None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from drift.policy.domain.diff import ADDED, DEFAULT_NAME, DETECT_NAME, MOVED, diff
-from drift.policy.domain.edits import Document, Rule, field_value, free_name
-from sensor.policy.document_terms import DEFAULT_SEVERITY
+from drift.policy.domain.edits import LEFT_OUT, Document, Rule, field_value, free_name
 
 ADDED_TWICE: Final = object()
 """The base value of the fields of a rule that both sides added: equal to no value."""
@@ -64,9 +63,9 @@ def _merge_rule(base: Rule | None, yours: Rule | None, theirs: Rule | None, clas
         start = field_value(base, key) if base else ADDED_TWICE
         sides = (start, field_value(yours, key), field_value(theirs, key))
         merged[key] = _field(sides, yours["name"], clashes, key.replace("_", " "))
-    if merged.get("severity") == DEFAULT_SEVERITY:
-        del merged["severity"]
-    return merged
+    if merged["action"] != "block":
+        merged.pop("dry_run", None)
+    return {key: value for key, value in merged.items() if key not in LEFT_OUT or value != LEFT_OUT[key]}
 
 
 def _one_sided(base: Rule | None, yours: Rule | None, theirs: Rule | None, clashes: list[Clash]) -> Rule | None:

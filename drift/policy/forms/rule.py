@@ -96,6 +96,8 @@ def read_rule(data: QueryDict, stored: Rule | None = None) -> Rule:
         "expires_at": _expiry(data.get("expires_at", "")),
         "note": data.get("note", "").replace("\r\n", "\n"),
         **_severity(data.get("severity", DEFAULT_SEVERITY)),
+        # The box is hidden for other actions, and keeps its state there.
+        **({"dry_run": True} if data.get("dry_run") == "on" and data.get("action") == "block" else {}),
     }
 
 

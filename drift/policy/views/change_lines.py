@@ -27,6 +27,7 @@ FIELD_LABELS = {
     "unlisted": "Processes not on the allow list",
     "expires_at": "Expires",
     "severity": "Severity",
+    "dry_run": "Only record what would be blocked",
     "note": "Note",
     "detect": "Detection kinds",
 }
@@ -206,5 +207,6 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "process_scope": _conditions,
     "enabled": lambda value: "yes" if value else "no",
     "severity": lambda value: value.capitalize(),
+    "dry_run": lambda value: "yes" if value else "no",
     "unlisted": lambda value: "next rule" if value == "next_rule" else "decide",
 }
