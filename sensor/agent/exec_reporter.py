@@ -146,7 +146,13 @@ class ExecReporter:
         history = self._history()
         if history is None:
             return
-        found = history.read(container_id, followed.cursor)
+        try:
+            found = history.read(container_id, followed.cursor)
+        except OSError as error:
+            # Detail: no event waits for it, or is lost with it.
+            log.warning("What a container executed could not be read: %s", error.strerror)
+            self.unknown[LOST] += 1
+            return
         followed.cursor = found.cursor
         followed.missed += found.missed
         allowed = self._take(min(len(found.execs), CONTAINER_EXECS - followed.reported))

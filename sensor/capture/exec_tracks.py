@@ -110,13 +110,14 @@ class ExecTracks:
         self._maps, self._tracks, self._execs = maps, tracks, execs
         self._by_id: dict[str, Track] = {}
         self._early: dict[str, int] = {}
-        self.is_on = False
         for number in range(TRACKS):
             head = self._head(number)
             if head.owner:
                 container_id = head.container_id.rstrip(b"\0").decode(errors="replace")
                 self._by_id[container_id] = Track(number, head.owner)
                 self._early[container_id] = max(each.begun for each in self._early_slots(number))
+        # The kernel goes on with the tracks that an earlier sensor gave, until they are switched off.
+        self.is_on = bool(self._by_id)
 
     def switch(self, *, on: bool) -> None:
         """Give tracks from now on; or none, and forget every exec."""

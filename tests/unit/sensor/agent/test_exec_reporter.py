@@ -285,6 +285,19 @@ def test_a_backend_that_remembers_nothing_is_no_obstacle(bench: Bench) -> None:
     assert bench.reports() == []
 
 
+def test_a_history_that_cannot_be_read_costs_no_event(bench: Bench) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+    bench.on().execute(WEB)
+    bench.maps.on_lookup = fail
+    bench.reporter.note(drift())
+    assert bench.reporter.unknown[LOST] == 1
+    bench.maps.on_lookup = lambda fd: None
+    bench.later()
+    assert bench.paths() == ["/bin/tool-1"]
+
+
 def test_a_backend_that_takes_over_is_switched_on_too(bench: Bench) -> None:
     bench.history = None
     bench.on()

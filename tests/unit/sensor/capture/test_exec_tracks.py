@@ -164,6 +164,16 @@ def test_while_it_is_off_nothing_is_kept_and_what_was_is_gone(maps: FakeTrackMap
     assert not any(b"secret" in value for value in maps.values.values())
 
 
+def test_what_an_earlier_sensor_left_is_forgotten_where_it_is_off_now(maps: FakeTrackMaps, tracks: ExecTracks) -> None:
+    track = tracks.give(WEB)
+    maps.execute(track, argv=b"secret")
+    again = maps.tracks()
+    assert again.is_on
+    again.switch(on=False)
+    maps.execute(track, argv=b"secret")
+    assert not any(b"secret" in value for value in maps.values.values())
+
+
 def test_a_container_beyond_the_last_track_takes_that_of_the_quietest(maps: FakeTrackMaps, tracks: ExecTracks) -> None:
     for number in range(TRACKS):
         maps.execute(tracks.give(f"container-{number}"), time_ns=1_000 if number == 77 else 2_000 + number)
