@@ -15,7 +15,7 @@ from django.http import QueryDict
 from drift.policy.domain.edits import Document, Edit, Rule, find_rule, hidden_characters, put_rule
 from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule, describe_rule
 from sensor.policy.document_terms import DEFAULT_SEVERITY
-from sensor.policy.lint import Finding, lint_rule, take_suggestion
+from sensor.policy.lint import LintFinding, lint_rule, take_suggestion
 
 SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
 
@@ -44,7 +44,7 @@ class RuleForm:
 
     rule: Rule
     errors: dict[str, str]
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, LintFinding] = field(default_factory=dict)
 
     @property
     def words(self) -> str:

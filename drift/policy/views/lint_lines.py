@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from drift.policy.domain.edits import Document
 from sensor.policy.descriptions import OPERATOR_LABELS, PROPERTY_LABELS
-from sensor.policy.lint import Finding, lint
+from sensor.policy.lint import LintFinding, lint
 
 MAX_SHOWN: Final = 5
 """Findings of an import that are shown one by one; the list marks the rules of all."""
@@ -45,7 +45,7 @@ def import_warnings(document: Document) -> list[str]:
     return shown
 
 
-def _line(rule: dict[str, Any], finding: Finding) -> LintLine:
+def _line(rule: dict[str, Any], finding: LintFinding) -> LintLine:
     meant = finding.suggestion.words if finding.suggestion else ""
     return LintLine(rule["id"], rule["name"], _typed(rule, finding.field), finding.message, meant)
 

@@ -4,8 +4,8 @@ A document with findings is valid: sensors apply it. Pure, as all of `sensor.pol
 import, API and command line share it.
 """
 
-from sensor.policy.lint.findings import Finding, Suggestion
+from sensor.policy.lint.findings import LintFinding, Suggestion
 from sensor.policy.lint.rules import lint, lint_rule
 from sensor.policy.lint.suggestions import take_suggestion
 
-__all__ = ["Finding", "Suggestion", "lint", "lint_rule", "take_suggestion"]
+__all__ = ["LintFinding", "Suggestion", "lint", "lint_rule", "take_suggestion"]

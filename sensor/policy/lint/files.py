@@ -44,7 +44,7 @@ _UNNORMAL_END: Final = re.compile(r"/\.{0,2}$")
 _MEMORY: Final = "/memfd:"
 """After it any name follows, which whoever runs the program chooses."""
 FLOODED: Final = ("/*", "*")
-"""Path and name of a file in events that a flood has summed up (docs/sensor.md#backpressure)."""
+"""Path and name of a file in events that a flood has summed up (docs/sensor.md#what-it-reports)."""
 
 _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,

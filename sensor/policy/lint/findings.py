@@ -47,7 +47,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One finding. `rule`, `field` and `index` are those of a `DocumentError`."""
 
     rule: str

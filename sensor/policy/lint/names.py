@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -159,6 +158,3 @@ def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FR
     meant = readings.split_pattern(operator, reading.strings[0]) if is_pattern else (operator, reading.strings[0])
     suggestion = None if reading.is_open else Suggestion((meant,))
     return Flaw("warning", reading.reason or WILDCARDS, suggestion)
-
-
-Lint = Callable[[str, str], Flaw | None]

@@ -216,11 +216,6 @@ def split_pattern(operator: str, string: str) -> tuple[str, str]:
     return "matches", re.sub(r"\*{2,}", "*", before + string + after)
 
 
-def has_regex(string: str) -> bool:
-    """Return whether the string looks like a regular expression."""
-    return _REGEX.search(string) is not None
-
-
 def has_template(string: str) -> bool:
     """Return whether the string has a variable or placeholder that nobody filled in."""
     return _TEMPLATE.search(string) is not None

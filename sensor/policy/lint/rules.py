@@ -10,7 +10,7 @@ from sensor.policy.implication import MULTI_STRING_IMPLICATIONS, can_all_hold, m
 from sensor.policy.lint.allow_lists import entry_flaw
 from sensor.policy.lint.contents import account_flaw, kind_flaw, sha256_flaw
 from sensor.policy.lint.files import name_flaw, parent_flaw, path_flaw
-from sensor.policy.lint.findings import Finding, Flaw, Suggestion
+from sensor.policy.lint.findings import Flaw, LintFinding, Suggestion
 from sensor.policy.lint.images import image_flaw
 from sensor.policy.lint.labels import label_flaw
 from sensor.policy.lint.names import FORMS, free_flaw
@@ -33,7 +33,7 @@ _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
 }
 
 
-def lint(document: Mapping[str, Any]) -> list[Finding]:
+def lint(document: Mapping[str, Any]) -> list[LintFinding]:
     """Return the findings of a document that `check` accepts, in its order."""
     detect = document.get("detect")
     return [
@@ -43,14 +43,14 @@ def lint(document: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str] = KINDS) -> list[Finding]:
+def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str] = KINDS) -> list[LintFinding]:
     """Return the findings of one rule, at position `index` of a document whose sensors report the kinds in `detect`.
 
     The rule may be one as typed: what `check` rejects, such as an unknown property, is left to it.
     """
     name = rule.get("name") or f"rule {index + 1}"
     return [
-        Finding(name, field, flaw.level, flaw.message, flaw.suggestion, index)
+        LintFinding(name, field, flaw.level, flaw.message, flaw.suggestion, index)
         for field, flaw in _flaws(rule, frozenset(detect))
     ]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sensor.policy.lint.findings import Finding, Suggestion
+from sensor.policy.lint.findings import LintFinding, Suggestion
 
 _VALUE = re.compile(r"(resource_scope|process_scope)\[(\d+)\]\.any_of\[(\d+)\]\.value")
 _ENTRY = re.compile(r"allow_list\[(\d+)\]")
@@ -14,7 +14,7 @@ _ACCOUNT = re.compile(r"cloud_scope\[(\d+)\]\.accounts\[(\d+)\]")
 Rule = dict[str, Any]
 
 
-def take_suggestion(rule: Mapping[str, Any], finding: Finding) -> Rule:
+def take_suggestion(rule: Mapping[str, Any], finding: LintFinding) -> Rule:
     """Return a copy of the rule with the finding's suggestion taken; as it is, where the finding has none."""
     suggestion = finding.suggestion
     if suggestion is None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sensor.policy import KINDS, PROCESS_PROPERTIES, check
-from sensor.policy.lint import Finding, lint, lint_rule, take_suggestion
+from sensor.policy.lint import LintFinding, lint, lint_rule, take_suggestion
 from sensor.policy.properties import BY_NAME, TABLE
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
@@ -29,7 +29,7 @@ def rule_of(case: Json) -> Json:
     return minimal_rule() | {scope: [{"property": case["property"], "any_of": [value]}]}
 
 
-def found_in(rule: Json) -> list[Finding]:
+def found_in(rule: Json) -> list[LintFinding]:
     document = document_of(rule) | ALL_KINDS
     assert check(document) == [], "the corpus has only what check accepts"
     return lint(document)
@@ -39,7 +39,7 @@ def named(case: Json) -> str:
     return " ".join(str(case[key]) for key in ("property", "operator", "value", "entry", "account") if key in case)
 
 
-def suggested(finding: Finding) -> Json:
+def suggested(finding: LintFinding) -> Json:
     """Return the suggestion in the corpus's form."""
     meant = finding.suggestion
     if meant is None:
