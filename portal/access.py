@@ -239,6 +239,8 @@ TABLE: Final[dict[str, Access]] = {
     "alerts-api:alerts": Access(READER, token=TokenScope.READ),
     "alerts-api:alert": Access(READER, token=TokenScope.READ),
     "alerts-api:status": Access(None, OPERATOR, token=TokenScope.TRIAGE),
+    "alerts-api:known-files": Access(READER, token=TokenScope.READ),
+    "alerts-api:known-files-look-up": Access(None, READER, token=TokenScope.READ),
     # Alerts: what sensors send
     "alerts-api:events": Access(None, Open.SENSOR),
     "alerts-api:execs": Access(None, Open.SENSOR),

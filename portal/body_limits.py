@@ -42,6 +42,7 @@ LARGEST: Final[dict[str, int]] = {
     # 1,000 sums with file names; 100,000 in a file.
     "alerts:hash-look-up": MIB,
     "alerts:hash-list-add": 16 * MIB,
+    "alerts-api:known-files-look-up": MIB,
     "alerts-api:status": MIB,
     # Policy documents: a thousand rules, each with a hundred values, have 4 MiB.
     "policy:import": 16 * MIB,

@@ -106,6 +106,26 @@ LOOKALIKES: dict[str, dict[str, Any]] = {
     "its path with a space at the end": {"process__path": f"{TOOL} ", "process__sha256": OTHER},
     "its path through the parent directory": {"process__path": "/opt/tools/../tools/gdb", "process__sha256": OTHER},
     "blocked": {"process__sha256": OTHER, "outcome": "blocked"},
+    "not blocked, though a rule blocks it": {"process__sha256": OTHER, "outcome": "not_blocked"},
+    "a renamed copy of the image's shell": {
+        "kind": "copy_of_image_file",
+        "process__copy_of": "/bin/bash",
+        "process__sha256": OTHER,
+    },
+    "on a mount over its directory": {"kind": "foreign_mount", "process__sha256": OTHER},
+    "on a volume in its place": {"kind": "volume", "process__sha256": OTHER},
+    "from a volume of another image": {"kind": "image_volume", "process__sha256": OTHER},
+    "a script for an interpreter of the image": {
+        "kind": "interpreter",
+        "process__sha256": OTHER,
+        "process__via": "/usr/bin/python3",
+    },
+    "called by the tool's own command line as root": {"process__sha256": OTHER, "process__uid": 0},
+    "its path with two slashes": {"process__path": "/opt//tools/gdb", "process__sha256": OTHER},
+    "its path in full width": {"process__path": "/opt/tools/ｇｄｂ", "process__sha256": OTHER},
+    "its path, deleted": {"process__path": f"{TOOL} (deleted)", "process__sha256": OTHER},
+    "counted in a summary": {"mode": "summary", "count": 40, "process__sha256": OTHER},
+    "in a container that is known in part": {"identity": "incomplete", "process__sha256": OTHER},
 }
 """Ways in which malware resembles a suppressed tool: each with content that was never seen."""
 ELSEWHERE: dict[str, dict[str, Any]] = {
