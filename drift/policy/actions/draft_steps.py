@@ -17,10 +17,12 @@ MAX_LABEL: Final = 200
 def keep_step(state: DraftState, label: str) -> None:
     """Keep the draft as it is in `state`, before the change that `label` names."""
     # A state without changes follows the latest version, and may be read before its row has a revision of its own.
-    DraftStep.objects.update_or_create(
-        user=state.user,
-        revision=state.revision,
-        defaults={"base": state.base, "document": state.document, "label": label[:MAX_LABEL]},
+    fields = {"base": state.base, "document": state.document, "label": label[:MAX_LABEL]}
+    DraftStep.objects.bulk_create(
+        [DraftStep(user=state.user, revision=state.revision, **fields)],
+        update_conflicts=True,
+        unique_fields=["user", "revision"],
+        update_fields=list(fields),
     )
     DraftStep.objects.filter(user=state.user, revision__lte=state.revision - MAX_STEPS).delete()
 

@@ -196,7 +196,7 @@ class TestByThePage:
             who: text(who.get(self.url, headers=HTMX))
             for who in (self.operator_client, self.admin_client, self.reader_client)
         }
-        assert all("Added</span> B" in each for each in shown.values())
+        assert all("Added</span> <strong>B</strong>" in each for each in shown.values())
         assert ["Copy to my draft" in each for each in shown.values()] == [False, True, False]
         assert ["Withdraw</button>" in each for each in shown.values()] == [True, False, False]
 

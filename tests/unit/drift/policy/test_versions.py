@@ -113,7 +113,7 @@ def test_any_two_versions_are_compared_field_by_field(editor: Client, admin: Any
     versions.save_document(admin, changed, 3)
     shown = text(editor.get(HISTORY + "compare/?from=2&to=4", headers=HTMX))
     assert "From v2 to v4" in shown
-    assert "Removed</span> B" in shown
+    assert "Removed</span> <strong>B</strong>" in shown
     assert "<dt>Action</dt>" in shown
     assert "<dt>Allow list</dt><dd><del>none</del> <ins>dev1.exe</ins>" in shown
     assert "From v3 to v4" in text(editor.get(HISTORY + "compare/?to=4"))
@@ -124,7 +124,7 @@ def test_any_two_versions_are_compared_field_by_field(editor: Client, admin: Any
 
 def test_the_restore_panel_shows_the_changes_before_it_restores(editor: Client, three_versions: None) -> None:
     panel = text(editor.get(HISTORY + "2/restore/", headers=HTMX))
-    assert "Added</span> B" in panel
+    assert "Added</span> <strong>B</strong>" in panel
     assert 'name="base" value="3"' in panel
     assert "nothing to restore" in text(editor.get(HISTORY + "3/restore/", headers=HTMX))
     assert PolicyVersion.objects.count() == 3
