@@ -281,7 +281,7 @@ def test_an_administrator_adds_renames_retires_and_restores_an_environment(manag
     assert managing.post(f"{SETTINGS}add/", added).status_code == 302
     env = Environment.objects.get()
 
-    managing.post(f"{SETTINGS}{env.pk}/change/", {"name": "Paying"})
+    managing.post(f"{SETTINGS}{env.pk}/change/", {"name": "Paying", "exec_history": "on"})
     managing.post(f"{SETTINGS}{env.pk}/retire/")
     assert "Paying" not in estate.text_of(managing.get(SETTINGS)).split('id="estate"')[1]
     assert "Paying" in estate.text_of(managing.get(SETTINGS, {"retired": "1"}))
