@@ -81,6 +81,7 @@ struct kiocb { struct file *ki_filp; } __attribute__((preserve_access_index));
 struct file___v6_0 { struct callback_head f_rcuhead; } __attribute__((preserve_access_index));
 /* Before 6.0: the first of this union's members is the same. */
 struct file___old { struct { int unused; } f_u; } __attribute__((preserve_access_index));
+struct inode___v6_12 { __u32 i_state; } __attribute__((preserve_access_index));
 enum inode_state_flags_t { I_DIRTY_SYNC = 1, I_DIRTY_PAGES = 4, I_DIRTY_TIME = 2048 };
 struct fdtable { unsigned int max_fds; struct file **fd; } __attribute__((preserve_access_index));
 struct files_struct { struct fdtable *fdt; } __attribute__((preserve_access_index));

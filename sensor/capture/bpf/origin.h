@@ -11,10 +11,14 @@
 #define WRITER_NAME_BYTES 128
 #define WRITER_NAMES_MASK 0xff
 
-/* Before 6.13 these were macros with the values given here, and not in the kernel's type information. */
-#define DIRTY_SYNC (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_SYNC) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_SYNC) : 1)
-#define DIRTY_PAGES (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_PAGES) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_PAGES) : 4)
-#define DIRTY_TIME (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_TIME) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_TIME) : 2048)
+/*
+ * What of an inode becomes dirty. Newer kernels have the flags in their type information; 6.12 moved them, when it made the
+ * state of an inode 32 bits wide.
+ */
+#define DIRTY(flag, since_6_12, before) (bpf_core_enum_value_exists(enum inode_state_flags_t, flag) ? bpf_core_enum_value(enum inode_state_flags_t, flag) : bpf_core_field_size(struct inode___v6_12, i_state) == 4 ? (since_6_12) : (before))
+#define DIRTY_SYNC DIRTY(I_DIRTY_SYNC, 8, 1)
+#define DIRTY_PAGES DIRTY(I_DIRTY_PAGES, 32, 4)
+#define DIRTY_TIME DIRTY(I_DIRTY_TIME, 2048, 2048)
 
 struct writing {
 	struct writer who;
