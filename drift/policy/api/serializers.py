@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.plain_text import several_lines
+from accounts.plain_text import one_line, several_lines
 from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_schema import REFERENCE
@@ -130,7 +130,9 @@ class SaveDocumentSerializer(StrictSerializer):
     base = serializers.IntegerField(min_value=1)
     document = NewDocumentField()
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
-    confirmation = serializers.CharField(default="", allow_blank=True, max_length=100, help_text=CONFIRMATION)
+    confirmation = serializers.CharField(
+        default="", allow_blank=True, max_length=100, validators=[one_line], help_text=CONFIRMATION
+    )
 
 
 class RestoreSerializer(StrictSerializer):
@@ -138,7 +140,9 @@ class RestoreSerializer(StrictSerializer):
 
     base = serializers.IntegerField(min_value=1)
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
-    confirmation = serializers.CharField(default="", allow_blank=True, max_length=100, help_text=CONFIRMATION)
+    confirmation = serializers.CharField(
+        default="", allow_blank=True, max_length=100, validators=[one_line], help_text=CONFIRMATION
+    )
 
 
 class ProposeSerializer(StrictSerializer):
@@ -150,7 +154,9 @@ class ProposeSerializer(StrictSerializer):
 class SaveDraftSerializer(ProposeSerializer):
     """A comment on the version."""
 
-    confirmation = serializers.CharField(default="", allow_blank=True, max_length=100, help_text=CONFIRMATION)
+    confirmation = serializers.CharField(
+        default="", allow_blank=True, max_length=100, validators=[one_line], help_text=CONFIRMATION
+    )
 
 
 class DocumentSerializer(StrictSerializer):
