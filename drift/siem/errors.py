@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class NameTaken(ValueError):
+class DestinationNameTaken(ValueError):
     """Another destination has this name."""
 
 

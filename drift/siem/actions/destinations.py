@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift import queue
-from drift.siem.errors import DestinationRejected, NameTaken
+from drift.siem.errors import DestinationNameTaken, DestinationRejected
 from drift.siem.models import SiemDestination, Transport
 from drift.siem.queries.destinations import newest_change
 
@@ -24,7 +24,7 @@ AUDITED: Final = ("transport", "record_format", "host", "port", "file_name", "is
 def add_destination(actor: User, values: dict[str, Any], *, from_start: bool = False) -> SiemDestination:
     """Add a destination; `values` are its columns. It gets what happens from now on; `from_start`: all that is stored.
 
-    Raises NameTaken, DestinationRejected.
+    Raises DestinationNameTaken, DestinationRejected.
     """
     _check(values)
     with connection.cursor() as cursor:
@@ -32,7 +32,7 @@ def add_destination(actor: User, values: dict[str, Any], *, from_start: bool = F
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
     rows = SiemDestination.objects
     if rows.filter(name=values["name"]).exists():
-        raise NameTaken("A destination with this name already exists.")
+        raise DestinationNameTaken("A destination with this name already exists.")
     if values["file_name"] and rows.filter(file_name=values["file_name"]).exists():
         raise DestinationRejected("Another destination writes this file.")
     if rows.count() >= MAX_DESTINATIONS:

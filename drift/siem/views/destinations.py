@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from drift.siem.actions import destinations as actions
-from drift.siem.errors import DestinationRejected, NameTaken
+from drift.siem.errors import DestinationNameTaken, DestinationRejected
 from drift.siem.forms.destination import DestinationForm
 from drift.siem.queries.destinations import destination_statuses
 from drift.web.requests import signed_in_user
@@ -23,7 +23,7 @@ def destinations(request: HttpRequest) -> HttpResponse:
         from_start = values.pop("from_start")
         try:
             actions.add_destination(signed_in_user(request), values, from_start=from_start)
-        except NameTaken as error:
+        except DestinationNameTaken as error:
             form.add_error("name", str(error))
         except DestinationRejected as error:
             form.add_error("transport", str(error))
