@@ -60,6 +60,9 @@ def forward(pk: int) -> int:
         sent = _forward(SiemDestination.objects.select_related("scope_group").get(pk=pk), claim)
     except ForwardingFailed as error:
         _record_failure(pk, claim, str(error))
+    except Exception:
+        _record_failure(pk, claim, "An internal error; the worker's log has it.")
+        raise
     else:
         _own(pk, claim).update(claimed_until=None)
     return sent
@@ -95,6 +98,7 @@ def _advance(
 ) -> bool:
     """Record that a batch has arrived, and extend the claim. Returns False where the claim is another's by now."""
     values: dict[str, Any] = {"claimed_until": Now() + CLAIM, "failures": 0, "error": ""}
+    destination.failures //= 2  # twice as many again in the next batch
     if batch is not None:
         values["cursor"] = destination.cursor = batch.cursor
     if count:

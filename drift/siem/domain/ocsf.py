@@ -36,7 +36,7 @@ def detection_finding(record: dict[str, Any], product_version: str) -> dict[str,
     activity = _activity(record["kind"], alert["status"])
     status_id, status = STATUSES[alert["status"]]
     severity_id, severity = SEVERITIES[alert["severity"]]
-    resource, process = alert["resource"], alert["event"]["process"]
+    resource, process = alert["resource"], alert["event"].get("process", {})
     finding: dict[str, Any] = {
         "activity_id": activity,
         "activity_name": ACTIVITY_NAMES[activity],
@@ -70,7 +70,7 @@ def detection_finding(record: dict[str, Any], product_version: str) -> dict[str,
             "first_seen_time": milliseconds(alert["first_seen"]),
             "last_seen_time": milliseconds(alert["last_seen"]),
             "modified_time": milliseconds(alert["updated_at"]),
-            "types": [alert["event"]["kind"]],
+            "types": [kind] if (kind := alert["event"].get("kind")) else [],
             "src_url": alert["url"],
             "analytic": _analytic(alert["policy"]),
             "attacks": [{"version": "15", "tactics": [{"name": "Execution", "uid": "TA0002"}]}],
@@ -111,7 +111,7 @@ def _cloud(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resource(alert: dict[str, Any]) -> dict[str, Any]:
-    resource, container = alert["resource"], alert["event"]["container"]
+    resource, container = alert["resource"], alert["event"].get("container", {})
     return _filled(
         {
             "type": "Container" if container.get("id") else "Kubernetes cluster",
@@ -132,12 +132,13 @@ def _process(process: dict[str, Any]) -> dict[str, Any]:
     """Return OCSF's process object; a file without a hash has none."""
     digest = process.get("sha256")
     hashes = [{"algorithm_id": 3, "algorithm": "SHA-256", "value": digest}] if digest else None
-    file = {"name": process["name"], "path": process["path"], "type_id": 1, "hashes": hashes, "size": process["size"]}
+    file = {"name": process.get("name"), "path": process.get("path"), "type_id": 1, "hashes": hashes}
+    file["size"] = process.get("size")
     parent = process.get("parent") or {}
     return _filled(
         {
-            "name": process["name"],
-            "pid": process["pid"],
+            "name": process.get("name"),
+            "pid": process.get("pid"),
             "cmd_line": " ".join(process.get("argv") or []),
             "working_directory": process.get("cwd"),
             "user": {"uid": str(process["uid"])} if process.get("uid") is not None else None,
@@ -149,9 +150,9 @@ def _process(process: dict[str, Any]) -> dict[str, Any]:
 
 def _observables(process: dict[str, Any]) -> list[dict[str, Any]]:
     found = (
-        ("evidences.process.name", PROCESS_NAME, "Process Name", process["name"]),
-        ("evidences.process.file.name", FILE_NAME, "File Name", process["path"].rpartition("/")[2]),
-        ("evidences.process.file.hashes.value", FILE_HASH, "Hash", process["sha256"]),
+        ("evidences.process.name", PROCESS_NAME, "Process Name", process.get("name")),
+        ("evidences.process.file.name", FILE_NAME, "File Name", (process.get("path") or "").rpartition("/")[2]),
+        ("evidences.process.file.hashes.value", FILE_HASH, "Hash", process.get("sha256")),
     )
     return [dict(zip(("name", "type_id", "type", "value"), each, strict=True)) for each in found if each[3]]
 

@@ -86,7 +86,8 @@ def next_batch(destination: SiemDestination, settled: int) -> Batch | None:
     A batch may hold no record, and its cursor is further all the same: what it passes is out of scope, or a comment.
     """
     rows = AlertActivity.objects.filter(pk__gt=destination.cursor, pk__lte=settled).order_by("pk")
-    ids = list(rows.values_list("pk", flat=True)[:BATCH])
+    # Halved with each failure: what a slow line cannot take within a batch's time, it takes in smaller ones.
+    ids = list(rows.values_list("pk", flat=True)[: max(1, BATCH >> destination.failures)])
     if not ids:
         return None
     recipient = Recipient(destination_scope(destination))

@@ -385,3 +385,38 @@ def test_reading_a_batch_uses_the_primary_key(estate: Estate, to: Add, django_as
         batch = records.next_batch(row, AlertActivity.objects.latest("pk").pk)
     assert batch is not None
     assert len(batch.records) == 40
+
+
+def test_a_line_too_slow_for_a_batch_gets_smaller_ones_and_grows_again(
+    estate: Estate, receiver: Receiver, to: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = to(receiver)
+    drift(estate, *(f"file-{number}" for number in range(40)))
+    monkeypatch.setattr(records, "BATCH", 32)
+    SiemDestination.objects.update(failures=3)
+    sizes: list[int] = []
+    deliver = syslog.SyslogConnection.deliver
+
+    def counting(self: syslog.SyslogConnection, encoded: bytes) -> None:
+        sizes.append(encoded.count(b" driftwatch - "))
+        deliver(self, encoded)
+
+    monkeypatch.setattr(syslog.SyslogConnection, "deliver", counting)
+    assert forward.forward(row.pk) == 40
+    assert sizes == [4, 16, 20]
+
+
+def test_an_error_of_ours_shows_on_the_page_and_the_claim_ends(
+    estate: Estate, receiver: Receiver, to: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = to(receiver)
+    drift(estate, "xmrig")
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("path")
+
+    monkeypatch.setattr(forward, "next_batch", broken)
+    with pytest.raises(KeyError):
+        forward.forward(row.pk)
+    row.refresh_from_db()
+    assert (row.error, row.failures, row.claimed_until) == ("An internal error; the worker's log has it.", 1, None)

@@ -121,3 +121,8 @@ def test_what_was_cut_says_so_and_what_was_not_does_not() -> None:
     assert "truncated" not in json.loads(json_line(TEST))
     nothing_fits = {**TEST, **{f"key {number}": "x" for number in range(10_000)}}
     assert json.loads(json_line(nothing_fits)) == {"id": TEST["id"], "kind": "test", "at": AT, "truncated": True}
+
+
+def test_an_alert_of_an_early_version_lacks_facts_and_is_a_valid_finding_all_the_same() -> None:
+    bare = {**TEST, "alert": {**TEST["alert"], "event": {}}}
+    DetectionFinding.model_validate(detection_finding(bare, "0.2.0"))
