@@ -181,6 +181,11 @@ DATABASE_PORTAL = dict(DATABASES["default"])
 METRICS_TOKEN = config.optional_secret(
     "METRICS_TOKEN", "Bearer token with which Prometheus reads /metrics; empty: there are no metrics."
 )
+ALIVE_FILE = config.string(
+    "ALIVE_FILE",
+    "",
+    "File that worker and beat touch every 3 s unless their loop hangs, for a liveness probe; empty: none.",
+)
 # What health compares: a database server's disk cannot be seen from here.
 DATABASE_DISK_GIB = config.integer(
     "DATABASE_DISK_GIB", 0, "Size of the database server's disk, in GiB: health warns at 80 %; 0: not checked."

@@ -33,6 +33,7 @@ EVERYTHING: dict[str, Any] = {
     "worker": {"concurrency": 4, "autoscaling": SCALED},
     "service": {"annotations": {"a": "b"}},
     "ingress": {"enabled": True, "className": "nginx", "annotations": {"c": "d"}, "tlsSecret": "tls"},
+    "metrics": {"podMonitor": True},
     "networkPolicy": {"ingressFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]},
     "podAnnotations": {"e": "f"},
     "nodeSelector": {"pool": "system"},
@@ -61,6 +62,8 @@ BRANCHES = {
 def test_every_branch_is_valid_for_each_kubernetes(values: dict[str, Any], version: str) -> None:
     found = rendered(CHART, values, version)
     for manifest in found:
+        if manifest["kind"] == "PodMonitor":  # a custom resource, whose schema is not Kubernetes's
+            continue
         kubernetes_validate.validate(manifest, version, strict=True)
     assert len({(each["kind"], each["metadata"]["name"]) for each in found}) == len(found)
 
@@ -198,3 +201,22 @@ def test_a_long_release_name_still_gives_valid_names() -> None:
 def test_the_chart_has_the_project_s_version() -> None:
     (line,) = re.findall(r'^appVersion: "(.*)"$', (CHARTS / CHART / "Chart.yaml").read_text(), re.MULTILINE)
     assert line == __version__
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_a_process_that_serves_nothing_is_restarted_where_its_loop_hangs(name: str) -> None:
+    (container,) = pods(rendered(CHART, LEAST))[f"dw-{name}"]["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert env["ALIVE_FILE"] in container["livenessProbe"]["exec"]["command"][-1]
+    assert "readinessProbe" not in container
+
+
+def test_only_web_knows_the_token_for_metrics_and_each_web_pod_is_scraped_with_it() -> None:
+    for name, pod in pods(rendered(CHART, EVERYTHING)).items():
+        (container,) = pod["containers"]
+        names = {entry["name"]: entry for entry in container["env"]}
+        assert ("METRICS_TOKEN" in names) is (name == "dw-web")
+    token = named(rendered(CHART, EVERYTHING), "PodMonitor", "dw-web")["spec"]["podMetricsEndpoints"][0][
+        "authorization"
+    ]
+    assert token["credentials"] == {"name": "ours", "key": "metrics-token"}

@@ -7,6 +7,8 @@ import os
 import platform
 import threading
 import time
+from pathlib import Path
+from typing import Final
 
 import redis
 from django.conf import settings
@@ -23,6 +25,9 @@ from drift.health.domain.process_reports import (
 )
 
 logger = logging.getLogger(__name__)
+
+HANGS_AFTER: Final = 120.0
+"""Seconds without a turn of the loop, while Redis responds, after which a restart helps."""
 
 
 class Reporter:
@@ -47,7 +52,20 @@ class Reporter:
         while True:
             if time.monotonic() - self._turned < SILENT_AFTER:
                 self._report(client)
+            if self._is_alive(client):
+                _touch(settings.ALIVE_FILE)
             time.sleep(INTERVAL)
+
+    def _is_alive(self, client: redis.Redis) -> bool:
+        """Return whether the loop turned within HANGS_AFTER, or only waits for Redis: a restart would not help then."""
+        if time.monotonic() - self._turned < HANGS_AFTER:
+            return True
+        try:
+            client.ping()
+        except redis.RedisError:
+            self._turned = time.monotonic()
+            return True
+        return False
 
     def _report(self, client: redis.Redis) -> None:
         try:
@@ -58,6 +76,14 @@ class Reporter:
             log = logger.debug if self._is_quiet else logger.warning
             self._is_quiet = True
             log("the report of this process was not written: %s", error)
+
+
+def _touch(path: str) -> None:
+    try:
+        if path:
+            Path(path).touch()
+    except OSError as error:
+        logger.warning("ALIVE_FILE cannot be touched: %s", error)
 
 
 def write_report(client: redis.Redis, role: str, started: float) -> None:

@@ -45,6 +45,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if eq .component "migrate" }}
 {{ include "driftwatch.secretEnv" (dict "root" .root "name" "MIGRATION_DATABASE_URL" "key" "migration-database-url" "optional" true) }}
 {{- end }}
+{{- if eq .component "web" }}
+{{ include "driftwatch.secretEnv" (dict "root" .root "name" "METRICS_TOKEN" "key" "metrics-token" "optional" true) }}
+{{- end }}
+{{- if has .component (list "worker" "beat") }}
+- name: ALIVE_FILE
+  value: /tmp/driftwatch.alive
+{{- end }}
 - name: PUBLIC_URL
   value: {{ .root.Values.publicUrl | quote }}
 - name: STREAM_URL
@@ -166,6 +173,19 @@ spec:
         periodSeconds: 15
         timeoutSeconds: 10
         failureThreshold: 4
+      {{- end }}
+      {{- if has .component (list "worker" "beat") }}
+      # They serve nothing: they touch this file unless their loop hangs. That Redis is away restarts nobody.
+      livenessProbe:
+        exec:
+          command:
+            - python
+            - -ISc
+            - import os, sys, time; sys.exit(time.time() - os.stat("/tmp/driftwatch.alive").st_mtime > 60)
+        initialDelaySeconds: 90
+        periodSeconds: 30
+        timeoutSeconds: 10
+        failureThreshold: 3
       {{- end }}
       {{- if .drain }}
       lifecycle:
