@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import get_template
 from django.views import defaults
 
-from drift.health.actions.readiness import readiness_soon
+from drift.health.actions.readiness import readiness
 from drift.health.domain.conditions import ROLES
 from portal.log_filters import is_database_unavailable
 
@@ -78,7 +78,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     role = request.GET.get("role", "")
     if role and role not in ROLES:
         return JsonResponse({"code": "invalid", "message": f"role must be one of {', '.join(ROLES)}."}, status=400)
-    found = readiness_soon(role)
+    found = readiness(role)
     ready = all(outcome.state != "failing" for outcome in found.values())
     checks = {code: ": ".join(filter(None, (each.state, each.detail))) for code, each in found.items()}
     body = {"status": "ready" if ready else "not ready", "checks": checks}

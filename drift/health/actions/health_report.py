@@ -92,6 +92,7 @@ def _dated(outcome: CheckOutcome, began_at: dt.datetime | None) -> CheckOutcome:
 
 
 _STORED: Final[dict[str, Callable[[], CheckOutcome]]] = {
+    "portal_clock": storage.database_clock_outcome,
     "partitions": storage.partitions_outcome,
     "disk": storage.disk_outcome,
     "audit_seal": storage.audit_outcome,
@@ -103,14 +104,25 @@ _STORED: Final[dict[str, Callable[[], CheckOutcome]]] = {
 
 
 def portal_outcomes() -> dict[str, CheckOutcome]:
-    """Return the outcome of each condition of the portal's own parts; what the database must say is checked last."""
+    """Return the outcome of each condition of the portal's own parts."""
+    return merged(redis_checks(), database_checks())
+
+
+def database_checks() -> dict[str, CheckOutcome]:
+    """Return the outcome of each condition that PostgreSQL knows of; without it, all but its own are not checked."""
     database = storage.database_outcome()
-    found = {"database": database, **redis_checks()}
     if database.state == "failing":
-        return {**found, **dict.fromkeys(_STORED, not_checked("the database does not respond"))}
-    clocks = [found["portal_clock"], _checked("portal_clock", storage.database_clock_outcome)]
-    worst = sorted(clocks, key=lambda each: ("failing", "not_checked", "ok").index(each.state))
-    return {**found, "portal_clock": worst[0], **{code: _checked(code, check) for code, check in _STORED.items()}}
+        return {"database": database, **dict.fromkeys(_STORED, not_checked("the database does not respond"))}
+    return {"database": database, **{code: _checked(code, check) for code, check in _STORED.items()}}
+
+
+def merged(one: dict[str, CheckOutcome], other: dict[str, CheckOutcome]) -> dict[str, CheckOutcome]:
+    """Return both; of a condition that both checked, the worse outcome."""
+    worse = {
+        code: min(one[code], other[code], key=lambda each: ("failing", "not_checked", "ok").index(each.state))
+        for code in one.keys() & other.keys()
+    }
+    return {**one, **other, **worse}
 
 
 def _checked(code: str, check: Callable[[], CheckOutcome]) -> CheckOutcome:

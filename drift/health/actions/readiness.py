@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
 from django.db import connection
 
-from drift.health.actions.health_report import portal_outcomes
+from drift.health.actions.health_report import database_checks, merged
 from drift.health.actions.portal_checks import redis_checks
 from drift.health.domain.conditions import PORTAL, Condition
 from drift.health.domain.outcomes import CheckOutcome, failing, not_checked
@@ -22,21 +23,40 @@ _running: dict[str, Future[_Found]] = {}
 _lock = threading.Lock()
 
 
-def readiness_soon(role: str) -> dict[str, CheckOutcome]:
+def readiness(role: str) -> dict[str, CheckOutcome]:
     """Return the portal's own parts that `role` needs; for "" all of them but what is for admins.
 
-    Where PostgreSQL accepts connections and never answers, libpq waits for ever: then its condition fails, and what
-    was not checked in time is not checked. One thread a role waits on; while it does, others wait for the same check.
+    Where PostgreSQL or Redis accepts connections and never answers, a client may wait for ever: then that one fails,
+    and what else it knows of is not checked. One thread waits for each; while it does, others wait for the same check.
     """
+    needed = [each for each in PORTAL if (role in each.ready_roles if role else each.audience == "everybody")]
+    checks = {"database": database_checks if not role else _database_alone}
+    if role != "web":
+        checks["redis"] = redis_checks
+    pending = {name: _pending(f"{name} {role}", check) for name, check in checks.items()}
+    deadline = time.monotonic() + WAIT_SECONDS
+    found: _Found = {}
+    for name, future in pending.items():
+        try:
+            part = future.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            part = {name: failing("hangs")}
+        found = merged(found, part)
+    unknown = not_checked(f"not within {WAIT_SECONDS:.0f} s")
+    return {each.code: _public(each, found.get(each.code, unknown)) for each in needed}
+
+
+def _database_alone() -> _Found:
+    return {"database": database_outcome()}
+
+
+def _pending(key: str, check: Callable[[], _Found]) -> Future[_Found]:
+    """Return the check that runs already under this key, else a new one."""
     with _lock:
-        check = _running.get(role)
-        if check is None or check.done():
-            check = _running[role] = _started(lambda: _readiness(role))
-    try:
-        return check.result(WAIT_SECONDS)
-    except TimeoutError:
-        late = not_checked(f"not within {WAIT_SECONDS:.0f} s")
-        return {each.code: failing("hangs") if each.code == "database" else late for each in _conditions(role)}
+        running = _running.get(key)
+        if running is None or running.done():
+            running = _running[key] = _started(check)
+        return running
 
 
 def _started(check: Callable[[], _Found]) -> Future[_Found]:
@@ -53,17 +73,6 @@ def _started(check: Callable[[], _Found]) -> Future[_Found]:
 
     threading.Thread(target=run, name="readiness", daemon=True).start()
     return future
-
-
-def _conditions(role: str) -> list[Condition]:
-    return [each for each in PORTAL if (role in each.ready_roles if role else each.audience == "everybody")]
-
-
-def _readiness(role: str) -> _Found:
-    if role == "web":
-        return {"database": database_outcome()}
-    outcomes = portal_outcomes() if not role else {"database": database_outcome(), **redis_checks()}
-    return {each.code: _public(each, outcomes[each.code]) for each in _conditions(role)}
 
 
 def _public(condition: Condition, outcome: CheckOutcome) -> CheckOutcome:

@@ -43,6 +43,26 @@ TAIL = """
 Web does not become unready for a dead worker: it still serves pages and ingest, and taking it away would turn one
 fault into an outage. Anybody may call these: they name parts and seconds, no host, path or error.
 
+## What shows a fault, and when
+
+Made to happen on one machine with two busy cores (`tests/system/test_health_faults.py`; the last four by hand). A
+process that hangs was stopped with SIGSTOP. Every other condition is made to hold by a unit test, and is shown at the
+next look: the page looks every 5 s.
+
+| fault | what shows it | within |
+|---|---|---:|
+| worker hangs | Health *Worker*, `/readyz`, alert after 2 min | 9 s |
+| beat hangs | Health *Beat*, `/readyz`, alert after 2 min | 10 s |
+| gateway hangs | Health *Push gateway*, `/readyz`, alert after 2 min | 10 s |
+| Redis hangs | Health *Redis*, `/readyz`; what needs it is not checked | 9 s |
+| a Save while worker and beat hang | accepted; a banner on the policy page | 13 s |
+| PostgreSQL hangs | `/readyz?role=web` answers 503, *hangs*; pages wait for it | 5 s |
+| gateway hangs, `doctor` | status 1, with what to do | at once |
+| worker hangs, tasks wait | Health *Task queue* | 61 s |
+| worker hangs | Health *Scheduled tasks* | 90 s |
+| all blocking is stopped, an environment is switched off | Health, with who and when in the audit log | 1 s |
+| a sensor hangs | Health *Sensors online* | 190 s |
+
 ## doctor
 
 `driftwatch-portal doctor` (`manage.py doctor`) prints every condition on one screen, and what to do about those that

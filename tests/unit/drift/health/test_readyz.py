@@ -89,6 +89,25 @@ def test_a_database_that_hangs_is_answered_in_time_and_one_thread_waits_for_it(
     assert len(calls) == 1
 
     hangs.set()
-    readiness._running["web"].result(30)
+    readiness._running["database web"].result(30)
     monkeypatch.setattr(readiness, "WAIT_SECONDS", 30.0)
     assert checks("?role=web") == (200, {"database": "ok: responds"})
+
+
+def test_a_redis_that_hangs_is_blamed_itself_and_the_database_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+
+    def hanging() -> dict[str, CheckOutcome]:
+        hangs.wait(30)
+        return {}
+
+    monkeypatch.setattr(readiness, "WAIT_SECONDS", 5.0)
+    monkeypatch.setattr(readiness, "_running", {})
+    monkeypatch.setattr(readiness, "redis_checks", hanging)
+
+    status, found = checks()
+
+    hangs.set()
+    assert (status, found["redis"], found["database"]) == (503, "failing: hangs", "ok: responds")
+    assert found["worker"] == "not_checked: not within 5 s"
+    assert found["partitions"].startswith("ok")
