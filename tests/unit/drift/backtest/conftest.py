@@ -80,6 +80,7 @@ def store(cluster: Cluster) -> Callable[..., DriftEvent]:
             "policy_number": 1,
             "outcome": "none",
             "outcome_reason": "",
+            "provenance_id": 0,  # not known
         }
         return DriftEvent.objects.create(**facts | fields)
 
