@@ -3,8 +3,8 @@
 Each trusts as little as possible: an image by its registry and full name (a mirror's name in front of both matches
 too), files by their path or by a directory that only the tool uses. Other processes go on to the rules below. Paths and
 names come from the vendors: the Kubernetes executor of GitLab (`/builds`), GitHub's actions/runner (`_work`), dpkg(1)
-and apk(8) for their packages' scripts, the NVIDIA container toolkit and GPU operator, and the agents' installation
-guides.
+and apk(8) for their packages' scripts, go(1) for where it links, the NVIDIA container toolkit and GPU operator, and the
+agents' installation guides.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ def _rule(
     resource: dict[str, list[str]],
     process: dict[str, list[str]] | None = None,
     allow: tuple[str, ...] = (),
+    action: str = "ignore",
 ) -> Rule:
     """Return a rule; `resource` and `process` map "property operator" to values."""
     return {
         "name": name,
-        "action": "ignore",
+        "action": action,
         "scope_description": scope,
         "cloud_scope": [{"provider": provider} for provider in PROVIDERS],
         "resource_scope": [_condition(*each) for each in resource.items()],
@@ -63,6 +64,13 @@ _BUILD_TOOLS: Final = (
     *("/usr/bin/apt-get", "/usr/bin/dpkg", "/usr/bin/dpkg-deb", "/sbin/apk", "/usr/bin/dnf", "/usr/bin/microdnf"),
     *("/usr/bin/make", "/usr/bin/gcc", "/usr/bin/ld", "/usr/local/go/bin/go", "/usr/local/bin/node"),
     *("/usr/local/bin/npm", "/usr/local/bin/pip", "/usr/local/bin/python3"),
+)
+_PACKAGE_MANAGERS: Final = ["/usr/bin/dpkg", "/usr/bin/rpm", "/sbin/apk"]
+_WRITTEN_BY_WORKLOAD: Final = {"session equals": ["workload"], "writer_origin equals": ["image"]}
+"""The writer unchanged from the image, and what it wrote run by what the container started itself."""
+_TRUSTS_INPUT: Final = (
+    " It trusts what the tool is given: who can make the workload install a package of theirs is not seen. What a "
+    "person runs by kubectl exec still alerts, and all whose writer or session is unknown."
 )
 _OWN_REGISTRY: Final = " If you pull from your own mirror, replace the registry's name by the mirror's."
 
@@ -114,6 +122,64 @@ _RULES: Final = (
             "that a job puts elsewhere still alert." + _OWN_REGISTRY,
             resource={"image_name equals": ["ghcr.io/actions/actions-runner"]},
             process={"process_path starts_with": ["/home/runner/_work/"]},
+        ),
+    ),
+    StarterRule(
+        "ci-packages",
+        "CI builders",
+        _rule(
+            "Packages that CI jobs install",
+            "Packages of CI jobs",
+            "A job installs packages with the package manager of its image, and runs them." + _TRUSTS_INPUT,
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": _PACKAGE_MANAGERS,
+                "process_path starts_with": ["/usr/", "/bin/", "/sbin/", "/lib/", "/var/lib/dpkg/info/"],
+            },
+        ),
+    ),
+    StarterRule(
+        "ci-node",
+        "CI builders",
+        _rule(
+            "Programs of npm packages in CI jobs",
+            "npm packages of CI jobs",
+            "npm install unpacks packages with their programs into node_modules, and jobs run them." + _TRUSTS_INPUT,
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": ["/usr/local/bin/node", "/usr/bin/node"],
+                "process_path contains": ["/node_modules/"],
+            },
+        ),
+    ),
+    StarterRule(
+        "ci-go",
+        "CI builders",
+        _rule(
+            "Programs that Go builds in CI jobs",
+            "go run and go test",
+            "go run and go test link a program below /tmp and run it." + _TRUSTS_INPUT,
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by starts_with": ["/usr/local/go/pkg/tool/"],
+                "process_path starts_with": ["/tmp/go-build"],  # noqa: S108 - a value to compare with
+            },
+        ),
+    ),
+    StarterRule(
+        "installed-by-hand",
+        "Debug shells",
+        _rule(
+            "Packages that a person installed",
+            "Package managers by kubectl exec",
+            "Somebody entered a container, by kubectl exec or from the node, and ran what a package manager had "
+            "installed. Put it above rules that ignore packages.",
+            resource={},
+            process={"session equals": ["exec"], "written_by equals": _PACKAGE_MANAGERS},
+            action="alert",
         ),
     ),
     StarterRule(

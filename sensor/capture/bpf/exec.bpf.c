@@ -280,7 +280,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (known && !known->is_container)
 		return 0;
 	count(STAT_EXECS);
-	process = process_at_exec(task, ns);
+	process = process_at_exec(task, ns, known);
 	s = scratch_of_cpu();
 	if (!s)
 		return 0;

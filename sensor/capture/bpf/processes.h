@@ -47,15 +47,26 @@ static __always_inline bool is_same_process(struct process *found, struct task_s
 	return !found->start_ns || found->start_ns == start_of(leader);
 }
 
+/* Of a trusted pointer, which is read without a call. */
+static __always_inline __u64 own_start(struct task_struct *leader)
+{
+	return bpf_core_field_exists(leader->start_boottime) ? leader->start_boottime : start_of(leader);
+}
+
 static __always_inline struct process *process_of(struct task_struct *task)
 {
-	struct task_struct *leader = task->group_leader;
 	__u32 key = task->tgid;
 	struct process *found = bpf_map_lookup_elem(&processes, &key);
 
-	return found && is_same_process(found, leader) ? found : 0;
+	return found && (!found->start_ns || found->start_ns == own_start(task->group_leader)) ? found : 0;
 }
 
+
+/* What tells the current process from others, and the program that it runs from those that it ran before. */
+static __always_inline __u64 current_program(struct task_struct *task)
+{
+	return bpf_get_current_pid_tgid() >> 32 | BPF_CORE_READ(task, self_exec_id) << 32;
+}
 
 /* How the sessions are kept: `state` at STATE_SESSIONS; 0 where they are not. */
 enum { SESSIONS_BY_PARENTS = 1, SESSIONS_BY_JOINS = 2 };
@@ -66,6 +77,9 @@ static __always_inline __u32 origin_of_current(struct task_struct *task, bool is
 	__u32 key = bpf_get_current_pid_tgid() >> 32;
 	struct process *found;
 
+	/* The kernel's own threads write for whoever made a loop device. */
+	if (!BPF_CORE_READ(task, mm))
+		return ORIGIN_UNKNOWN;
 	if (is_on_host)
 		return ORIGIN_RUNTIME;
 	found = bpf_map_lookup_elem(&processes, &key);

@@ -89,7 +89,7 @@ __attribute__((noinline)) __u32 new_session(__u64 leader_address, __u64 ns_addre
 }
 
 /* At an exec in a container: what is known of the process, noted now where it crossed. NULL where there is no room. */
-static __always_inline struct process *process_at_exec(struct task_struct *task, struct mnt_namespace *ns)
+static __always_inline struct process *process_at_exec(struct task_struct *task, struct mnt_namespace *ns, struct registration *here)
 {
 	struct process *found = process_of(task);
 	__u64 id = namespace_id(ns);
@@ -106,10 +106,13 @@ static __always_inline struct process *process_at_exec(struct task_struct *task,
 			return found;
 		/* Not where it was noted outside of any container, which is known only later. */
 		known = bpf_map_lookup_elem(&namespaces, &found->namespace_id);
+		/* In another container: it may be one of its own, or one that it has joined unseen. */
+		if (known && known->is_container && here && known->root_dev != here->root_dev && state_value(STATE_SESSIONS) != SESSIONS_BY_JOINS)
+			found->session = SESSION_UNKNOWN;
 		if (!known || known->is_container)
 			return found;
 	}
-	first.start_ns = start_of(task->group_leader);
+	first.start_ns = own_start(task->group_leader);
 	first.session = new_session(address_of(task->group_leader), address_of(ns));
 	bpf_map_update_elem(&processes, &key, &first, BPF_ANY);
 	return bpf_map_lookup_elem(&processes, &key);
@@ -133,12 +136,13 @@ static __always_inline bool is_env(const unsigned char *name)
  */
 static __always_inline __u32 origin_of_exec(struct scratch *s, struct task_struct *task, struct file *file, __u32 flags, struct registration *known, struct process *before)
 {
+	bool is_new = !known && before->namespace_id == namespace_id(task->nsproxy->mnt_ns);
 	struct registration own = { .root_dev = file->f_inode->i_sb->s_dev, .is_container = CONTAINER };
 	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
 	const unsigned char *name = file->f_path.dentry->d_name.name;
 
-	/* User space has not registered a container yet at its first exec. */
-	if (known ? !known->root_dev : BPF_CORE_READ(root, s_magic) != OVERLAY_MAGIC)
+	/* User space has not registered a container yet at its first exec. Any other mount namespace may have a root that its maker chose. */
+	if (known ? !known->root_dev : !is_new || BPF_CORE_READ(root, s_magic) != OVERLAY_MAGIC)
 		return ORIGIN_UNKNOWN;
 	if (flags & FLAG_UPPER || own.root_dev != (known ? known->root_dev : BPF_CORE_READ(root, s_dev)))
 		return ORIGIN_DRIFT;
@@ -180,7 +184,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 			return 0;
 		copy.session = SESSION_EXEC;
 	}
-	copy.start_ns = start_of(child);
+	copy.start_ns = own_start(child);
 	bpf_map_update_elem(&processes, &key, &copy, BPF_ANY);
 	return 0;
 }
@@ -195,7 +199,18 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-/* setns(2) to a mount namespace, by a process that is in no container. One that is in a container keeps what it is. */
+/* Whether two mount namespaces are those of different containers. */
+static __always_inline bool are_apart(__u64 one_id, __u64 other_id)
+{
+	struct registration *one = bpf_map_lookup_elem(&namespaces, &one_id), *other = bpf_map_lookup_elem(&namespaces, &other_id);
+
+	return one && other && one->is_container && other->is_container && one->root_dev != other->root_dev;
+}
+
+/*
+ * setns(2) to a mount namespace. One that is in a container already keeps what it is, unless it enters another container: of that
+ * it is not the workload.
+ */
 SEC("fentry/mntns_install")
 int on_join(__u64 *arguments)
 {
@@ -205,27 +220,39 @@ int on_join(__u64 *arguments)
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct process entering = { .start_ns = start_of(leader), .namespace_id = namespace_at((__u64)ns), .session = SESSION_ENTERING, .origin = ORIGIN_RUNTIME };
 	__u32 key = bpf_get_current_pid_tgid() >> 32;
+	struct process *found;
 
-	if (is_outside(ns) || !is_outside(BPF_CORE_READ(task, nsproxy, mnt_ns)))
+	if (is_outside(ns))
 		return 0;
+	if (!is_outside(BPF_CORE_READ(task, nsproxy, mnt_ns))) {
+		found = bpf_map_lookup_elem(&processes, &key);
+		if (found && are_apart(found->namespace_id, entering.namespace_id))
+			found->session = SESSION_EXEC;
+		return 0;
+	}
 	bpf_map_update_elem(&processes, &key, &entering, BPF_ANY);
 	return 0;
 }
 
-/* Who traces a process may make it do anything: also by its memory in /proc. */
+/* Who traces a process may make it do anything: also by its memory in /proc. So it is of the workload only if the tracer is. */
 SEC("fentry/security_ptrace_access_check")
 int BPF_PROG(on_trace, struct task_struct *child, unsigned int mode)
 {
-	__u32 key;
-	struct process *found;
+	__u32 key, tracer = bpf_get_current_pid_tgid() >> 32;
+	struct process *found, *by;
 
 	if (!(mode & PTRACE_MODE_ATTACH))
 		return 0;
 	key = child->tgid;
-	if (key == bpf_get_current_pid_tgid() >> 32)
+	if (key == tracer)
 		return 0;
 	found = bpf_map_lookup_elem(&processes, &key);
-	if (found && found->origin & (ORIGIN_IMAGE | ORIGIN_ENV))
+	if (!found)
+		return 0;
+	if (found->origin & (ORIGIN_IMAGE | ORIGIN_ENV))
 		found->origin = ORIGIN_UNKNOWN;
+	by = bpf_map_lookup_elem(&processes, &tracer);
+	if (!by || by->session != found->session)
+		found->session = SESSION_UNKNOWN;
 	return 0;
 }

@@ -39,8 +39,8 @@ struct write_record {
 	__u8 by_image, by_runtime, by_unknown, by_drift;
 	__u8 by_other;             /* in another mount namespace than the first */
 	__u8 is_whole;             /* it was empty when the record began */
-	__u8 unused[2];
-	__u32 latest;              /* the process that `by_…` counts last, by the machine's own pids */
+	__u8 unused[6];
+	__u64 latest;              /* who `by_…` counts last (`current_program`) */
 	__u64 namespace_id;        /* of the first, 0 where nobody was seen */
 };
 
@@ -150,7 +150,7 @@ static __always_inline void put_origin(struct write_record *record, struct task_
 	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
 	bool is_on_host = BPF_CORE_READ(ns, ns.inum) == host_namespace_inum;
 
-	record->latest = bpf_get_current_pid_tgid() >> 32;
+	record->latest = current_program(task);
 	switch (origin_of_current(task, is_on_host)) {
 	case ORIGIN_IMAGE:
 		record->by_image = 1;
@@ -184,7 +184,9 @@ static __always_inline void note_open(struct inode *inode)
 		if (BPF_CORE_READ(ns, ns.inum) == host_namespace_inum)
 			return;
 		first.namespace_id = namespace_at((__u64)ns);
-		first.is_whole = !BPF_CORE_READ(inode, i_size);
+		/* Nor may anybody have it open or mapped from before, whose writes would not be seen. */
+		first.is_whole = !BPF_CORE_READ(inode, i_size) && BPF_CORE_READ(inode, i_writecount.counter) <= 1
+				 && BPF_CORE_READ(inode, i_mapping, i_mmap_writable.counter) <= 0;
 		put_opener(&first, task);
 		put_origin(&first, task);
 		/* Two may open it at once: the second finds the first one's record. */
@@ -237,16 +239,18 @@ static __always_inline void note_write(struct inode *inode)
 {
 	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
 	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
+	struct task_struct *task;
 
 	if (!found)
 		return;
 	found->written_ns = bpf_ktime_get_boot_ns();
-	/* Also who was given the file open. */
-	if (found->latest != bpf_get_current_pid_tgid() >> 32)
-		put_origin(found, (struct task_struct *)bpf_get_current_task());
+	task = (struct task_struct *)bpf_get_current_task();
 	/* A loop device writes by the kernel's own threads: who holds execs is told of that no more than of a mapping's writes. */
-	if (!BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm))
+	if (!BPF_CORE_READ(task, mm))
 		found->mapped_ns = found->written_ns;
+	/* Also who was given the file open: by another process, or by what the same one ran before, as nohup(1) does. */
+	if (state_value(STATE_RECORD) == RECORD_BY_FUNCTIONS && found->latest != current_program(task))
+		put_origin(found, task);
 }
 
 static __always_inline void note_mapping(struct inode *real)

@@ -18,6 +18,12 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 As = Callable[[Any], Client]
 PAGE = "/settings/policy/starter-pack/"
 
+CI_JOB = {
+    "container_name": "build",
+    "pod_name": "runner-t1a2b3-project-7-concurrent-0-abcde",
+    "session": "workload",
+    "writer_origin": "image",
+}
 NOISE: dict[str, dict[str, str]] = {
     "buildkit": {"image_name": "docker.io/moby/buildkit:v0.17.2", "process_path": "/usr/bin/apt-get"},
     "kaniko": {"image_name": "gcr.io/kaniko-project/executor:v1.23.2-debug", "process_path": "/bin/sh"},
@@ -30,6 +36,11 @@ NOISE: dict[str, dict[str, str]] = {
         "image_name": "ghcr.io/actions/actions-runner:2.321.0",
         "process_path": "/home/runner/_work/_tool/node/20.18.0/x64/bin/node",
     },
+    "ci-packages": CI_JOB | {"written_by": "/usr/bin/dpkg", "process_path": "/usr/bin/cmake"},
+    "ci-node": CI_JOB
+    | {"written_by": "/usr/local/bin/node", "process_path": "/work/cart/node_modules/esbuild/bin/esbuild"},
+    "ci-go": CI_JOB
+    | {"written_by": "/usr/local/go/pkg/tool/linux_amd64/link", "process_path": "/tmp/go-build1/b001/cart.test"},
     "debug-shells": {
         "container_name": "debugger-x7k2p",
         "image_name": "docker.io/nicolaka/netshoot:v0.13",
@@ -74,7 +85,8 @@ def test_every_rule_is_valid_disabled_and_has_its_reason() -> None:
     assert check(pack()) == []
     assert len({each.key for each in starter_rules()}) == len(starter_rules()) == len(pack()["rules"])
     for each in starter_rules():
-        assert (each.rule["enabled"], each.rule["unlisted"], each.rule["action"]) == (False, "next_rule", "ignore")
+        assert (each.rule["enabled"], each.rule["unlisted"]) == (False, "next_rule")
+        assert each.rule["action"] == ("alert" if each.key == "installed-by-hand" else "ignore")
         assert len(each.rule["note"]) > 60
         assert each.rule["allow_list"] or each.rule["process_scope"], "never a whole container"
 
@@ -84,7 +96,24 @@ def test_no_rule_trusts_a_file_for_its_name_alone() -> None:
     assert all(entry.startswith("/") for entry in entries)
 
 
-@pytest.mark.parametrize("key", [each.key for each in starter_rules()])
+def test_no_rule_ignores_what_a_writer_of_the_image_wrote_by_that_alone() -> None:
+    """Its tar and its curl are the image's as well, and so is a package manager that an intruder starts."""
+    for each in starter_rules():
+        looks_at = {condition["property"] for condition in each.rule["process_scope"]}
+        if each.rule["action"] == "ignore" and "writer_origin" in looks_at:
+            assert looks_at >= {"written_by", "session", "process_path"}, each.key
+
+
+def test_what_a_person_installs_by_hand_alerts_where_all_else_is_ignored() -> None:
+    by_hand = next(each.rule for each in starter_rules() if each.key == "installed-by-hand")
+    policy = compile_policy(edits.add_rules([{**by_hand, "enabled": True}])(document(default={"action": "ignore"})))
+    event = {"provider": "aws", "account": "1", "session": "exec", "written_by": "/usr/bin/dpkg"}
+    assert policy.decide(event).action == "alert"
+    assert policy.decide({**event, "session": "workload"}).action == "ignore"
+    assert policy.decide({**event, "session": None}).action == "ignore"
+
+
+@pytest.mark.parametrize("key", [each.key for each in starter_rules() if each.rule["action"] == "ignore"])
 def test_a_rule_ignores_its_tools_and_nothing_else(key: str) -> None:
     noise = NOISE[key]
     assert action(key, noise) == "ignore"
