@@ -357,3 +357,13 @@ def test_a_process_that_never_reported_is_dead_unless_redis_has_just_started(
         found[uptime] = states(api_of(owner))["worker"]
 
     assert found == {5.0: "not_checked", 100.0: "failing"}
+
+
+def test_a_dry_run_of_a_blocking_rule_needs_no_sensor_that_can_block(
+    node: Sensor, owner: Any, api_of: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(node, None, settings, monkeypatch)
+    world.version(rules=[{**RULE, "dry_run": True}])
+    world.status(capabilities=["ebpf", "library"])
+
+    assert states(api_of(owner))["unenforceable"] == "ok"
