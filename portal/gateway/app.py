@@ -56,7 +56,7 @@ class Gateway:
         """SECRET_KEY and REDIS_URL, or NAME_FILE for each, as the portal reads them."""
         level, form, access = config.log_options()
         # Django's filters are not for it.
-        filters = {"request": {"()": request_ids.AddRequestId}}
+        filters = {"request": {"()": request_ids.AddGatewayRequestId}}
         gateway = cls(config.secret("SECRET_KEY", ""), config.redis_address(), trusted_proxies=config.trusted_proxies())
         gateway.log_settings = log_settings(level, form, access_log=access, filters=filters)
         return gateway

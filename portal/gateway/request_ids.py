@@ -13,7 +13,7 @@ VALID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 current: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 
 
-class AddRequestId(logging.Filter):
+class AddGatewayRequestId(logging.Filter):
     """Give each record the id of the request that is served, or a dash."""
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -36,7 +36,7 @@ WRITER_SECONDS: Final = 10
 LONGEST_PAUSE: Final = 60
 
 
-class Delivery(Protocol):
+class Outlet(Protocol):
     """A way to a destination."""
 
     def deliver(self, encoded: bytes) -> None: ...
@@ -72,7 +72,7 @@ def _forward(destination: SiemDestination, claim: uuid.UUID) -> int:
     settled = settled_id(WRITER_SECONDS)
     if settled is None:
         raise ForwardingFailed("A transaction that writes alerts takes very long; see pg_stat_activity.")
-    delivery: Delivery | None = None
+    delivery: Outlet | None = None
     sent, deadline = 0, time.monotonic() + RUN_SECONDS
     try:
         while time.monotonic() < deadline:
@@ -134,7 +134,7 @@ def _own(pk: int, claim: uuid.UUID) -> Any:
     return SiemDestination.objects.filter(pk=pk, claim=claim)
 
 
-def _open(destination: SiemDestination) -> Delivery:
+def _open(destination: SiemDestination) -> Outlet:
     return RecordFile(destination) if destination.transport == Transport.FILE else SyslogConnection(destination)
 
 
