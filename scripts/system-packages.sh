@@ -39,7 +39,7 @@ done
 if [ "${1:-}" != bench ] && ! command -v promtool >/dev/null 2>&1; then
     promtool=$(mktemp -d)
     (cd "$promtool" && apt-get update -qq && apt-get download -qq prometheus >/dev/null 2>&1 &&
-        dpkg-deb --extract prometheus_*.deb . && install usr/bin/promtool /usr/local/bin/promtool) ||
+        dpkg-deb --extract prometheus_*.deb . && cp usr/bin/promtool /usr/local/bin/) ||
         echo "promtool could not be fetched: tests of the alert rules will be skipped."
     rm -r "$promtool"
 fi
