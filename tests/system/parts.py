@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ class Parts:
             "PUBLIC_URL": self.url,
             "STREAM_URL": f"http://127.0.0.1:{gateway}/stream",
         }
-        self._commands = {
+        self.commands = {
             "postgres": self._database.command(),
             "valkey": self._queue.command(),
             "web": _web(self.port),
@@ -54,7 +55,7 @@ class Parts:
         for name in ("SECRET_KEY", "PUBLIC_URL", "STREAM_URL"):
             self.env[name] = other.env[name]
         self.port = other.port
-        self._commands["web"], self._commands["gateway"] = other._commands["web"], other._commands["gateway"]
+        self.commands["web"], self.commands["gateway"] = other.commands["web"], other.commands["gateway"]
 
     def prepare(self, *, migrate: bool = True) -> None:
         """The services up, the database made."""
@@ -71,7 +72,7 @@ class Parts:
         for name in names:
             with (self._directory / f"{name}.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
-                    self._commands[name], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+                    self.commands[name], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
                 )
         if "web" in names:
             eventually(self._answers, "web answers", 90)
@@ -85,6 +86,17 @@ class Parts:
 
     def stop(self) -> None:
         self.kill(*reversed(list(self._running)))
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to one program, not to what it started."""
+        self._running[name].send_signal(number)
+
+    def restart(self, name: str) -> None:
+        """End a program as an operator does, with SIGTERM, and start it again once it has ended."""
+        process = self._running.pop(name)
+        process.terminate()
+        process.wait(60)
+        self.start(name)
 
     def manage(self, *words: str, given: str | None = None) -> str:
         """Return the output of `manage.py`; its standard input is `given`."""
