@@ -6,6 +6,7 @@ nor a number of it was in them. A new URL is covered without being named here.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import uuid
@@ -13,17 +14,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from unittest import mock
 
 import pytest
 from django.db import connection, transaction
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import ScopeEntry, User
 from accounts.roles import Role
 from drift.alerts.queries.alert_groups import GROUPINGS
 from drift.alerts.queries.value_suggestions import SOURCES
+from drift.health.actions import portal_checks
 from portal.access import TABLE, Open
 from tests.unit.drift.alerts.conftest import _fresh_memories, make_estate  # noqa: F401 - a fixture
 from tests.unit.portal.planted_estate import (
@@ -212,7 +216,19 @@ class Walk:
         return [f"{name} {url}: {_difference(old, new)}" for (name, url), old, new in rows if old != new]
 
 
+@contextmanager
+def at_one_moment() -> Iterator[None]:
+    """Stop the clocks that pages show: ages and deadlines would differ between two responses to the same request."""
+    facts = dataclasses.replace(portal_checks.redis_facts(), uptime=0.0)
+    with (
+        mock.patch.object(timezone, "now", return_value=timezone.now()),
+        mock.patch.object(portal_checks, "redis_facts", return_value=facts),
+    ):
+        yield
+
+
 @functools.cache
+@at_one_moment()
 def get_walk(kind: str) -> Walk:
     """Request every page; once, for the tests of responses and of statements. The caller's test has a database."""
     estate = Estate(kind)
