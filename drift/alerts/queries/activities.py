@@ -29,7 +29,7 @@ def last_activities(activities: QuerySet[AlertActivity], alerts: Sequence[int]) 
     """
     last = activities.filter(alert=OuterRef("pk")).order_by("-id").values("pk")[:1]
     numbers = Alert.objects.filter(pk__in=alerts).annotate(last=Subquery(last)).values_list("last", flat=True)
-    found = AlertActivity.objects.filter(pk__in=[pk for pk in numbers if pk]).select_related("actor")
+    found = activities.filter(pk__in=[pk for pk in numbers if pk]).select_related("actor")
     return {each.alert_id: each for each in found}
 
 

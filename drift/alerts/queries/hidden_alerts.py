@@ -125,7 +125,7 @@ def _seen_elsewhere(user: User, alerts: list[DismissedAlert]) -> list[SeenElsewh
     )
     found = [(sha256, numbers, attacked) for sha256, numbers, attacked in rows if numbers or attacked]
     named = {pk for _, numbers, _ in found for pk in numbers}
-    seen_in = Sighting.objects.filter(pk__in=named).select_related("workload").in_bulk()
+    seen_in = Sighting.objects.visible_to(user).filter(pk__in=named).select_related("workload").in_bulk()
     for sha256, numbers, attacked in found:
         for seen in by_content[sha256]:
             seen.attacks = attacked

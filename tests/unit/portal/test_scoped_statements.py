@@ -37,8 +37,9 @@ CONDITION: Final = re.compile(
 """How a scope is written: places by number, namespaces by name."""
 ALLOWED: Final = {
     r'"alerts_(alertactivity|alerthour|alertpulse|alertdetail)"."alert_id" =': "rows of one alert that was read",
-    r'"fleet_delivery"."sensor_id" = ': "rows of one sensor that was read",
+    r'"(fleet_delivery|fleet_sensorstatus|alerts_execbudget)"."sensor_id" = ': "rows of one sensor that was read",
     r"SELECT rule_name FROM alerts_alert WHERE rule_id = wanted.rule": "names of rules: everybody sees the policy",
+    r'"notify_notice"."created_at" AS "notice__created_at" FROM "notify_delivery"': "of the portal",
     r'FROM "accounts_scope(entry|group)"': "the scope itself, which may be of places and groups",
     r'AS "path" FROM "alerts_binary" WHERE "alerts_binary"."id" (IN|=)': "of what alerts in scope were grouped by",
     r'"alerts_suppressionrule_environments"': "the environments of a suppression rule",

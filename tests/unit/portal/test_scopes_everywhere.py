@@ -66,6 +66,7 @@ MASKED: Final = (
     re.compile(rb'name="csrf-token" content="[^"]+"'),
     re.compile(rb'"X-CSRFToken": "[^"]+"'),
     re.compile(rb'data-idle="\d+" data-end="\d+"'),
+    re.compile(rb"\d+(?:\xc2\xa0|&nbsp;| )(?:second|minute|hour)s?"),
     re.compile(rb'report of <time datetime="[^"]+">[^<]+</time>'),
 )
 """What differs between two responses to the same request."""

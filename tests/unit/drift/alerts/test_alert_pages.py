@@ -186,7 +186,7 @@ def test_two_letters_are_searched_among_the_newest_alerts_only(
 
 
 PAGES = [
-    "/alerts/?x",
+    "/alerts/?sample=no",
     "/alerts/?status=any",
     *(f"/alerts/?sort={order}" for order in ORDERS),
     *(f"/alerts/?group={name}" for name in GROUPINGS),
@@ -201,7 +201,7 @@ PAGES = [
     *(f"/alerts/charts/?split={split}" for split in charts.SPLITS),
     "/alerts/charts/?namespace=shop",
     "/alerts/live/?since=0",
-    "/alerts/selection/?x",
+    "/alerts/selection/?status=any",
     *(f"/alerts/{{alert}}/?tab={tab}" for tab in ("details", "why", "timeline", "tree", "action")),
 ]
 

@@ -128,6 +128,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     node = Node()
     monkeypatch.setattr(namespaces, "mount_namespace", lambda pid: pid + 1_000 if pid in node.tables else None)
     monkeypatch.setattr(namespaces, "read_mounts", lambda pid: node.tables.get(pid, []))
+    monkeypatch.setattr(namespaces, "_root_path", lambda pid: b"/" if pid in node.tables else None)
     monkeypatch.setattr(namespaces, "cgroup_names", lambda pid: node.cgroups.get(pid, ()))
     monkeypatch.setattr(namespaces, "fuse_in_use", lambda: node.fuse)
     monkeypatch.setattr(Namespaces, "_hold", lambda *_: True)

@@ -325,11 +325,13 @@ def test_every_property_that_a_policy_can_look_at_is_in_the_key(path: str, form:
     event = make_event(1)
     event.process.parent, event.container.owner = wire.Parent("sh", 1), wire.Owner("Deployment", "cart")
     event.process.file_origin = wire.FileOrigin(image_name="docker.io/library/model:1")
+    event.process.provenance = wire.ProcessProvenance("exec")
     changed = json.loads(msgspec.json.encode(event))
     holder: Any = changed
     *owners, name = path.removeprefix("event.").replace("?", "").split(".")
     for owner in owners:
         holder = holder[owner]
-    holder[name] = {"app": "another"} if form == "labels" else "script" if name == "kind" else "b" * 64
+    enums = {"kind": "script", "session": "workload", "writer_origin": "drift"}
+    holder[name] = {"app": "another"} if form == "labels" else enums.get(name, "b" * 64)
     other = wire.decode_event(msgspec.json.encode(changed))
     assert aggregation_key(event) != aggregation_key(other)
