@@ -163,7 +163,7 @@ def test_every_page_of_a_user_with_a_scope_is_clean_and_names_nothing_else(
     ]
     client = client_of(operator)
     shown = [path for path in theirs if client.get(path).status_code == 200]
-    assert len(theirs) - len(shown) == {"environment": 0, "namespace": 1, "nothing": 6}[kind]
+    assert len(theirs) - len(shown) == {"environment": 0, "namespace": 1, "nothing": 7}[kind]
     paths = [*pages(client), *shown]
     page = open_as(operator, paths[0], **look)
     found: list[str] = []

@@ -27,7 +27,7 @@ from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import Namespaces
 from sensor.capture.fanotify.pending_execs import PendingExecs
 from sensor.capture.fanotify.process_log import ProcessLog
-from sensor.capture.fanotify.procfs import process_facts, running_file
+from sensor.capture.fanotify.procfs import memfd_dev, process_facts, running_file
 from sensor.capture.fanotify.waiting_scripts import WaitingScripts
 from sensor.container.identify import Identifier
 from sensor.container.mounts import Mount, host_dev, mount_id
@@ -90,7 +90,7 @@ class FanotifyCapture:
         self._adopted: collections.deque[int] = collections.deque()
         self._programs = 0
         self._closed = False
-        self._memfd_dev = _memfd_dev()
+        self._memfd_dev = memfd_dev()
         self.limits = ""
         """What this node's kernel or namespaces keep from it; "" for nothing."""
         self._process_log = self._start_process_log()
@@ -168,14 +168,22 @@ class FanotifyCapture:
                 raise self._process_log.failed
             for pid in self._process_log.unknown():
                 self._spaces.learn(pid)
-        if len(self._pending) < MAX_PENDING:
-            events = self._group.read()
-            for event in events:
-                self._take_event(event)
-            # Only once the queue is empty: what fanotify reports as well is taken from there, with its open file.
-            for program in self._process_log.programs() if self._process_log is not None and not events else ():
+        if len(self._pending) < MAX_PENDING and not self._take_events() and self._process_log is not None:
+            # What fanotify reports as well is taken from there, with its open file. It has queued that before the
+            # connector reports the exec: so what came since is taken before the programs are looked at.
+            programs = self._process_log.programs()
+            while programs and len(self._pending) < MAX_PENDING and self._take_events():
+                pass
+            for program in programs:
                 self._take_program(program)
         return self._finished()
+
+    def _take_events(self) -> int:
+        """Look at the files that wait, as many as one read returns; return their number."""
+        events = self._group.read()
+        for event in events:
+            self._take_event(event)
+        return len(events)
 
     def _take_event(self, event: OpenEvent) -> None:
         try:
@@ -376,15 +384,6 @@ class FanotifyCapture:
 
 def _unknown_parent(_: int) -> None:
     """Nothing is known of processes that are gone."""
-
-
-def _memfd_dev() -> int:
-    """Return the device that every memfd is on."""
-    fd = os.memfd_create("driftwatch")
-    try:
-        return os.fstat(fd).st_dev
-    finally:
-        os.close(fd)
 
 
 def open_fanotify(*, runtimes: Sequence[Runtime] | None = None) -> FanotifyCapture:

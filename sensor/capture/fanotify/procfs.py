@@ -144,3 +144,12 @@ def _uid(directory: str) -> int:
 
 def _link(path: str) -> bytes:
     return os.fsencode(os.readlink(path))  # noqa: PTH115
+
+
+def memfd_dev() -> int:
+    """Return the device that every memfd is on."""
+    fd = os.memfd_create("driftwatch")
+    try:
+        return os.fstat(fd).st_dev
+    finally:
+        os.close(fd)
