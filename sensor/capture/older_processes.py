@@ -42,7 +42,7 @@ def note_older_processes(libbpf: Libbpf, processes: int, host: int) -> None:
     if nested_pid_namespace():
         return  # the kernel program has its processes by the machine's own pids
     found = read_processes()
-    for pid, session in sessions_of(found, host).items():
+    for pid, session in certain_sessions(found, host).items():
         key = pid.to_bytes(4, "little")
         if libbpf.find(processes, key, _ENTRY.size) is not None:
             continue
@@ -53,7 +53,7 @@ def note_older_processes(libbpf: Libbpf, processes: int, host: int) -> None:
             libbpf.delete(processes, key)
 
 
-def sessions_of(processes: Mapping[int, OlderProcess], host: int) -> dict[int, int]:
+def certain_sessions(processes: Mapping[int, OlderProcess], host: int) -> dict[int, int]:
     """Return the sessions that are sure, by pid."""
     first = {each.pid_namespace: each for each in processes.values() if each.rank == 1 and each.pid != 1}
     found: dict[int, int] = {}

@@ -25,7 +25,7 @@ def completed(user: User, facts: Mapping[str, Any], place: str) -> tuple[dict[st
     known = {name: value for name, value in facts.items() if value not in (None, "", {})}
     if "provider" in known:
         return known, ""
-    environment = environment_of(user, place)
+    environment = visible_environment(user, place)
     if environment is not None:
         return {"provider": environment.provider, "account": environment.account, **known}, ""
     image, _, digest = str(known.get("image_name", "")).partition("@")
@@ -41,7 +41,7 @@ def completed(user: User, facts: Mapping[str, Any], place: str) -> tuple[dict[st
     return {**found, **known}, f"As the newest such workload, in cluster {found.get('cluster_name', '–')}."
 
 
-def environment_of(user: User, place: str) -> Environment | None:
+def visible_environment(user: User, place: str) -> Environment | None:
     """Return the environment `azure:ID`, None where the user sees none of that name."""
     provider, _, account = place.partition(":")
     found: Environment | None = Environment.objects.visible_to(user).filter(provider=provider, account=account).first()

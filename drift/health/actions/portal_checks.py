@@ -65,12 +65,12 @@ def redis_facts() -> RedisFacts:
         memory_share=info["used_memory"] / limit if limit else None,
         reports=decode_reports(rows),
         depth=depth,
-        oldest_sent_at=_sent_at(oldest),
+        oldest_sent_at=_send_time(oldest),
         ended={name.decode(): float(at) for name, at in ended.items()},
     )
 
 
-def _sent_at(message: bytes | None) -> float | None:
+def _send_time(message: bytes | None) -> float | None:
     """Return when a waiting message was sent (portal.celery adds it); None without one, or from an older release."""
     if message is None:
         return None

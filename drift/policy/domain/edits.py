@@ -173,7 +173,7 @@ def move_rules(rule_ids: Collection[str], step: int) -> Edit:
     return edit
 
 
-def move_to(rule_ids: Collection[str], position: int) -> Edit:
+def move_to_position(rule_ids: Collection[str], position: int) -> Edit:
     """Move these rules together, in their order, so that the first has priority `position`; beyond the end: last.
 
     Raises UnknownRule.

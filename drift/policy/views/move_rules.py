@@ -28,7 +28,7 @@ def move(request: HttpRequest) -> HttpResponse:
         position = bounded_int(request.POST.get("position", ""), maximum=LIMITS["rules"])
         if not position:
             return move_panel(request, rule_ids, "Type a position from 1, or the name of a rule.", 422)
-        edit = edits.move_to(rule_ids, position)
+        edit = edits.move_to_position(rule_ids, position)
     message = f"{_count(rule_ids)} moved"
     return list_response(request, change_draft(state, edit, message), message, closes_panel=True, can_undo=True)
 

@@ -68,8 +68,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], edits.Edit], str]] = {
     "disable": (partial(edits.set_enabled, enabled=False), "disabled"),
     "up": (partial(edits.move_rules, step=-1), "moved up"),
     "down": (partial(edits.move_rules, step=1), "moved down"),
-    "top": (partial(edits.move_to, position=1), "moved to the top"),
-    "bottom": (partial(edits.move_to, position=LIMITS["rules"]), "moved to the bottom"),
+    "top": (partial(edits.move_to_position, position=1), "moved to the top"),
+    "bottom": (partial(edits.move_to_position, position=LIMITS["rules"]), "moved to the bottom"),
 }
 """The commands on selected rules, each with the word that the message reports it by."""
 

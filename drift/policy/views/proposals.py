@@ -92,7 +92,7 @@ def decline(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @explains_errors
-def comment_on(request: HttpRequest, pk: int) -> HttpResponse:
+def add_comment(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a comment to the proposal, and show its panel again."""
     found = _proposal(request, pk)
     text = comment(request, "text")

@@ -67,7 +67,7 @@ def attack(estate: Estate, post: Post) -> Attack:
     return Attack(estate, post)
 
 
-def page_of(client: Client, alert: Alert) -> str:
+def tree_page(client: Client, alert: Alert) -> str:
     answer = client.get(f"/alerts/{alert.pk}/?tab=tree")
     assert answer.status_code == 200
     return answer.content.decode()
@@ -77,7 +77,7 @@ def test_the_tree_has_who_started_what_when_as_whom_and_who_wrote_it(
     attack: Attack, reader: User, client_of: ClientOf
 ) -> None:
     attack.report()
-    page = page_of(client_of(reader), attack.alert)
+    page = tree_page(client_of(reader), attack.alert)
     tree = page.split('class="process-tree"')[1].split("</ol>")[0]
     places = [tree.index(text) for text in ("curl x | sh", "curl -o", "./xmrig -o pool", "nproc")]
     assert places == sorted(places)
@@ -91,7 +91,7 @@ def test_the_tree_has_who_started_what_when_as_whom_and_who_wrote_it(
 
 def test_hidden_characters_are_shown_as_escapes(attack: Attack, reader: User, client_of: ClientOf) -> None:
     attack.report()
-    page = page_of(client_of(reader), attack.alert)
+    page = tree_page(client_of(reader), attack.alert)
     assert "\u202e" not in page
     assert "https://x/\\u202em" in page
 
@@ -100,7 +100,7 @@ def test_markup_in_a_command_line_is_text(attack: Attack, reader: User, client_o
     attack.execs[1]["argv"] = ["curl", "</code><script>alert(1)</script>", "a\nb"]
     attack.execs[0]["parent_name"] = "<img src=x>"
     attack.report()
-    page = page_of(client_of(reader), attack.alert)
+    page = tree_page(client_of(reader), attack.alert)
     assert "<script>alert" not in page
     assert "<img src=x>" not in page
     assert "a\\nb" in page
@@ -113,7 +113,7 @@ def test_another_alert_in_the_tree_is_a_link(
     post(estate.client(), event(event_id=other, at=attack.time(9), process__path="/tmp/nproc", process__pid=104))
     attack.report()
     second = Alert.objects.exclude(pk=attack.alert.pk).get()
-    assert f'href="/alerts/{second.pk}/"' in page_of(client_of(reader), attack.alert)
+    assert f'href="/alerts/{second.pk}/"' in tree_page(client_of(reader), attack.alert)
 
 
 def test_what_is_outside_a_user_s_scope_is_not_in_the_tree(
@@ -140,7 +140,7 @@ def test_another_sensor_s_execs_of_a_container_with_this_id_are_not_shown(
 ) -> None:
     attack.report()
     send(estate.client(1), report(attack.ran(4, uuid.uuid4(), 5, ["./planted"], [PID])))
-    assert "planted" not in page_of(client_of(reader), attack.alert)
+    assert "planted" not in tree_page(client_of(reader), attack.alert)
 
 
 def test_the_64_before_and_ten_minutes_after_are_shown(attack: Attack, reader: User, client_of: ClientOf) -> None:
@@ -152,7 +152,7 @@ def test_the_64_before_and_ten_minutes_after_are_shown(attack: Attack, reader: U
     attack.execs = attack.execs[:3]
     StoredExec.objects.filter(detail__path__startswith="late").update(observed_at=attack.time(599))
     attack.report()
-    page = page_of(client_of(reader), attack.alert)
+    page = tree_page(client_of(reader), attack.alert)
     assert "old-018" not in page
     assert "old-079" in page
 
@@ -183,7 +183,7 @@ def test_a_page_without_a_tree_says_why(
         alert.detail.save()
     if change != "soon":
         Alert.objects.update(created_at=timezone.now() - dt.timedelta(minutes=5))
-    assert reason.replace("'", "&#x27;") in page_of(client_of(reader), alert)
+    assert reason.replace("'", "&#x27;") in tree_page(client_of(reader), alert)
 
 
 def test_a_sensor_that_reached_its_limit_is_named_on_the_page(
@@ -191,12 +191,12 @@ def test_a_sensor_that_reached_its_limit_is_named_on_the_page(
 ) -> None:
     attack.report()
     ExecBudget.objects.update(dropped_at=timezone.now())
-    assert exec_tree.LIMIT in page_of(client_of(reader), attack.alert)
+    assert exec_tree.LIMIT in tree_page(client_of(reader), attack.alert)
 
 
 def test_missing_executions_are_said_where_they_are(attack: Attack, reader: User, client_of: ClientOf) -> None:
     attack.report(missed=7)
-    page = page_of(client_of(reader), attack.alert)
+    page = tree_page(client_of(reader), attack.alert)
     assert "7 executions before this one are missing" in page
     assert "7 executions of the container are missing" in page
 
@@ -207,7 +207,7 @@ def test_an_alert_of_before_is_opened_without_a_tree(attack: Attack, reader: Use
         process.pop(name, None)
     attack.alert.detail.save()
     attack.report()
-    assert "This alert" in page_of(client_of(reader), attack.alert)
+    assert "This alert" in tree_page(client_of(reader), attack.alert)
 
 
 def test_the_page_takes_as_many_queries_for_many_executions_as_for_few(
@@ -219,7 +219,7 @@ def test_the_page_takes_as_many_queries_for_many_executions_as_for_few(
         send(attack.estate.client(), report(*more))
     browser = client_of(reader)
     with django_assert_max_num_queries(12):
-        page = page_of(browser, attack.alert)
+        page = tree_page(browser, attack.alert)
     assert "More followed than are shown here." in page
 
 

@@ -138,7 +138,7 @@ def test_an_invalid_document_names_rule_and_field() -> None:
     ],
 )
 def test_rules_move_together_to_a_position(chosen: str, position: int, order: str) -> None:
-    assert "".join(order_of(edits.move_to(chosen, position)(document(*"ABCD")))) == order
+    assert "".join(order_of(edits.move_to_position(chosen, position)(document(*"ABCD")))) == order
 
 
 @pytest.mark.parametrize(("chosen", "other", "order"), [("d", "b", "ADBC"), ("a", "d", "BCAD"), ("bd", "a", "BDAC")])

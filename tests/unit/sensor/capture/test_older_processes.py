@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sensor.capture.older_processes import OlderProcess, read_process, read_processes, sessions_of
+from sensor.capture.older_processes import OlderProcess, certain_sessions, read_process, read_processes
 from sensor.record import SessionOf
 
 HOST, BOX, POD_PAUSE, POD_APP = 1, 100, 200, 201
@@ -22,7 +22,7 @@ NODE = [process(1, 0, rank=1, pids=1, mounts=HOST), process(50, 1, pids=1, mount
 
 
 def sessions(*processes: OlderProcess) -> dict[int, int]:
-    return sessions_of({each.pid: each for each in (*NODE, *processes)}, HOST)
+    return certain_sessions({each.pid: each for each in (*NODE, *processes)}, HOST)
 
 
 def test_a_containers_first_process_is_the_workload_and_what_it_started_is_unknown() -> None:

@@ -29,7 +29,7 @@ def rule_of(case: Json) -> Json:
     return minimal_rule() | {scope: [{"property": case["property"], "any_of": [value]}]}
 
 
-def found_in(rule: Json) -> list[LintFinding]:
+def findings(rule: Json) -> list[LintFinding]:
     document = document_of(rule) | ALL_KINDS
     assert check(document) == [], "the corpus has only what check accepts"
     return lint(document)
@@ -53,14 +53,14 @@ def suggested(finding: LintFinding) -> Json:
 
 @pytest.mark.parametrize("case", CORPUS["dead"], ids=named)
 def test_a_value_that_never_matches_is_found_with_what_was_meant(case: Json) -> None:
-    (finding,) = found_in(rule_of(case))
+    (finding,) = findings(rule_of(case))
     expected = {key: case[key] for key in ("any_of", "and", "as", "entries") if case.get(key)}
     assert (finding.level, suggested(finding)) == (case["level"], expected), finding.message
 
 
 @pytest.mark.parametrize("case", CORPUS["good"], ids=named)
 def test_a_value_that_may_match_is_not_flagged(case: Json) -> None:
-    assert [finding.line for finding in found_in(rule_of(case))] == []
+    assert [finding.line for finding in findings(rule_of(case))] == []
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_value_that_may_match_is_not_flagged(case: Json) -> None:
 )
 def test_a_suggestion_that_is_taken_is_valid_and_has_no_findings_itself(case: Json) -> None:
     rule = rule_of(case)
-    (finding,) = found_in(rule)
-    assert found_in(take_suggestion(rule, finding)) == []
+    (finding,) = findings(rule)
+    assert findings(take_suggestion(rule, finding)) == []
 
 
 def test_the_corpus_has_dead_values_of_every_property() -> None:
@@ -104,20 +104,20 @@ def test_a_kind_that_sensors_do_not_report_is_a_warning() -> None:
 
 def test_conditions_that_exclude_each_other_are_a_warning() -> None:
     both = [{"property": "namespace", "any_of": [{"operator": "equals", "value": name}]} for name in ("shop", "cart")]
-    (finding,) = found_in(minimal_rule(resource_scope=both))
+    (finding,) = findings(minimal_rule(resource_scope=both))
     assert (finding.level, finding.field) == ("warning", "resource_scope[1].property")
     wider = [both[0], {"property": "namespace", "any_of": [{"operator": "starts_with", "value": "sh"}]}]
-    assert found_in(minimal_rule(resource_scope=wider)) == []
+    assert findings(minimal_rule(resource_scope=wider)) == []
 
 
 def test_two_labels_may_satisfy_two_conditions() -> None:
     both = [{"property": "pod_labels", "any_of": [{"operator": "equals", "value": text}]} for text in ("a=b", "c=d")]
-    assert found_in(minimal_rule(resource_scope=both)) == []
+    assert findings(minimal_rule(resource_scope=both)) == []
 
 
 def test_another_property_is_suggested_only_for_a_condition_of_one_value() -> None:
     values = [{"operator": "equals", "value": text} for text in ("curl", "/usr/bin/wget")]
-    (finding,) = found_in(minimal_rule(process_scope=[{"property": "process_name", "any_of": values}]))
+    (finding,) = findings(minimal_rule(process_scope=[{"property": "process_name", "any_of": values}]))
     assert (finding.level, finding.suggestion) == ("error", None)
 
 
@@ -139,5 +139,5 @@ def test_no_string_however_odd_makes_the_lint_fail(name: str, text: str) -> None
     for operator in BY_NAME[name].operators:
         if not (name == "pod_labels" and operator == "equals" and "=" not in text):
             rule = rule_of({"property": name, "operator": operator, "value": text * 3})
-            for finding in found_in(rule):
-                assert found_in(take_suggestion(rule, finding)) == [] or finding.suggestion is None
+            for finding in findings(rule):
+                assert findings(take_suggestion(rule, finding)) == [] or finding.suggestion is None
