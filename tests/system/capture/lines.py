@@ -12,6 +12,11 @@ SEEN_LATE: Final = "sleep 1"
 LD: Final = "/lib64/ld-linux-x86-64.so.2"
 
 
+def taken_away(mount: str) -> str:
+    """Unmount, again where the sensor reads a file there at that moment: what stays would change later lines."""
+    return f"until umount {mount}; do sleep 0.1; done"
+
+
 @dataclass(frozen=True)
 class Line:
     """A command, and the (kind, path) of each event that every backend must report for it; none: nothing.
@@ -134,13 +139,14 @@ CAUGHT: Final = (
     Line(
         "own tmpfs over a volume",
         "mount -t tmpfs x /scratch; cp /bin/busybox /scratch/busybox-o;"
-        f"/scratch/busybox-o {SEEN_LATE}; umount /scratch",
+        f"/scratch/busybox-o {SEEN_LATE}; {taken_away('/scratch')}",
         (("foreign_mount", "/scratch/busybox-o"),),
         privileged=True,
     ),
     Line(
         "bind mount over an image file",
-        "cp /tmp/busybox-sentinel /tmp/y; mount --bind /tmp/y /usr/bin/run; /usr/bin/run; umount /usr/bin/run",
+        "cp /tmp/busybox-sentinel /tmp/y; mount --bind /tmp/y /usr/bin/run; /usr/bin/run; "
+        f"{taken_away('/usr/bin/run')}",
         (("foreign_mount", "/usr/bin/run"),),
         privileged=True,
     ),
@@ -148,7 +154,8 @@ CAUGHT: Final = (
         "own overlay and chroot",
         "mkdir -p /scratch/u /scratch/w /scratch/r; cp /tmp/busybox-sentinel /scratch/u/busybox-evil;"
         "mount -t overlay o -o lowerdir=/,upperdir=/scratch/u,workdir=/scratch/w /scratch/r;"
-        f"chroot /scratch/r /bin/busybox {SEEN_LATE}; chroot /scratch/r /busybox-evil {SEEN_LATE}; umount /scratch/r",
+        f"chroot /scratch/r /bin/busybox {SEEN_LATE}; chroot /scratch/r /busybox-evil {SEEN_LATE}; "
+        f"{taken_away('/scratch/r')}",
         (("foreign_mount", "/scratch/r/bin/busybox"), ("foreign_mount", "/scratch/r/busybox-evil")),
         privileged=True,
     ),
