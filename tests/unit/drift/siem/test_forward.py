@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable
@@ -280,58 +279,6 @@ def test_the_workload_that_ended_a_snooze_is_not_told(estate: Estate, receiver: 
     forward.forward(row.pk)
     assert "secret/place" not in json.dumps(receiver.records)
     assert receiver.records[-1]["kind"] == "spread"
-
-
-def test_a_file_gets_one_line_each_and_a_torn_line_is_replaced(estate: Estate, to: Add, tmp_path: Path) -> None:
-    row = to()
-    file = tmp_path / "alerts.jsonl"
-    file.write_bytes(b'{"id":"whole"}\n{"id":"to')
-    drift(estate, "xmrig", "name\nwith a break")
-    assert forward.forward(row.pk) == 2
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert lines[0] == {"id": "whole"}
-    assert len(lines) == 3
-    assert file.stat().st_mode & 0o777 == 0o640 or file.stat().st_mode & 0o007 == 0o004
-
-    file.rename(tmp_path / "alerts.jsonl.1")
-    drift(estate, "kinsing")
-    assert forward.forward(row.pk) == 1
-    assert len(file.read_text().splitlines()) == 1
-
-
-def test_a_full_disk_leaves_no_half_line_behind_and_loses_nothing(
-    estate: Estate, to: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = to()
-    drift(estate, "xmrig", "kinsing")
-    write = os.write
-    calls = []
-
-    def full(opened: int, data: bytes) -> int:
-        calls.append(len(data))
-        if len(calls) == 1:
-            return write(opened, data[: len(data) - 10])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", full)
-    assert forward.forward(row.pk) == 0
-    row.refresh_from_db()
-    assert row.error == "The file cannot be written: no space left on device."
-
-    monkeypatch.setattr(os, "write", write)
-    SiemDestination.objects.update(next_at=timezone.now() - dt.timedelta(seconds=1))
-    assert forward.forward(row.pk) == 2
-    ids = [json.loads(line)["id"] for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
-    assert len(ids) == 3
-    assert len(set(ids)) == 2
-
-
-def test_a_link_in_the_place_of_the_file_is_not_followed(estate: Estate, to: Add, tmp_path: Path) -> None:
-    row = to()
-    (tmp_path / "alerts.jsonl").symlink_to(tmp_path / "elsewhere")
-    drift(estate, "xmrig")
-    assert forward.forward(row.pk) == 0
-    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_test_record_arrives_first_and_says_that_it_is_one(
