@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import http.server
 import ipaddress
 import json
@@ -14,14 +13,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sensor.container import cluster_api
 from sensor.container.base import Found
 from sensor.container.cluster_api import ClusterApi, ClusterApiError, ClusterRuntime, api_of_cluster
 from sensor.wire import Container, Owner
+from tests.certificates import self_signed
 
 TOKEN = "first-token"
 ID = "ab" * 32
@@ -30,25 +27,9 @@ ID = "ab" * 32
 def authority(directory: Path, name: str) -> Path:
     """Make a certificate of its own for 127.0.0.1; returns the directory with ca.crt and server.key."""
     directory.mkdir(parents=True, exist_ok=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "ca.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (directory / "server.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    certificate, key = self_signed(name, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    (directory / "ca.crt").write_bytes(certificate)
+    (directory / "server.key").write_bytes(key)
     return directory
 
 
