@@ -27,7 +27,7 @@ class DestinationForm(StyledForm):
     transport = forms.ChoiceField(label="Send as", choices=Transport.choices)
     record_format = forms.ChoiceField(label="Format", choices=RecordFormat.choices)
     host = forms.CharField(
-        required=False, max_length=255, validators=[one_line], help_text="Of syslog: a host name or an IP address."
+        required=False, max_length=255, validators=[one_line], help_text="For syslog: a host name or an IP address."
     )
     port = forms.IntegerField(required=False, min_value=1, max_value=65_535, initial=SYSLOG_PORT)
     ca = forms.CharField(
@@ -36,19 +36,19 @@ class DestinationForm(StyledForm):
         max_length=65_536,
         validators=[several_lines],
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Of TLS: PEM. Empty: those that the portal's system trusts.",
+        help_text="For TLS, in PEM form. Leave empty to trust the CAs of the portal's system.",
     )
     file_name = forms.CharField(
-        required=False, max_length=100, validators=[one_line], help_text="Of a file: its name in SIEM_DIRECTORY."
+        required=False, max_length=100, validators=[one_line], help_text="For a file: its name in SIEM_DIRECTORY."
     )
     scope_group = forms.ModelChoiceField(
         ScopeGroup.objects.order_by("name"),
         label="Scope",
         required=False,
         empty_label="The whole estate",
-        help_text="Only alerts that members of this group see because of it.",
+        help_text="Choose a group to send only the alerts in its scope.",
     )
-    from_start = forms.BooleanField(label="Also send the changes that are stored already", required=False)
+    from_start = forms.BooleanField(label="Also send earlier changes", required=False)
 
     def clean_host(self) -> str:
         host: str = self.cleaned_data["host"].strip()
