@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,10 +14,10 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
+from accounts import request_ids
 from accounts.client_address import client_address
 
 MAX_AGENT: Final = 200
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -39,29 +37,28 @@ class Source:
 
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
 _program: ContextVar[str] = ContextVar("program", default="")
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 @contextmanager
 def serving(request: HttpRequest, request_id: str) -> Iterator[None]:
     """Make `request` the source of what happens in this block."""
-    tokens = _request.set(request), _request_id.set(request_id)
+    tokens = _request.set(request), request_ids.current.set(request_id)
     try:
         yield
     finally:
         _request.reset(tokens[0])
-        _request_id.reset(tokens[1])
+        request_ids.current.reset(tokens[1])
 
 
 def set_program(origin: str, request_id: str = "") -> None:
     """Make a task or command the source of what happens in this process or thread from now on."""
     _program.set(origin[:64])
-    _request_id.set(request_id)
+    request_ids.current.set(request_id)
 
 
 def current_request_id() -> str:
     """Return the id of the running request or task; "" outside."""
-    return _request_id.get()
+    return request_ids.current.get()
 
 
 def current_session() -> SessionBase | None:
@@ -76,24 +73,20 @@ def current_source() -> Source:
     """
     request = _request.get()
     if request is None:
-        return Source(origin=_program.get(), request_id=_request_id.get())
+        return Source(origin=_program.get(), request_id=request_ids.current.get())
     return Source(
         origin="api" if request.path.startswith("/api/") else "page",
         address=_valid_address(client_address(request)),
         agent=_printable(request.headers.get("User-Agent", ""))[:MAX_AGENT],
         session=_session_mark(request),
         token=_token_prefix(request),
-        request_id=_request_id.get(),
+        request_id=request_ids.current.get(),
     )
 
 
 def new_request_id(request: HttpRequest) -> str:
-    """Return the id that our own proxy gave the request in X-Request-ID, else a new one of 32 hexadecimal digits.
-
-    Without a trusted proxy the header is the client's, who could make its requests look like another's.
-    """
-    given = request.headers.get("X-Request-ID", "")
-    return given if settings.TRUSTED_PROXIES and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    """Return the id of this request: its proxy's, or a new one."""
+    return request_ids.given_or_new_id(request.headers.get("X-Request-ID", ""), settings.TRUSTED_PROXIES)
 
 
 def session_mark(session_key: str) -> str:

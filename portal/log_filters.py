@@ -1,4 +1,4 @@
-"""Log filters that shorten repetitive records, and add the request's id."""
+"""Log filters that shorten repetitive records, and name refused callers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from psycopg.errors import QueryCanceled
 
 from accounts.client_address import client_address
-from accounts.request_context import current_request_id
 
 REFUSALS: Final = frozenset({401, 403, 429})
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
@@ -41,16 +40,6 @@ class ShortenPermissionErrors(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
             record.exc_info = None
-        return True
-
-
-class AddRequestId(logging.Filter):
-    """Give each record the id of the request or task that is running, or a dash."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        # Django logs a response once its request has ended.
-        request = getattr(record, "request", None)
-        record.request_id = current_request_id() or getattr(request, "request_id", "") or "-"
         return True
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from accounts import request_ids
 from sensor.names.visible_text import visible_text
 
 SECONDS: Final = 60.0
@@ -28,6 +29,16 @@ SERVICES: Final = {
 """The service that an error is about, by the name of its class: importing these would load what a process lacks."""
 OUTAGE_STATES: Final = ("08", "53", "57P")
 """SQLSTATE: no connection, no resources, shutting down. Others, as a deadlock, are errors of ours."""
+
+
+class AddRequestId(logging.Filter):
+    """Give each record the id of the request or task that is running, or a dash."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # Django logs a response once its request has ended.
+        request = getattr(record, "request", None)
+        record.request_id = request_ids.current.get() or getattr(request, "request_id", "") or "-"
+        return True
 
 
 class LineFormatter(logging.Formatter):

@@ -8,7 +8,7 @@ from typing import Final
 FILTERS: Final[Mapping[str, Mapping[str, object]]] = {
     "database": {"()": "portal.log_filters.ShortenDatabaseErrors"},
     "permission": {"()": "portal.log_filters.ShortenPermissionErrors"},
-    "request": {"()": "portal.log_filters.AddRequestId"},
+    "request": {"()": "portal.log_lines.AddRequestId"},
     "caller": {"()": "portal.log_filters.NameRefusedCaller"},
 }
 

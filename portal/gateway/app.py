@@ -13,15 +13,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import FrameType
 from typing import Any
 
+from accounts import request_ids
 from drift.fleet.domain.push_messages import check_ticket
 from portal import config
 from portal.connections import raise_file_limit
-from portal.gateway import request_ids
 from portal.gateway.channel import listen
 from portal.gateway.reports import report
 from portal.gateway.streams import SensorStream, Streams, jittered
 from portal.gateway.tickets import UsedTickets
-from portal.log_settings import log_settings
+from portal.log_settings import FILTERS, log_settings
 
 access_log = logging.getLogger("portal.access_log")
 
@@ -55,8 +55,8 @@ class Gateway:
     def from_environment(cls) -> Gateway:
         """SECRET_KEY and REDIS_URL, or NAME_FILE for each, as the portal reads them."""
         level, form, access = config.log_options()
-        # Django's filters are not for it.
-        filters = {"request": {"()": request_ids.AddGatewayRequestId}}
+        # The others need Django.
+        filters = {"request": FILTERS["request"]}
         gateway = cls(config.secret("SECRET_KEY", ""), config.redis_address(), trusted_proxies=config.trusted_proxies())
         gateway.log_settings = log_settings(level, form, access_log=access, filters=filters)
         return gateway
@@ -90,7 +90,7 @@ class Gateway:
 
     async def _log(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond with the request's id in the response and in the log, and log the request once it is over."""
-        request_id = request_ids.request_id(scope["headers"], self._trusted_proxies)
+        request_id = request_ids.given_or_new_id(_header(scope, b"x-request-id"), self._trusted_proxies)
         request_ids.current.set(request_id)  # each request has a task of its own
         began, status = time.monotonic(), 0
 
@@ -164,11 +164,12 @@ async def _whole(send: Send, status: int, body: bytes) -> None:
 
 def _bearer(scope: Scope) -> str:
     # The ticket is in a header rather than in the address, which servers write to their logs.
-    for name, value in scope["headers"]:
-        scheme, _, text = value.decode("latin-1").partition(" ")
-        if name == b"authorization" and scheme.lower() == "bearer":
-            return str(text.strip())
-    return ""
+    scheme, _, text = _header(scope, b"authorization").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    return next((str(value, "latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
 def _on_termination(end: Callable[[], None]) -> None:

@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from accounts import request_ids
 from drift.fleet.domain.push_messages import CHANNEL, LATEST, PushMessage, decode_push
-from portal.gateway import request_ids
 from portal.gateway.streams import Streams, jittered
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ async def listen(url: str, streams: Streams) -> None:
 
 def _take(message: PushMessage, streams: Streams) -> None:
     """Forward one message, under the id of the request that caused it."""
-    caused_by = message.request_id if request_ids.VALID.fullmatch(message.request_id) else "-"
-    before = request_ids.current.set(caused_by)
+    before = request_ids.current.set(message.request_id if request_ids.is_valid_request_id(message.request_id) else "")
     try:
         streams.take(message)
         if message.number is not None:

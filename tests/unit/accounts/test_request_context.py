@@ -12,7 +12,7 @@ from django.test import Client
 from accounts import audit, request_context
 from accounts.models import ApiToken, AuditEntry
 from portal.celery import _name_task
-from portal.log_filters import AddRequestId
+from portal.log_lines import AddRequestId
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 

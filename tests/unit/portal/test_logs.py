@@ -19,7 +19,7 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client
 
 from accounts.models import ApiToken, User
-from portal.gateway.request_ids import request_id
+from accounts.request_ids import given_or_new_id
 from portal.log_filters import ShortenPermissionErrors
 from portal.log_lines import ConsoleHandler, JsonFormatter, LineFormatter
 
@@ -214,7 +214,7 @@ def test_without_the_switch_no_request_is_logged(
 
 def test_the_gateway_takes_a_request_id_from_our_own_proxy_only_and_bounds_it() -> None:
     def given(value: bytes, proxies: int = 1) -> bool:
-        return request_id([(b"x-request-id", value)], proxies) == value.decode("latin-1")
+        return given_or_new_id(value.decode("latin-1"), proxies) == value.decode("latin-1")
 
     assert given(b"from-proxy-1")
     assert not given(b"from-proxy-1", proxies=0)
