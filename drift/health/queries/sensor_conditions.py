@@ -77,7 +77,9 @@ def _unknown(viewer: Viewer, found: dict[str, CheckOutcome], counts: dict[str, A
     """Return what was not checked on every sensor, where it does not fail on one."""
     unknown = {}
     if found["sensor_clock"].state == "ok" and counts["clockless"]:
-        unknown["sensor_clock"] = not_checked(f"{counts['clockless']} sensors of an older release do not report it")
+        older = counts["clockless"]
+        do = "sensor of an older release does" if older == 1 else "sensors of an older release do"
+        unknown["sensor_clock"] = not_checked(f"{older} {do} not report it")
     rows = Environment.objects.visible_to(viewer).filter(retired_at=None, sensor_enabled=True)
     enabled = list(rows.values_list("proved_since", flat=True))
     if found["unproven"].state == "ok" and None in enabled:

@@ -41,7 +41,7 @@ def import_warnings(document: Document) -> list[str]:
     lines = lint_lines(document)
     shown = [f"{each.rule}: {each.value}: {each.message}" for each in lines[:MAX_SHOWN]]
     if len(lines) > MAX_SHOWN:
-        shown.append(f"{len(lines) - MAX_SHOWN} more values hardly match: the list marks their rules.")
+        shown.append(f"{len(lines) - MAX_SHOWN} more values are unlikely to match: the list marks their rules.")
     return shown
 
 

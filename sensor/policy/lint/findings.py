@@ -60,7 +60,7 @@ class LintFinding:
     @property
     def line(self) -> str:
         """Return it as the command line prints it. All are warnings there: the document is valid."""
-        meant = f" Meant: {self.suggestion.words}?" if self.suggestion else ""
+        meant = f" Did you mean {self.suggestion.words}?" if self.suggestion else ""
         return f"{self.rule}: {self.field}: warning: {self.message}{meant}"
 
     def as_json(self) -> dict[str, Any]:

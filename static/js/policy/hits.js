@@ -37,14 +37,14 @@ function fill() {
   document.getElementById("default-ignored").textContent = isUnknown ? UNKNOWN : number.format(hits.ignored_by_default);
 }
 
-/** Show how many workloads each rule's scope matches now, and warn of rules that match none. */
+/** Show how many workloads of the last days each rule's scope matches, and warn of rules that match none. */
 function fillWorkloads() {
   if (!workloads?.total) return;
   for (const row of document.querySelectorAll("#rule-rows tr.rule")) {
     const count = workloads.rules[row.dataset.id];
     const place = row.querySelector(".workloads");
     place.textContent = count === undefined ? "" : `${number.format(count)} workload${count === 1 ? "" : "s"}`;
-    place.title = count === 0 ? "Matches no workload today" : `Its scope matches ${place.textContent} of ${number.format(workloads.total)}`;
+    place.title = count === 0 ? "Matches no workload of the last 7 days" : `Its scope matches ${place.textContent} of ${number.format(workloads.total)}`;
     place.classList.toggle("none", count === 0);
   }
 }

@@ -47,7 +47,7 @@ def test_the_list_has_the_number_of_workloads_of_each_rule_disabled_and_shadowed
     ("value", "words"),
     [
         ("shop", "Its scope matches <strong>2</strong> of 3 workloads."),
-        ("gone", "Its scope matches no workload today"),
+        ("gone", "Its scope matches no workload of the last 7 days"),
     ],
 )
 def test_the_panel_has_the_number_for_the_rule_as_typed(

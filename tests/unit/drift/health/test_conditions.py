@@ -266,7 +266,7 @@ def test_each_condition_that_holds_is_on_the_page_and_in_the_api(
     ("code", "reason"),
     [
         ("disk", "set DATABASE_DISK_GIB or DISK_PATHS"),
-        ("sensor_clock", "1 sensors of an older release do not report it"),
+        ("sensor_clock", "1 sensor of an older release does not report it"),
         ("unproven", "proof of detection is off in 1 of 1 environments"),
     ],
 )

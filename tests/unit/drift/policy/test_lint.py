@@ -157,7 +157,7 @@ def test_the_command_prints_warnings_and_with_strict_fails(tmp_path: Path, admin
     file.write_text(json.dumps({**document(), "rules": [listing("dev1.exe ")]}))
     out = io.StringIO()
     call_command("policy", "check", str(file), stdout=out)
-    assert "A: allow_list[0]: warning: It begins or ends with a blank. Meant: dev1.exe?" in out.getvalue()
+    assert "A: allow_list[0]: warning: It begins or ends with a blank. Did you mean dev1.exe?" in out.getvalue()
     assert "Valid. 1 rules" in out.getvalue()
     with pytest.raises(SystemExit) as stopped:
         call_command("policy", "check", str(file), "--strict", stdout=out)

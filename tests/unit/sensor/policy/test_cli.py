@@ -41,7 +41,7 @@ def test_check_prints_a_warning_for_a_value_that_never_matches_and_exits_0_or_wi
     document = document_of(minimal_rule(resource_scope=scope))
     line = (
         "Rule 1: resource_scope[0].any_of[0].value: warning: Only the operator Matches knows wildcards."
-        " Meant: Starts with “kube-”?"
+        " Did you mean Starts with “kube-”?"
     )
     assert run("check", document) == (0, [line], "")
     assert run("check", document, b"", "--strict") == (1, [line], "")
