@@ -19,6 +19,7 @@ MAX_EVENT: Final = 32_768
 MAX_FIELD: Final = 4_096
 FIELDS: Final = ("path", "image", "namespace")
 NAMES: Final = frozenset(each.name for each in TABLE)
+_UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"(?:.*/alerts/|alert\s*|#)?(\d{1,18})/?(?:\?.*)?", re.IGNORECASE)
 
 
@@ -37,6 +38,22 @@ class Question:
 
 def read_question(data: QueryDict) -> Question:
     """Return what the form asks about. Raises QuestionInvalid."""
+    question = _question(data)
+    for name, value in question.facts.items():
+        if name in NAMES:
+            _check_texts(name, value)
+    _check_texts("place", question.place)
+    return question
+
+
+def _check_texts(name: str, value: str | Mapping[str, str] | None) -> None:
+    """Raise QuestionInvalid for NUL, which PostgreSQL rejects, and half a surrogate pair, which UTF-8 has not."""
+    texts = (*value, *value.values()) if isinstance(value, Mapping) else (value or "",)
+    if any(map(_UNREADABLE.search, texts)):
+        raise QuestionInvalid(f"NUL characters and halves of surrogate pairs are not allowed: see {name}.")
+
+
+def _question(data: QueryDict) -> Question:
     pasted, place = data.get("event", "").strip(), data.get("place", "")[:MAX_FIELD]
     if len(pasted) > MAX_EVENT:
         raise QuestionInvalid(f"An event has at most {MAX_EVENT} characters.")

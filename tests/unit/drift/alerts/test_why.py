@@ -110,3 +110,26 @@ def test_a_question_without_an_event_says_what_is_missing(
 def test_the_page_works_without_javascript(estate: Estate, asking: Client) -> None:
     assert "Why did this alert, or not?" in asking.get(WHY).content.decode()
     assert "Default binary drift rule" in asking.post(WHY, {"path": "/tmp/a", "namespace": "none"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"path": "/a", name: "a\0b"} for name in ("path", "image", "namespace", "place")),
+        *(
+            {"event": json.dumps({"process_path": "/a", **changes})}
+            for changes in (
+                {"process_path": "/a\0b"},
+                {"namespace": "\0"},
+                {"image_name": "a\ud800"},
+                {"provider": "\udfff", "drift_kind": "new_file"},
+                {"pod_labels": {"app": "\ud800"}},
+                {"pod_labels": {"\ud800": "app"}},
+            )
+        ),
+        {"event": json.dumps(event(container__namespace="a\0b"))},
+        {"event": json.dumps(event(process__path="/\ud800"))},
+    ],
+)
+def test_text_that_nothing_stored_can_have_is_refused(estate: Estate, asking: Client, fields: dict[str, str]) -> None:
+    assert "not allowed" in _refused(asking, **fields)
