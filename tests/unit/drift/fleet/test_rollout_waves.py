@@ -14,10 +14,13 @@ from drift.fleet.actions import blocking_switch, delivery, rollout_control, roll
 from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.errors import FleetError
 from drift.fleet.models import Cluster, Delivery, DeliveryState, EnrolmentToken, Rollout, RolloutPlan, Sensor
+from drift.policy.actions import versions
+from drift.policy.errors import ConfirmationRequired
 from drift.policy.models import PolicyVersion
 from sensor import wire
 from sensor.policy import KINDS
 from tests.unit.drift.fleet import estate
+from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -192,6 +195,18 @@ def test_a_rollback_sends_the_old_document_under_a_new_number_to_all_at_once(
     bad.refresh_from_db()
     assert bad.spread_at is not None
     assert set(Delivery.objects.filter(rollout=bad).values_list("state", flat=True)) == {DeliveryState.SUPERSEDED}
+
+
+def test_a_rollback_needs_no_confirmation_whatever_the_earlier_version_is(fleet: list[Sensor], admin: Any) -> None:
+    """It detects nothing, and live sensors do not know its pattern: by any other way it would have to be confirmed."""
+    estate.seen(fleet[0], capabilities=["ebpf"])
+    pattern = rule("A", allow_list=["glob:/opt/app/*"])
+    started(2, **document(rules=[pattern], detect=[]))
+    started(3)
+    with pytest.raises(ConfirmationRequired):
+        versions.save_document(admin, PolicyVersion.objects.get(pk=2).document, 3)
+
+    assert rollout_control.roll_back(admin, 3).digest == PolicyVersion.objects.get(pk=2).digest
 
 
 def test_only_the_newest_version_is_rolled_back(fleet: list[Sensor], admin: Any) -> None:

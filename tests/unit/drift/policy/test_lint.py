@@ -73,6 +73,16 @@ def test_an_impossible_value_stops_its_own_rule_and_no_other(editor: Client, adm
     )
 
 
+def test_a_stored_rule_with_an_impossible_value_can_be_moved_disabled_and_deleted(editor: Client, admin: Any) -> None:
+    impossible = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "kube-*"}]}]
+    versions.save_document(
+        admin, document(rules=[rule("A", resource_scope=impossible), rule("B")]), draft_state(admin).base.number
+    )
+    for command, left in (("bottom", ["b", "a"]), ("disable", ["b", "a"]), ("delete", ["b"])):
+        assert send(editor, admin, "command/", {"do": command, "rule": "a"}).status_code == 200
+        assert [each["id"] for each in draft_state(admin).document["rules"]] == left
+
+
 def test_a_suspicious_value_is_a_warning_and_can_be_applied(editor: Client, admin: Any) -> None:
     typed = TYPED | {"allow_list": "python3 app.py"}
     checked = editor.post(PAGE + "rule/check/", typed).json()
