@@ -200,7 +200,7 @@ class FanotifyCapture:
         if self._spaces.is_host(mount):
             return False
         status = file_status(event.fd)
-        found = self._find_mount(mount, event.pid) or self._find_root(status.dev, event.pid)
+        found = self._spaces.find_for(event.pid, mount, status.dev) or self._find_root(status.dev, event.pid)
         if found is None:
             return False
         found = self._seen_by(event.pid, *found)
@@ -217,16 +217,6 @@ class FanotifyCapture:
             self._image.put(key, shape)
             is_image = True
         return self._hold(opened, role, is_image=is_image)
-
-    def _find_mount(self, mount: int, pid: int) -> tuple[Namespace, Mount] | None:
-        """A mount and the namespace that it is in. None for overlay's own, by which it opens its layers' files."""
-        found = self._spaces.find(mount)
-        if found is not None and found[0].retired is None:
-            return found
-        space = self._spaces.learn(pid)
-        if space is not None and self._spaces.find(mount) is None:
-            self._spaces.refresh(space)
-        return self._spaces.find(mount)
 
     def _seen_by(self, pid: int, space: Namespace, mount: Mount) -> tuple[Namespace, Mount]:
         """Return the namespace of the process itself: it may run a file of another container, through /proc for one."""
@@ -330,7 +320,7 @@ class FanotifyCapture:
         link = descriptor_link(program.handle)
         path = container_path(space, program.handle, link)
         is_memfd = status.dev == self._memfd_dev
-        found = None if is_memfd else self._find_mount(mount_id(program.handle), program.facts.pid)
+        found = None if is_memfd else self._spaces.find_for(program.facts.pid, mount_id(program.handle), status.dev)
         # On a mount that is in no table: a detached one, which somebody in the container made.
         mount = found[1] if found is not None else Mount(-1, status.dev, b"/", path, b"", b"")
         return ExecInProgress(

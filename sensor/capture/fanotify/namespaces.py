@@ -115,6 +115,23 @@ class Namespaces:
         found = space.mounts.get(mount) if space is not None else None
         return (space, found) if space is not None and found is not None else None
 
+    def find_for(self, pid: int, mount: int, dev: int) -> tuple[Namespace, Mount] | None:
+        """Return the mount by which a process runs a file on device `dev`, and the namespace that it is in.
+
+        None for overlay's own mounts, by which it opens its layers' files.
+        """
+        found = self.find(mount)
+        if found is not None and found[0].retired is None:
+            return found
+        space = self.learn(pid)
+        if space is None:
+            return found
+        self.refresh(space)
+        found = self.find(mount)
+        # An ended container's mount leaves its id to the next one, which may be one of overlay's own.
+        is_left = found is not None and found[0].retired is not None and found[1].dev != dev
+        return None if is_left else found
+
     def left_behind(self, dev: int, name: Callable[[bytes], str | None]) -> tuple[Namespace, Mount] | None:
         """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
 
@@ -250,6 +267,10 @@ class Namespaces:
         self._by_inum.pop(space.inum, None)
         space.retired = time.monotonic()
         self._retired.append(space)
+        # Their ids are given again: of another mount the process connector reports what runs there.
+        for mount in space.mounts:
+            if self._by_mount.get(mount) is space:
+                self._marked.pop(mount, None)
         while len(self._retired) > MAX_RETIRED or time.monotonic() - (self._retired[0].retired or 0.0) > KEPT_SECONDS:
             old = self._retired.popleft()
             for mount in old.mounts:

@@ -185,3 +185,25 @@ class TestNamespaces:
             for pid in (2, 3):
                 spaces.learn(pid)
         assert node.group.marked == [20, 5, 30, 5]
+
+    def test_an_id_that_an_ended_container_s_mount_had_is_not_taken_for_that_mount(
+        self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Overlay's own mounts are in no table: a file of a layer would be reported beside the file that was run."""
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
+        monkeypatch.setattr(namespaces, "SETTLED_SECONDS", -1.0)
+        node.run(2, ID, Mount(5, 99, b"/", b"/tmp", b"tmpfs", b""))
+        node.run(3, OTHER)
+        ended, other = spaces.learn(2), spaces.learn(3)
+        assert ended is not None
+        assert spaces.covers(5)
+        del node.tables[2]
+        spaces._retire(ended)
+        assert not spaces.covers(5)
+        assert spaces.find_for(3, 5, 90) is None
+        assert spaces.find_for(2, 5, 99) == (ended, ended.mounts[5])  # read late
+        assert spaces.find_for(3, 5, 99) == (ended, ended.mounts[5])  # held open, and run from there
+        node.tables[3].append(Mount(5, 90, b"/", b"/tmp", b"tmpfs", b""))
+        assert other is not None
+        assert spaces.find_for(3, 5, 90) == (other, node.tables[3][-1])
