@@ -16,6 +16,7 @@ import msgspec
 
 from sensor import wire
 from sensor.agent.event_rate_limits import fingerprint
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_history import START, ExecHistory
 from sensor.capture.exec_tracks import Cursor
 from sensor.container.recent import Recent
@@ -148,9 +149,9 @@ class ExecReporter:
             return
         try:
             found = history.read(container_id, followed.cursor)
-        except OSError as error:
+        except CaptureUnavailable as error:
             # Detail: no event waits for it, or is lost with it.
-            log.warning("What a container executed could not be read: %s", error.strerror)
+            log.warning("What a container executed could not be read: %s", error)
             self.unknown[LOST] += 1
             return
         followed.cursor = found.cursor

@@ -38,7 +38,10 @@ class ExecHistory(Protocol):
         ...
 
     def read(self, container_id: str, after: Cursor) -> ExecReading:
-        """Return what a container executed since `after`, at most the last 64 and 16 from before it was known."""
+        """Return what a container executed since `after`, at most the last 64 and 16 from before it was known.
+
+        Raises CaptureUnavailable.
+        """
         ...
 
 

@@ -18,6 +18,7 @@ from sensor.agent.exec_reporter import (
     NODE_EXECS_PER_HOUR,
     ExecReporter,
 )
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_history import KernelExecHistory
 from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
@@ -287,7 +288,7 @@ def test_a_backend_that_remembers_nothing_is_no_obstacle(bench: Bench) -> None:
 
 def test_a_history_that_cannot_be_read_costs_no_event(bench: Bench) -> None:
     def fail(fd: int) -> None:
-        raise OSError(9, "Bad file descriptor")
+        raise CaptureUnavailable("bpf_map_lookup_elem failed: Bad file descriptor")
 
     bench.on().execute(WEB)
     bench.maps.on_lookup = fail
