@@ -6,7 +6,7 @@ import functools
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.procfs import process_stat, program_path
 from sensor.container.mounts import parse_mounts
@@ -15,6 +15,9 @@ from sensor.files.handles import OpenFile
 if TYPE_CHECKING:
     from sensor.capture.fanotify.group import OpenEvent
     from sensor.container.mounts import Mount
+
+MAX_REMEMBERED_BYTES: Final = 32 * 1024
+"""Of a mount table that is remembered: a container may make a table of 100,000 mounts, and change it at each exec."""
 
 
 class HeldExec:
@@ -57,10 +60,16 @@ class HeldExec:
             return b""
 
 
-@functools.lru_cache(maxsize=256)
 def _mounts_by_id(table: bytes) -> dict[int, Mount]:
     """Parse a mount table once, as long as it stays the same: in a flood of execs that is most of the work."""
+    return _remembered(table) if len(table) <= MAX_REMEMBERED_BYTES else _parsed(table)
+
+
+def _parsed(table: bytes) -> dict[int, Mount]:
     return {mount.id: mount for mount in parse_mounts(table)}
+
+
+_remembered: Final = functools.lru_cache(maxsize=256)(_parsed)
 
 
 def _fdinfo(fd: int) -> dict[str, int]:
