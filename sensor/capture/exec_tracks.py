@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sensor.record import Layout
@@ -138,7 +139,9 @@ class ExecTracks:
             return known
         number = self._free_number()
         track = Track(number, secrets.randbelow(2**64 - 1) + 1)
-        self._clear(number, TRACK.packed(owner=track.owner, container_id=container_id.encode()[:64]))
+        # It executed just now: with no time of its last exec, it would be the next to lose its track.
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._clear(number, TRACK.packed(owner=track.owner, last_ns=now, container_id=container_id.encode()[:64]))
         self._by_id[container_id] = track
         self._early[container_id] = 0
         return track

@@ -187,6 +187,19 @@ def test_a_container_beyond_the_last_track_takes_that_of_the_quietest(maps: Fake
     assert paths(tracks, "container-78") == ["/bin/tool-1"]
 
 
+def test_a_container_that_the_kernel_has_not_seen_run_anything_yet_is_not_the_quietest(
+    maps: FakeTrackMaps, tracks: ExecTracks
+) -> None:
+    """Its first exec, which the kernel program sent, is in its track already."""
+    for number in range(TRACKS):
+        maps.execute(tracks.give(f"container-{number}"), time_ns=1_000)
+    newest = tracks.give("newest")
+    tracks.add_early("newest", record())
+    tracks.give("one-more")
+    assert tracks.give("newest") == newest
+    assert len(paths(tracks, "newest")) == 1
+
+
 def test_execs_that_the_kernel_skipped_are_missed_once(maps: FakeTrackMaps, tracks: ExecTracks) -> None:
     from sensor.capture.exec_tracks import TRACK
 
