@@ -24,6 +24,7 @@ _NOTHING_RUNS: Final = frozenset(
     {b"--list", b"--verify", b"--list-tunables", b"--list-diagnostics", b"--help", b"--version"}
 )
 _LOADER: Final = re.compile(rb"ld[-.6].*|libc\.so.*", re.DOTALL)
+"""Names of dynamic loaders, the same as in the kernel program."""
 _SEPARATORS: Final = bytes.maketrans(b" :", b"::")
 _SYSTEM: Final = (b"/lib64", b"/usr/lib64", b"/lib", b"/usr/lib", b"/usr/local/lib")
 
@@ -41,9 +42,14 @@ class LoaderArguments:
     directories: list[bytes] = dataclasses.field(default_factory=list)
 
 
+def is_loader(path: bytes) -> bool:
+    """Return whether a program is a dynamic loader, by its name."""
+    return _LOADER.fullmatch(path.rpartition(b"/")[2]) is not None
+
+
 def interpreter_called(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
     """Return the program that runs and its argv: of a loader, what that was given to run."""
-    if _LOADER.fullmatch(program.rpartition(b"/")[2]) is None:
+    if not is_loader(program):
         return program, argv
     found = loader_arguments(argv)
     return (found.program, found.argv) if found.program is not None else (program, argv)

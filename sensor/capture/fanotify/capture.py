@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-import re
 import resource
 import select
 import time
@@ -39,6 +38,7 @@ from sensor.judgement.events import boot_time_ns
 from sensor.judgement.examine import Examiner
 from sensor.judgement.gather import FactGatherer
 from sensor.judgement.image_layers import in_upper
+from sensor.judgement.loader_arguments import is_loader
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -61,8 +61,6 @@ MAX_PENDING: Final = 512
 MAX_SEEN: Final = 8_192
 MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
-_LOADER: Final = re.compile(rb"ld[-.6].*|libc\.so.*", re.DOTALL)
-"""Names of dynamic loaders, the same as in the kernel program."""
 _ImageKey = tuple[int, int, int, int, int, int]
 
 
@@ -275,7 +273,7 @@ class FanotifyCapture:
             return self._hold_interpreter(opened)
         opened.scripts = self._scripts.take(opened)
         self._unheld.remove(opened.pid)
-        if _LOADER.fullmatch(opened.path.rsplit(b"/", 1)[-1]):
+        if is_loader(opened.path):
             opened.flags |= Flag.LOADER
         elif is_image and not opened.scripts:
             # Its interpreter comes next, and may be drift.
