@@ -46,6 +46,7 @@ from sensor.capture.fanotify.group import CLOSE_WRITE, OPEN_EXEC_PERM, Fanotify,
 from sensor.container.mounts import HOST_INIT, inner_path
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile, open_directory
+from sensor.operations.log_filter import RateLimitedLogFilter
 from sensor.policy import Policy
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ READ_BYTES: Final = 1024 * 1024
 _FileKey = tuple[int, int, int, int]
 
 log = logging.getLogger(__name__)
+log.addFilter(RateLimitedLogFilter())
 
 
 class WatchedContainer:
