@@ -33,5 +33,5 @@ def is_confirmed(document: Document, typed: str) -> bool:
 
 
 def _raises_alerts(rule: Rule) -> bool:
-    # An ignore rule with a list alerts on processes that are not on it, unless it passes them on.
-    return rule["action"] != "ignore" or bool(rule["allow_list"] and rule["unlisted"] != "next_rule")
+    # Whatever its action, a rule with a list ignores what is on it, and alerts on others unless it passes them on.
+    return bool(rule["unlisted"] != "next_rule" if rule["allow_list"] else rule["action"] != "ignore")

@@ -49,6 +49,9 @@ def test_only_kinds_that_are_off_by_default_are_still_something() -> None:
         ({"action": "block"}, "ignore", False),
         ({"allow_list": ["x"]}, "ignore", False),
         ({"allow_list": ["x"], "unlisted": "next_rule"}, "ignore", True),
+        ({"action": "alert", "allow_list": ["x"], "unlisted": "next_rule"}, "ignore", True),
+        ({"action": "block", "allow_list": ["x"], "unlisted": "next_rule"}, "ignore", True),
+        ({"action": "alert", "unlisted": "next_rule"}, "ignore", False),
     ],
 )
 def test_a_policy_whose_every_rule_ignores_raises_no_alert(
