@@ -24,13 +24,15 @@ def keep_step(state: DraftState, label: str) -> None:
         unique_fields=["user", "revision"],
         update_fields=list(fields),
     )
-    DraftStep.objects.filter(user=state.user, revision__lte=state.revision - MAX_STEPS).delete()
+    # Counted, not told by revision: an undo uses up a revision too.
+    kept = DraftStep.objects.filter(user=state.user).order_by("-revision").values("pk")[:MAX_STEPS]
+    DraftStep.objects.filter(user=state.user).exclude(pk__in=kept).delete()
 
 
-def take_step(user: User) -> DraftStep:
-    """Remove and return the newest step. Raises NothingToUndo."""
+def newest_step(user: User) -> DraftStep:
+    """Return the step that an undo restores. Raises NothingToUndo."""
     step: DraftStep | None = DraftStep.objects.filter(user=user).select_related("base").order_by("-revision").first()
-    if step is None or not DraftStep.objects.filter(pk=step.pk).delete()[0]:
+    if step is None:
         raise NothingToUndo
     return step
 

@@ -12,7 +12,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from drift.policy.actions.draft_steps import keep_step, take_step
+from drift.policy.actions.draft_steps import keep_step, newest_step
 from drift.policy.actions.proposal_outcomes import release_proposals
 from drift.policy.domain.edits import Document, Edit, checked
 from drift.policy.domain.rebase import Clash, rebase
@@ -51,9 +51,12 @@ def undo_change(state: DraftState) -> tuple[DraftState, str]:
 
     Proposals in the draft are released, since their changes may no longer be in it. Raises StaleDraft, NothingToUndo.
     """
-    step = take_step(state.user)
+    step = newest_step(state.user)
     release_proposals(state.user)
-    return write_draft(state, step.base, step.document), step.label
+    # The draft before its step, as every writer: one that waits for the other here finds its state stale.
+    written = write_draft(state, step.base, step.document)
+    step.delete()
+    return written, step.label
 
 
 @transaction.atomic(durable=True)

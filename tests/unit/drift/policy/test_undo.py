@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from drift.policy.actions import drafts, versions
-from drift.policy.actions.draft_steps import MAX_STEPS
+from drift.policy.actions.draft_steps import MAX_STEPS, forget_steps
 from drift.policy.actions.proposals import propose_draft, take_proposal, withdraw_proposal
 from drift.policy.domain import edits
-from drift.policy.errors import NothingToUndo, StaleDraft
+from drift.policy.errors import NothingToUndo, PolicyConflict, StaleDraft
 from drift.policy.models import DraftStep, PolicyProposal, PolicyVersion
 from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import draft_state
@@ -83,6 +85,56 @@ def test_only_the_newest_changes_are_kept(three_rules: PolicyVersion, admin: Any
         order = ["b", "a", "c"] if number % 2 else ["a", "b", "c"]
         drafts.change_draft(draft_state(admin), edits.reorder(order[::-1]))
     assert DraftStep.objects.filter(user=admin).count() <= MAX_STEPS
+
+
+def test_undone_changes_do_not_shorten_what_can_be_undone(three_rules: PolicyVersion, admin: Any) -> None:
+    drafts.change_draft(draft_state(admin), edits.delete_rules(["a"]), "The first")
+    for _ in range(MAX_STEPS):
+        drafts.change_draft(draft_state(admin), edits.delete_rules(["b"]))
+        drafts.undo_change(draft_state(admin))
+    drafts.change_draft(draft_state(admin), edits.delete_rules(["c"]))
+    drafts.undo_change(draft_state(admin))
+    assert undo_label(admin) == "The first"
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_an_undo_during_a_save_finds_its_draft_changed(
+    three_rules: PolicyVersion, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = drafts.change_draft(draft_state(admin), edits.delete_rules(["a"]))
+    outcomes: list[str] = []
+
+    def undo() -> None:
+        try:
+            drafts.undo_change(state)
+        except PolicyConflict as error:
+            outcomes.append(error.default_code)
+        finally:
+            connection.close()
+
+    undoing = Thread(target=undo)
+
+    def forget_while_the_undo_waits(user: Any) -> None:
+        undoing.start()
+        while undoing.is_alive() and not _is_anyone_waiting():
+            continue
+        forget_steps(user)
+
+    monkeypatch.setattr(versions, "forget_steps", forget_while_the_undo_waits)
+    saved = versions.save_draft(state)
+    undoing.join(30)
+    assert outcomes == ["stale_draft"]
+    assert (saved.version.number, _names(admin), undo_label(admin)) == (3, ["B", "C"], "")
+
+
+def _is_anyone_waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)"
+            " WHERE NOT l.granted AND a.datname = current_database()"
+        )
+        return cursor.fetchone() is not None
 
 
 def test_what_was_saved_or_proposed_is_not_undone(three_rules: PolicyVersion, admin: Any, operator: Any) -> None:
