@@ -135,6 +135,33 @@ def test_a_searched_list_moves_rules_beside_those_that_are_shown(
     assert [rule["name"] for rule in draft_state(admin).document["rules"]] == ["B1", "A3", "A2", "A1", "B2", "B3"]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "key", "expected"),
+    [
+        (("A1", "A3"), "Alt+ArrowUp", ("A1", "B1", "B2", "A3", "A2", "B3")),
+        (("A1", "A3"), "Alt+ArrowDown", ("B1", "B2", "A2", "A1", "A3", "B3")),
+        (("A2", "A3"), "Alt+PageUp", ("A2", "A3", "A1", "B1", "B2", "B3")),
+    ],
+)
+def test_rules_at_the_end_of_a_searched_list_stay_where_they_are(
+    open_as: Callable[..., Page],
+    admin: Any,
+    queued: list[Any],
+    chosen: tuple[str, ...],
+    key: str,
+    expected: tuple[str, ...],
+) -> None:
+    versions.save_document(admin, document("A1", "B1", "B2", "A2", "A3", "B3"), 1)
+    page = open_as(admin, PAGE)
+    page.get_by_label("Search by rule name or scope name").fill("scope of a")
+    for name in chosen:
+        row(page, name).get_by_role("checkbox").check()
+    row(page, chosen[0]).locator(".handle").focus()
+    page.keyboard.press(key)
+    expect_arrived(page)
+    assert [rule["name"] for rule in draft_state(admin).document["rules"]] == list(expected)
+
+
 def left_of(place: Locator) -> float:
     """Where it begins on the page, in pixels."""
     box = place.bounding_box()

@@ -51,15 +51,13 @@ function stepped(all, chosen, steps) {
   return steps < 0 ? row : row.reverse();
 }
 
-/** Return the whole order with the `chosen` ids beside the shown rule that `shown`, the new order of the shown, has beside them. */
-function aroundShown(shown, chosen, steps) {
-  const rest = order().filter((id) => !chosen.has(id));
-  const moved = steps < 0 ? [...shown].reverse() : shown;
-  moved.forEach((id, at) => {
-    if (!chosen.has(id)) return;
-    const beside = moved[at - 1];
-    if (beside === undefined) rest.splice(steps < 0 ? rest.length : 0, 0, id);
-    else rest.splice(rest.indexOf(beside) + (steps < 0 ? 0 : 1), 0, id);
+/** Return the whole order with the `moved` ids beside the rule that `shown`, the new order of the shown, has beside them. */
+function aroundShown(shown, moved, steps) {
+  const rest = order().filter((id) => !moved.has(id));
+  const row = steps < 0 ? [...shown].reverse() : shown;
+  row.forEach((id, at) => {
+    // What moved has passed at least one shown rule.
+    if (moved.has(id)) rest.splice(rest.indexOf(row[at - 1]) + (steps < 0 ? 0 : 1), 0, id);
   });
   return rest;
 }
@@ -71,7 +69,9 @@ export function move(chosen, steps) {
   const shown = rules().filter((row) => !row.hidden).map((row) => row.dataset.id);
   const after = stepped(shown, ids, steps);
   if (after.join("\n") === shown.join("\n")) { announce(steps < 0 ? "Already at the top" : "Already at the bottom"); return; }
-  place(isSearched() ? aroundShown(after, ids, steps) : after);
+  // Those at the end have not moved: hidden rules may lie between them and the next shown one.
+  const moved = new Set(after.filter((id, at) => ids.has(id) && id !== shown[at]));
+  place(isSearched() ? aroundShown(after, moved, steps) : after);
   announcePositions(chosen);
 }
 
