@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.system import needs
+from tests.system.leftovers import unmount_leftovers
 from tests.system.node import Node
 from tests.system.podman import Podman
 from tests.system.stack import Stack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_leftovers() -> None:
+    unmount_leftovers()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sensor.capture import doctor_checks as probe
 from sensor.capture.base import DoctorCheck
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.replay import Replay
+from sensor.commands import doctor
 from sensor.commands.exit_status import ExitStatus
 from sensor.commands.main import main
 from sensor.delivery.client import PortalClient
@@ -26,7 +27,7 @@ SAMPLES = Path(sensor.__file__).parent / "samples"
 
 @pytest.fixture(autouse=True)
 def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here loads anything into the kernel."""
+    """No test here loads anything into the kernel, or asks this machine's runtimes."""
 
     def unavailable(**_: object) -> None:
         raise CaptureUnavailable("needs root")
@@ -34,6 +35,8 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("open_ebpf", "open_fanotify", "Fanotify"):
         monkeypatch.setattr(backends, name, unavailable)
     monkeypatch.setattr(probe, "probe", lambda: [DoctorCheck("eBPF capture starts", ok=True)])
+    monkeypatch.setattr(doctor, "USUAL_PLACES", ())
+    monkeypatch.setattr(doctor, "discovered_places", list)
 
 
 def enrol(portal: FakePortal, directory: Path, *more: str, token: str | None = "dwe_1") -> int:
