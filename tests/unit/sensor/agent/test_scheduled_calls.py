@@ -47,7 +47,7 @@ class Controlled:
             heartbeat_seconds=10_000,
             poll_seconds=10_000,
             set_canary_interval=self.set_canary_interval,
-            switch_exec_reports=self.switches.append,
+            switch_exec_reports=self.switch_exec_reports,
         )
         self.stream = PolicyStream(self.http, self.lifecycle, self.control.fetch_policy_soon, reconnect_within=0.01)
         self.threads: list[threading.Thread] = []
@@ -58,6 +58,10 @@ class Controlled:
 
     def set_canary_interval(self, seconds: float | None) -> None:
         self.asked = seconds
+        self.heard.set()
+
+    def switch_exec_reports(self, on: bool) -> None:
+        self.switches.append(on)
         self.heard.set()
 
     def start(self, *steps: Callable[[], None]) -> None:
@@ -95,7 +99,7 @@ def test_a_heartbeat_response_sets_the_canary_interval(sensor: Controlled) -> No
 def test_a_heartbeat_response_switches_reports_of_execs(sensor: Controlled, on: bool) -> None:
     sensor.portal.wants_execs = on
     sensor.start(sensor.control.step)
-    sensor.portal.wait(lambda: bool(sensor.switches))
+    assert sensor.heard.wait(20)
     assert sensor.switches == [on]
 
 
