@@ -24,8 +24,8 @@ def keep_step(state: DraftState, label: str) -> None:
         unique_fields=["user", "revision"],
         update_fields=list(fields),
     )
-    if state.revision <= MAX_STEPS:
-        return  # there cannot be more steps than revisions
+    if state.revision < MAX_STEPS:
+        return  # there are no more steps than revisions, which count from 0
     # Counted, not told by revision: an undo uses up a revision too.
     kept = DraftStep.objects.filter(user=state.user).order_by("-revision").values("pk")[:MAX_STEPS]
     DraftStep.objects.filter(user=state.user).exclude(pk__in=kept).delete()
