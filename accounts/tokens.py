@@ -31,6 +31,7 @@ class TokenScope(StrEnum):
     POLICY = "policy"
     FLEET = "fleet"
     ADMIN = "admin"
+    KUBERNETES_AUDIT = "kubernetes-audit"
 
 
 @dataclass(frozen=True)

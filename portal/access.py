@@ -39,6 +39,7 @@ class Access:
 
     `whole_estate`: only for users, and tokens, that see the whole estate (docs/scopes.md).
     `token`: the scope that an API token needs, beside its user's role. None: no token is accepted.
+    `programs_only`: sessions are refused, so that what is sent bears the token that sent it.
     `recent`: a change from a session needs a proof of identity within five minutes, always or where the function says.
     """
 
@@ -47,6 +48,7 @@ class Access:
     _: KW_ONLY
     whole_estate: bool = False
     token: TokenScope | None = None
+    programs_only: bool = False
     recent: bool | Callable[..., bool] = False
 
     def needs_recent(self, request: HttpRequest, arguments: dict[str, Any]) -> bool:
@@ -241,6 +243,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts-api:status": Access(None, OPERATOR, token=TokenScope.TRIAGE),
     "alerts-api:known-files": Access(READER, token=TokenScope.READ),
     "alerts-api:known-files-look-up": Access(None, READER, token=TokenScope.READ),
+    "alerts-api:kubernetes-audit": Access(None, OPERATOR, token=TokenScope.KUBERNETES_AUDIT, programs_only=True),
     # Alerts: what sensors send
     "alerts-api:events": Access(None, Open.SENSOR),
     "alerts-api:execs": Access(None, Open.SENSOR),

@@ -14,9 +14,8 @@ from accounts.models import ApiToken, User
 from accounts.queries.second_factor import lacks_required_second_factor
 from accounts.reauthentication import recently_authenticated, sign_in_methods
 from accounts.roles import Role
-from accounts.tokens import TokenScope
 from accounts.views.confirm import confirmation
-from portal.access import TABLE, Open, Who
+from portal.access import TABLE, Access, Open, Who
 from portal.allowed_methods import allow_header
 from portal.api_parameters import parameter_rejection
 from portal.body_limits import PREFLIGHT, declared_length, too_large, view_limit
@@ -89,7 +88,7 @@ class AccessMiddleware:
         method = request.method or "GET"
         who = access.required(method)
         # Before the role, which a token's scopes limit as well: the client should learn what is really missing.
-        if isinstance(who, Role) and (rejection := _token_rejection(request, access.token_scope(method))):
+        if isinstance(who, Role) and (rejection := _token_rejection(request, access, method)):
             return rejection
         if not allows(who, request.user):
             return _rejection(request, who)
@@ -145,10 +144,18 @@ def _forbidden(request: HttpRequest, message: str) -> HttpResponseBase:
     raise PermissionDenied(message)
 
 
-def _token_rejection(request: HttpRequest, scope: TokenScope | None) -> HttpResponseBase | None:
-    """Return the response to a valid API token that has not the scope of this call; None if it has, or without one."""
+def _token_rejection(request: HttpRequest, access: Access, method: str) -> HttpResponseBase | None:
+    """Return the response to a valid API token that has not the scope of this call; None if it has, or without one.
+
+    A session gets one too where only programs may call.
+    """
     token: ApiToken | None = getattr(request, "api_token", None)
-    if token is None or (scope and token.has_scope(scope)):
+    scope = access.token_scope(method)
+    if token is None:
+        is_refused = access.programs_only and request.user.is_authenticated
+    else:
+        is_refused = scope is None or not token.has_scope(scope)
+    if not is_refused:
         return None
     message = f"This requires a token with the scope {scope}." if scope else "API tokens cannot call this."
     return _forbidden(request, message)

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal import config, rest_settings
 from portal.log_settings import log_settings
+from portal.retention_settings import *  # noqa: F403 - Django reads its settings from this module
 from portal.sign_in_settings import *  # noqa: F403 - Django reads its settings from this module
 from sensor.version import VERSION
 
@@ -40,8 +41,6 @@ TRUST_FORWARDED_PROTO = config.boolean(
     "TRUST_FORWARDED_PROTO", default=False, help_="Trust X-Forwarded-Proto. Only behind a proxy that sets it."
 )
 TRUSTED_PROXIES = config.trusted_proxies()
-EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Retention of drift events, in days.", minimum=1)
-ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Retention of closed alerts, in days.", minimum=1)
 BUNDLE_VALID_DAYS = config.integer("BUNDLE_VALID_DAYS", 7, "Days after which a policy bundle expires.", minimum=2)
 NEW_ALERTS_PER_CONTAINER = config.integer(
     "NEW_ALERTS_PER_CONTAINER",
@@ -66,18 +65,6 @@ SENSOR_RETIRED_AFTER_HOURS = config.integer(
 )
 LOG_LEVEL, LOG_FORMAT, ACCESS_LOG = config.log_options()
 AUDIT_HEAD_FILE = config.string("AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour.")
-AUDIT_RETENTION_DAYS = config.days_or_zero(
-    "AUDIT_RETENTION_DAYS", 0, "Retention of audit entries, in days: at least 91. 0: they are kept.", minimum=91
-)
-AUDIT_ADDRESS_RETENTION_DAYS = config.days_or_zero(
-    "AUDIT_ADDRESS_RETENTION_DAYS",
-    365,
-    "Retention of addresses, user agents, sessions and tokens in audit entries, in days: at least 8. 0: as the entry.",
-    minimum=8,
-)
-ARGV_RETENTION_DAYS = config.integer(
-    "ARGV_RETENTION_DAYS", 0, "Retention of command lines in alerts and events, in days. 0: as the alert or event."
-)
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [

@@ -21,6 +21,7 @@ SCOPE_LABELS: Final = {
     TokenScope.POLICY: "policy: save, restore, and decide on proposals",
     TokenScope.FLEET: "fleet: environments, sensors, rollouts, blocking",
     TokenScope.ADMIN: "admin: users and the audit log",
+    TokenScope.KUBERNETES_AUDIT: "kubernetes-audit: send a cluster's audit lines",
 }
 
 

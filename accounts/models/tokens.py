@@ -25,6 +25,7 @@ LOWEST_ROLE: Final = {
     TokenScope.POLICY: Role.ADMIN,
     TokenScope.FLEET: Role.ADMIN,
     TokenScope.ADMIN: Role.ADMIN,
+    TokenScope.KUBERNETES_AUDIT: Role.OPERATOR,
 }
 """The lowest role whose users may give a token this scope: no lower role has a call that needs it."""
 

@@ -48,6 +48,16 @@ class Busy(APIException):
     default_detail = "Too many batches of this cluster are being stored. Try again shortly."
 
 
+class AuditLinesFull(APIException):
+    """429: a cluster has sent as many new audit lines as it may within a day."""
+
+    status_code = 429
+    default_code = "audit_lines_full"
+    wait = 3_600
+    """Seconds, which REST framework sends as Retry-After."""
+    default_detail = "The cluster has sent 100,000 new requests within 24 hours. Send fewer, or send them later."
+
+
 class IngestUnavailable(APIException):
     """503: nothing was stored, and the same batch may be sent again."""
 

@@ -15,6 +15,7 @@ from drift.alerts.actions import (
     score_alerts,
     set_aside,
     store_execs,
+    store_pod_entries,
 )
 
 
@@ -28,6 +29,7 @@ def keep_partitions() -> None:
     alert_rates.delete_old_rates()
     alert_budgets.delete_old_budgets()
     store_execs.delete_expired_execs()
+    store_pod_entries.delete_expired_entries()
 
 
 @shared_task(name="alerts.delete_command_lines")

@@ -30,11 +30,11 @@ from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
 from sensor.delivery.client import PortalClient, PortalError
 from sensor.delivery.exec_uploader import ExecUploader
 from sensor.delivery.lifecycle import Lifecycle
-from sensor.delivery.masking import Masker
 from sensor.delivery.policy_stream import PolicyStream
 from sensor.delivery.rejected_events import RejectedEvents
 from sensor.delivery.spool import MAX_BYTES, Spool
 from sensor.delivery.uploader import Uploader
+from sensor.names.masking import Masker
 from sensor.operations.canary.keeper import Canaries
 from sensor.operations.machine import boot_digest, machine_digest
 from sensor.operations.state_directory import SensorIdentity, StateDirectory

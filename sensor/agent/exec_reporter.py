@@ -20,9 +20,9 @@ from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_history import START, ExecHistory
 from sensor.capture.exec_tracks import Cursor
 from sensor.container.recent import Recent
-from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
 from sensor.files.durable import write_atomically
+from sensor.names.masking import Masker
 
 AFTER_SECONDS: Final = 600.0
 """How long a container's execs are reported after the first event of a fingerprint."""

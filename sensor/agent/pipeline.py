@@ -16,9 +16,9 @@ from sensor.blocking.block_plan import workload_id
 from sensor.blocking.kill_limit import KillLimit, killed_content
 from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.aggregation_window import AggregationWindow
-from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
 from sensor.delivery.truncation import truncated
+from sensor.names.masking import Masker
 from sensor.operations.state_directory import SensorIdentity
 from sensor.policy import DEFAULT_DETECT
 from sensor.policy.drift_kinds import NEVER_BLOCKED

@@ -111,6 +111,8 @@ def _shorten_argv(event: dict[str, Any]) -> None:
     process = event["process"]
     process["argv"] = [item[:SHORTENED] for item in process["argv"][:4]]
     process["argv_truncated"] = True
+    if process["entry"]:
+        process["entry"] |= {"argv": process["entry"]["argv"][:4], "argv_truncated": True}
 
 
 def _shorten_paths(event: dict[str, Any]) -> None:

@@ -24,6 +24,9 @@ MAX_EVENT_BYTES: Final = 32 * 1024
 MAX_ARGV_ITEMS: Final = 64
 MAX_ARGV_BYTES: Final = 4 * 1024
 """All argv items together, as UTF-8 after escaping."""
+MAX_ENTRY_ITEMS: Final = 16
+MAX_ENTRY_BYTES: Final = 1_024
+"""The same of the command with which a process entered the container."""
 MAX_PATH: Final = 4_096
 MAX_LABELS: Final = 64
 MAX_ANCESTORS: Final = 16

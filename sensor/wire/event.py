@@ -13,6 +13,8 @@ from sensor.wire.bounds import (
     MAX_ANCESTORS,
     MAX_ARGV_BYTES,
     MAX_ARGV_ITEMS,
+    MAX_ENTRY_BYTES,
+    MAX_ENTRY_ITEMS,
     MAX_LABELS,
     Confidence,
     Count,
@@ -83,6 +85,19 @@ class ProcessProvenance(Struct, frozen=True, gc=False):
     written_by_parent: Name | None = None
 
 
+class ContainerEntry(Struct, frozen=True, gc=False):
+    """The exec with which the process's line entered its container (docs/kubernetes-audit.md#how-sure-it-is).
+
+    `claimed_id` is from its environment, which a client may have set: not confirmed by anything.
+    """
+
+    at: Time
+    pid: Pid | None = None
+    argv: Annotated[list[Annotated[str, Meta(max_length=MAX_ENTRY_BYTES)]], Meta(max_length=MAX_ENTRY_ITEMS)] = []
+    argv_truncated: bool = False
+    claimed_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
 class Process(Struct, gc=False):
     """The drifted process. For script, loader and library, path and hash are the file's own."""
 
@@ -104,6 +119,8 @@ class Process(Struct, gc=False):
     file_origin: FileOrigin | None = None
     provenance: ProcessProvenance | None = None
     """None: from a sensor that does not know it."""
+    entry: ContainerEntry | None = None
+    """None: nobody entered, or it was not seen."""
     ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
 
 

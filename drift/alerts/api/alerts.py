@@ -10,17 +10,48 @@ from rest_framework.views import APIView
 
 from drift.alerts.actions import triage
 from drift.alerts.api.serializers import AlertQuery, ChangeStatus
+from drift.alerts.domain.pod_entries import MAX_PEOPLE, EntryConfidence
 from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.forms.filters import read_filters
 from drift.alerts.models import Alert, Resolution, Severity, Status
-from drift.alerts.queries.alert_json import RELATED, alert_json, explained_alert_json
+from drift.alerts.queries.alert_json import RELATED, explained_alert_json
 from drift.alerts.queries.alert_list import alert_page
 from drift.alerts.queries.alert_pages import AlertPosition
+from drift.alerts.queries.pod_entries import alerts_with_entries, entered_by_json
 from drift.web.cursors import InvalidCursor
 from drift.web.openapi import error_response
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated, validated_parameters
 
+_NAME = {"type": "string", "nullable": True}
+ENTERED_BY = {
+    "type": "object",
+    "nullable": True,
+    "description": "Who entered the container (docs/kubernetes-audit.md); null where nobody did, or it is not known.",
+    "required": ["confidence", "claimed_id", "requests"],
+    "properties": {
+        "confidence": {"type": "string", "enum": [each.value for each in EntryConfidence]},
+        "claimed_id": _NAME,
+        "requests": {
+            "type": "array",
+            "maxItems": MAX_PEOPLE,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "audit_id": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "user": _NAME,
+                    "acting_as": _NAME,
+                    "address": _NAME,
+                    "claimed_addresses": {"type": "array", "items": {"type": "string"}},
+                    "agent": _NAME,
+                    "requested_at": {"type": "string", "format": "date-time"},
+                    "erased": {"type": "boolean"},
+                },
+            },
+        },
+    },
+}
 ALERT = {
     "type": "object",
     "required": ["id", "revision", "name", "priority", "severity", "status", "count", "first_seen", "last_seen"],
@@ -54,6 +85,7 @@ ALERT = {
             "description": "Each evaluated rule, the deciding one last. Not in lists.",
         },
         "event": {"type": "object", "description": "The drift event that opened the alert."},
+        "entered_by": ENTERED_BY,
     },
 }
 PAGE = {
@@ -84,7 +116,10 @@ class AlertsView(APIView):
         page = alert_page(user, filters, sort, after, query["size"])
         alerts = Alert.objects.with_set_aside(user).select_related(*RELATED).in_bulk(page.alerts)
         return Response(
-            {"alerts": [alert_json(user, alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next}
+            {
+                "alerts": list(alerts_with_entries(user, [alerts[pk] for pk in page.alerts if pk in alerts])),
+                "next": page.next,
+            }
         )
 
 
@@ -96,7 +131,8 @@ class AlertView(APIView):
         """Return the alert as it is now."""
         user = signed_in_user(request)
         rows = Alert.objects.with_set_aside(user).select_related(*RELATED)
-        return Response(explained_alert_json(user, get_object_or_404(rows, pk=pk)))
+        alert = get_object_or_404(rows, pk=pk)
+        return Response({**explained_alert_json(user, alert), "entered_by": entered_by_json(user, alert)})
 
 
 class StatusView(APIView):

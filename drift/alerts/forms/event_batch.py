@@ -33,17 +33,18 @@ def read_events(request: Request) -> list[msgspec.Raw]:
     Raises TooLarge (more bytes or events than allowed) and BadBody (unknown encoding, not gzip, not JSON, or not a
     list of events).
     """
-    batch = _decoded(_read(request, MAX_BODY, MAX_DECOMPRESSED), _decoder, MAX_COMMAS)
+    batch = _decoded(read_bounded_body(request, MAX_BODY, MAX_DECOMPRESSED), _decoder, MAX_COMMAS)
     return _bounded(batch.events, wire.MAX_EVENTS, "event")
 
 
 def read_exec_reports(request: Request) -> list[msgspec.Raw]:
     """Return the reports of what containers executed in the request's body; raises as `read_events` does."""
-    batch = _decoded(_read(request, MAX_REPORTS_BODY, MAX_REPORTS_BODY), _report_decoder, MAX_REPORT_COMMAS)
+    batch = _decoded(read_bounded_body(request, MAX_REPORTS_BODY, MAX_REPORTS_BODY), _report_decoder, MAX_REPORT_COMMAS)
     return _bounded(batch.reports, wire.MAX_REPORTS, "report")
 
 
-def _read(request: Request, most: int, most_decompressed: int) -> bytes:
+def read_bounded_body(request: Request, most: int, most_decompressed: int) -> bytes:
+    """Return the body, decompressed where it is gzip; raises TooLarge and BadBody."""
     try:
         data = read_body(request, most)
         encoding = request.headers.get("Content-Encoding", "identity").lower()

@@ -17,6 +17,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Provenance, Sighting, Workload
 from drift.alerts.models.hash_lists import HashList, HashVerdict, ListedHash
+from drift.alerts.models.pod_entries import PodEntry
 from drift.alerts.models.priorities import AlertScoring, HabitDay, ListPreference
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
@@ -53,6 +54,7 @@ __all__ = [
     "OpenedByHour",
     "OpenedByPeriod",
     "Period",
+    "PodEntry",
     "Provenance",
     "RateWatch",
     "Resolution",

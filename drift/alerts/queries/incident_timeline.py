@@ -121,7 +121,7 @@ def _bars(times: Sequence[dt.datetime]) -> list[TimelineBar]:
 def timeline_page(user: User, pk: int, cursor: str) -> KeysetPage[Alert]:
     """Return a page of the incident's alerts, the earliest first."""
     found: QuerySet[Any] = matching_alerts(user, Filters(values={"incident": (str(pk),), "status": (ANY,)}))
-    return keyset_page(found.select_related("cluster", "pulse", "assignee"), ORDER, cursor, PAGE_SIZE)
+    return keyset_page(found.select_related("cluster", "pulse", "assignee", "detail"), ORDER, cursor, PAGE_SIZE)
 
 
 def timeline_entries(user: User, alerts: Sequence[Alert]) -> list[TimelineEntry]:

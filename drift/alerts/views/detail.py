@@ -32,6 +32,7 @@ from drift.alerts.queries.colleagues import assignable_users
 from drift.alerts.queries.decision_trace import trace_steps
 from drift.alerts.queries.exec_tree import exec_tree
 from drift.alerts.queries.flood_status import flood_status
+from drift.alerts.queries.pod_entries import entered_by, entered_by_json
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import facts_etag
 
@@ -57,9 +58,12 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def alert_download(request: HttpRequest, pk: int) -> HttpResponse:
     """Return the alert as the API does."""
-    return JsonResponse(
-        explained_alert_json(signed_in_user(request), _alert(request, pk)), json_dumps_params={"indent": 2}
-    )
+    return JsonResponse(_json(request, _alert(request, pk)), json_dumps_params={"indent": 2})
+
+
+def _json(request: HttpRequest, alert: Alert) -> dict[str, Any]:
+    user = signed_in_user(request)
+    return {**explained_alert_json(user, alert), "entered_by": entered_by_json(user, alert)}
 
 
 def alert_live(request: HttpRequest, pk: int) -> HttpResponse:
@@ -82,7 +86,7 @@ def _etag(alert: Alert) -> str:
 
 def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
     can_triage = signed_in_user(request).can_triage and alert.set_aside_at is None
-    json = explained_alert_json(signed_in_user(request), alert)
+    json = _json(request, alert)
     return {
         "alert": alert,
         "what": json["what"],
@@ -122,6 +126,7 @@ def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "command_line": command_line(event["process"]),
         "file_age": file_age(event),
         "provenance": provenance_words(event["process"]),
+        "entered_by": entered_by(signed_in_user(request), alert),
         "registry": registry_host(alert.image_name),
         "same": _same(alert),
         "look_ups": look_up_links(settings.HASH_LOOKUP_URLS, event["process"].get("sha256")),

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from drift.alerts.queries.incident_timeline import incident_summary, timeline_entries, timeline_page
+from drift.alerts.queries.pod_entries import entered_people
 from drift.web.requests import is_fragment, signed_in_user
 
 
@@ -21,6 +22,7 @@ def incident_page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "incident": summary,
         "entries": timeline_entries(user, page.rows),
+        "people": entered_people(user, page.rows),
         "next": f"?{urlencode({'after': page.next})}" if page.next else "",
         "first": "?" if page.is_later else "",
         "can_triage": user.can_triage,

@@ -15,6 +15,7 @@ from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_json import RELATED, alert_json
 from drift.alerts.queries.decision_trace import trace_steps
 from drift.alerts.queries.exec_tree import exec_tree
+from drift.alerts.queries.pod_entries import entered_by
 from drift.web.requests import signed_in_user
 
 MAX_RELATED: Final = 100
@@ -37,6 +38,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         "command_line": command_line(event["process"]),
         "file_age": file_age(event),
         "provenance": provenance_words(event["process"]),
+        "entered_by": entered_by(user, alert),
         "account_kind": ACCOUNT_KINDS[alert.cluster.environment.provider],
         "reason": REASONS[alert.reason],
         "steps": trace_steps(alert),

@@ -15,6 +15,7 @@ scope ([scopes.md](scopes.md)).
 
 *Token* is the scope that an API token needs beside its user's role. What every user may read needs `read`; all other
 methods need the scope of the row. Without a scope tokens are not accepted ([people.md](people.md#api-tokens)).
+*Only*: nothing but a token is accepted.
 
 *Confirmed*: a change from a session needs a proof of identity within five minutes ([sign-in](sign-in.md#confirming)).
 Generated from `portal/access.py` by `manage.py permissions_table`.
@@ -33,8 +34,12 @@ class Command(GeneratedPage):
 
 
 def _row(name: str, access: Access) -> str:
-    cells = (_label(access.read), _label(access.change), _scope(access), access.token or "", _recent(access))
+    cells = (_label(access.read), _label(access.change), _scope(access), _token(access), _recent(access))
     return f"| `{name}` | {' | '.join(cells)} |\n"
+
+
+def _token(access: Access) -> str:
+    return f"{access.token or ''}{', only' * access.programs_only}"
 
 
 def _recent(access: Access) -> str:

@@ -166,6 +166,8 @@ def expected(cell: Cell) -> str:
         role = min(role, max(map(LOWEST_ROLE.__getitem__, caller.token), key=ROLES.index), key=ROLES.index)
     if caller.is_limited:
         role = min(role, Role.OPERATOR, key=ROLES.index)
+    if cell.access.programs_only and caller.token is None:
+        return "403"
     if not role.includes(who) or (cell.access.whole_estate and caller.is_limited):
         return "403"
     return "allowed"
@@ -211,6 +213,7 @@ KINDS: Final = {
     "alerts:view": "saved view",
     "alerts:": "alert",
     "alerts-api:": "alert",
+    "alerts-api:kubernetes-audit": "cluster",
     "backtest:": "run",
     "backtest-api:": "run",
 }

@@ -12,7 +12,7 @@ import sensor
 from sensor import wire
 from sensor.commands.exit_status import ExitStatus
 from sensor.commands.options import parser
-from sensor.delivery.masking import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
+from sensor.names.masking import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
 from sensor.policy import KINDS
 from tests import golden_wire
 

@@ -20,8 +20,8 @@ from sensor.agent.exec_reporter import (
 )
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_history import KernelExecHistory
-from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
+from sensor.names.masking import Masker
 from tests.unit.sensor.makers import make_event
 from tests.unit.sensor.track_maps import FakeTrackMaps
 

@@ -8,8 +8,8 @@ import pytest
 
 from sensor.agent.pipeline import Pipeline
 from sensor.blocking.kill_limit import KillLimit
-from sensor.delivery.masking import Masker
 from sensor.judgement.events import why_not_stopped
+from sensor.names.masking import Masker
 from sensor.operations.state_directory import StateDirectory
 from sensor.record import Flag
 from tests.unit.sensor.agent.test_pipeline import Bench

@@ -15,10 +15,10 @@ from sensor.agent.policy_in_force import PolicyKeeper
 from sensor.delivery import aggregation_window
 from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.client import FetchedBundle
-from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
 from sensor.judgement.events import bounded_argv
 from sensor.names.escaping import safe_text
+from sensor.names.masking import Masker
 from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import copy, enrolled, make_event

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.delivery.masking import _KNOWN_TOKENS, Masker
+from sensor.names.masking import _KNOWN_TOKENS, Masker
 
 MASKED = [
     (["--password=hunter2"], ["--password=***"]),
@@ -93,7 +93,7 @@ TIRING = ["a", "a=", "a=b ", "://", "-a ", "-ab c ", " ", "a:    ", "'", "a://b"
 
 def test_masking_takes_time_linear_in_the_length_of_an_argument() -> None:
     """Quadratic time would take many minutes for arguments of this length, and the test would time out."""
-    script = "import sys; from sensor.delivery.masking import Masker;"
+    script = "import sys; from sensor.names.masking import Masker;"
     script += "[Masker().mask([each * 100_000]) for each in sys.argv[1:]]"
     assert subprocess.run([sys.executable, "-c", script, *TIRING], timeout=120, check=False).returncode == 0
 
