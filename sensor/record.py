@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sensor.file_state import FileState
+from sensor.names.claimed_ids import claimed_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION: Final = 5
+VERSION: Final = 6
 MAX_ANCESTORS: Final = 16
 
 
@@ -73,6 +74,7 @@ HEAD: Final = Layout(
     ino="Q",
     size="Q",
     ctime_sec="q",
+    entered_ns="Q",
     ctime_nsec="I",
     namespace_inum="I",
     dev="I",
@@ -83,6 +85,7 @@ HEAD: Final = Layout(
     magic="I",
     below_mount="I",
     session="I",
+    entered_pid="I",
     unused="I",
 )
 """`struct header` up to the lengths of the sections."""
@@ -98,6 +101,7 @@ SECTIONS: Final = (
     "writer_path",
     "opened",
     "argv",
+    "environ",
 )
 """`enum section`: the order of the strings behind the header."""
 LENGTHS: Final = Layout(**dict.fromkeys(SECTIONS, "I"))
@@ -139,6 +143,7 @@ class Flag:
     ENFORCED: Final = 1 << 18
     LATE: Final = 1 << 19
     WARM: Final = 1 << 20
+    ENTRY: Final = 1 << 21
     UNSTOPPABLE: Final = 1 << 31
     """Not the kernel's: the exec was seen by a backend that stops none."""
 
@@ -199,7 +204,9 @@ class Record(msgspec.Struct, frozen=True):
     that, known where overlay has it in its upper layer. `state` is what the record of writers says of its data.
     `root` is the task's root directory, `/` but for a chroot. `cgroup` holds the names of the cgroup and those above
     it, deepest first. `opened` are the scripts of a `#!` chain, outermost first, and the program interpreter where it
-    may not be the image's. `session` is one of SessionOf. None is what a backend that looks afterwards could not learn.
+    may not be the image's. `session` is one of SessionOf; `entered_ns` and `entered_pid` say which exec entered the
+    container, and of that one (Flag.ENTRY) `claimed_id` is the id in its environment. None is what a backend that
+    looks afterwards could not learn.
     """
 
     flags: int
@@ -230,6 +237,9 @@ class Record(msgspec.Struct, frozen=True):
     state: FileState | None = None
     opened: tuple[Opened, ...] = ()
     session: int = SessionOf.UNKNOWN
+    entered_ns: int = 0
+    entered_pid: int = 0
+    claimed_id: bytes = b""
 
     def as_executable(self, opened: Opened) -> Record:
         """Return the same exec as if a file that it opened were the executable: the two are judged alike."""
@@ -286,6 +296,9 @@ def decode(data: bytes) -> Record:
         state=file_state(data, _AT["state"]),
         opened=tuple(_opened(sections.opened)) if sections.opened else (),
         session=head.session,
+        entered_ns=head.entered_ns,
+        entered_pid=head.entered_pid,
+        claimed_id=claimed_id(sections.environ) if sections.environ else b"",
     )
 
 

@@ -103,6 +103,9 @@ class Pipeline:
             event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
         process = event.process
         process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
+        if entry := process.entry:
+            masked = self._masker.mask(entry.argv, truncated=entry.argv_truncated)
+            process.entry = msgspec.structs.replace(entry, argv=masked)
         return truncated(event)
 
     def _note_kill(self, event: wire.Event, applied: AppliedPolicy) -> None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from sensor.capture.libbpf import Libbpf
 
-_ENTRY: Final = struct.Struct("<QQII")
-"""`struct process` of processes.h: its start and mount namespace, 0 where it is older, its session and its origin."""
+_ENTRY: Final = struct.Struct("<QQQIIII")
+"""`struct process` of processes.h: its start and mount namespace, 0 where it is older, when it entered, its session and
+origin, and the process that entered."""
+_ENTERED_UNSEEN: Final = 1
 
 
 class OlderProcess(NamedTuple):
@@ -46,7 +48,7 @@ def note_older_processes(libbpf: Libbpf, processes: int, host: int) -> None:
         key = pid.to_bytes(4, "little")
         if libbpf.find(processes, key, _ENTRY.size) is not None:
             continue
-        libbpf.update(processes, key, _ENTRY.pack(0, 0, session, 0))
+        libbpf.update(processes, key, _ENTRY.pack(0, 0, _ENTERED_UNSEEN, session, 0, 0, 0))
         # One that ended before that left its pid to another.
         now = read_process(pid)
         if now is None or now.start != found[pid].start:

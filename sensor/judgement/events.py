@@ -144,15 +144,17 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
     )
 
 
-def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
-    """Escape argv and cut it to its bounds.
+def bounded_argv(
+    argv: Iterable[bytes], most_items: int = MAX_ARGV_ITEMS, most_bytes: int = MAX_ARGV_BYTES
+) -> tuple[list[str], bool]:
+    """Escape argv and cut it to its bounds: by default 64 items, and 4 KiB together.
 
-    Returns the items and whether anything was cut (more than 64 items or 4 KiB together).
+    Returns the items and whether anything was cut.
     """
     items: list[str] = []
-    left = MAX_ARGV_BYTES
+    left = most_bytes
     for raw in argv:
-        if len(items) == MAX_ARGV_ITEMS or left <= 0:
+        if len(items) == most_items or left <= 0:
             return items, True
         item = safe_text(raw)
         kept = item.encode()[:left].decode(errors="ignore")

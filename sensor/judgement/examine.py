@@ -12,6 +12,7 @@ from sensor.container.overlay import LayersUnreadable
 from sensor.judgement.arguments import RootUnknown, Unresolvable
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.decide import Verdict, decide
+from sensor.judgement.entries import Entries
 from sensor.judgement.events import boot_id, make_event, name_owner, name_volume
 from sensor.record import Flag
 
@@ -59,6 +60,7 @@ class Examiner:
         self._booted_ns = booted_ns
         self._listener = listener
         self._boot_id = boot_id()
+        self._entries = Entries()
 
     def adopt(self, pid: int, container: Container) -> None:
         """Name the container of a process of this sensor's own. From any thread."""
@@ -74,6 +76,8 @@ class Examiner:
         `running` is its executable, opened while the process lived, `opened` the same of each of `record.opened`. The
         caller closes them.
         """
+        if record.flags & Flag.ENTRY:
+            self._entries.note(record)
         event = self._examined(record, running, opened)
         # What was stopped is reported, whatever could be learnt of it.
         return self._event_of_kill(record) if event is None and record.flags & Flag.KILLED else event
@@ -121,7 +125,9 @@ class Examiner:
     def _event(self, record: Record, resolved: Resolved, verdict: Verdict) -> Event:
         self.counts.drifted += 1
         self.counts.unresolved += not resolved.complete
-        event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
+        booted_ns = self._booted_ns()
+        event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=booted_ns)
+        event.process.entry = self._entries.entry(record, booted_ns)
         if verdict.volume_image is not None:
             name_volume(event, verdict.volume_image, is_image_file=bool(verdict.is_unchanged))
             return event

@@ -85,7 +85,7 @@ class ProcessProvenance(Struct, frozen=True, gc=False):
     written_by_parent: Name | None = None
 
 
-class ContainerEntry(Struct, frozen=True, gc=False):
+class EntryExec(Struct, frozen=True, gc=False):
     """The exec with which the process's line entered its container (docs/kubernetes-audit.md#how-sure-it-is).
 
     `claimed_id` is from its environment, which a client may have set: not confirmed by anything.
@@ -119,7 +119,7 @@ class Process(Struct, gc=False):
     file_origin: FileOrigin | None = None
     provenance: ProcessProvenance | None = None
     """None: from a sensor that does not know it."""
-    entry: ContainerEntry | None = None
+    entry: EntryExec | None = None
     """None: nobody entered, or it was not seen."""
     ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
 

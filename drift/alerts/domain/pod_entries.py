@@ -34,7 +34,7 @@ class EntryConfidence(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class SeenEntry:
     """How a process's line came into its pod, as its event says. `claimed_id` is "" without one.
 
     `is_container_start`: it is below the container's own first process; somebody may have added that container.
@@ -97,7 +97,7 @@ class EntryMatch:
         }
 
 
-def entry_of_event(cluster: int, event: Mapping[str, Any]) -> Entry | None:
+def entry_of_event(cluster: int, event: Mapping[str, Any]) -> SeenEntry | None:
     """Return how the process of a stored event came into its pod; None outside of pods, and where that is not known."""
     process, container = event["process"], event["container"]
     if not container.get("namespace") or not container.get("pod_name"):
@@ -111,7 +111,7 @@ def entry_of_event(cluster: int, event: Mapping[str, Any]) -> Entry | None:
         "argv": process.get("argv") or [],
         "argv_truncated": process.get("argv_truncated", False),
     }
-    return Entry(
+    return SeenEntry(
         cluster=cluster,
         namespace=container["namespace"],
         pod=container["pod_name"],
@@ -124,7 +124,7 @@ def entry_of_event(cluster: int, event: Mapping[str, Any]) -> Entry | None:
     )
 
 
-def entry_match(entry: Entry, requests: Iterable[RecordedRequest], *, is_complete: bool = True) -> EntryMatch:
+def entry_match(entry: SeenEntry, requests: Iterable[RecordedRequest], *, is_complete: bool = True) -> EntryMatch:
     """Return whose request an entry is, of those of its pod; `is_complete`: there are no more than these.
 
     Confirmed: the entry bears the id of a request for this container and command within a minute. Likely: the requests
@@ -145,7 +145,7 @@ def entry_match(entry: Entry, requests: Iterable[RecordedRequest], *, is_complet
     return EntryMatch(EntryConfidence.CLAIMED if entry.claimed_id else EntryConfidence.UNKNOWN, (), entry.claimed_id)
 
 
-def _match_of_container(entry: Entry, requests: Sequence[RecordedRequest]) -> EntryMatch:
+def _match_of_container(entry: SeenEntry, requests: Sequence[RecordedRequest]) -> EntryMatch:
     """Return who added an ephemeral container; its name is unique in its pod."""
     found = [
         each
@@ -168,7 +168,7 @@ def _possible(requests: Sequence[RecordedRequest], claimed_id: str, *, is_sure: 
     return EntryMatch(confidence, tuple(first[:MAX_PEOPLE]), claimed_id)
 
 
-def _is_alike(entry: Entry, request: RecordedRequest) -> bool:
+def _is_alike(entry: SeenEntry, request: RecordedRequest) -> bool:
     """Return whether a request is for this container and command. One without a container is for the pod's only one."""
     if request.container and entry.container and request.container != entry.container:
         return False

@@ -13,10 +13,10 @@ from drift.alerts.domain.pod_entries import (
     CONFIRMED_WITHIN,
     LIKELY_AFTER,
     LIKELY_BEFORE,
-    Entry,
     EntryConfidence,
     EntryMatch,
     RecordedRequest,
+    SeenEntry,
     entry_match,
     entry_of_event,
 )
@@ -86,7 +86,9 @@ def entered_by_json(user: User, alert: Alert) -> dict[str, Any] | None:
     return match.as_json() if match else None
 
 
-def _requests(user: User, entries: Sequence[Entry]) -> tuple[dict[tuple[int, str, str], list[RecordedRequest]], bool]:
+def _requests(
+    user: User, entries: Sequence[SeenEntry]
+) -> tuple[dict[tuple[int, str, str], list[RecordedRequest]], bool]:
     """Return the requests that may be those of the entries, by pod, and whether these are all."""
     condition = Q()
     for entry in entries:
@@ -100,7 +102,7 @@ def _requests(user: User, entries: Sequence[Entry]) -> tuple[dict[tuple[int, str
     return found, len(read) < MAX_REQUESTS
 
 
-def _condition(entry: Entry) -> Q:
+def _condition(entry: SeenEntry) -> Q:
     place = Q(cluster=entry.cluster, namespace=entry.namespace, pod=entry.pod)
     if entry.is_container_start:
         return place & Q(kind="ephemeralcontainers", container=entry.container)

@@ -289,6 +289,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	flags |= look_at_opened(&s->files, task, old_pid, address_of(file), flags & FLAG_SCRIPT, known);
 	if (process)
 		process->origin = origin_of_exec(s, task, file, flags, known, process);
+	if (process && is_entry(process, task, s->header.time_ns))
+		flags |= FLAG_ENTRY;
 	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags && !s->files.interpreter.dentry)
 		return 0;
 	s = begin(ns, known, flags);

@@ -27,7 +27,7 @@ static __always_inline void put_task(struct header *h, struct task_struct *task)
 	h->pid = pid_of(leader);
 	h->start_ns = start_of(leader);
 	h->uid = bpf_get_current_uid_gid();
-	h->session = session_of(task);
+	put_session(h, task);
 	h->unused = 0;
 	h->ancestor_count = 0;
 	parent = BPF_CORE_READ(parent, group_leader);
@@ -70,6 +70,21 @@ static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *tas
 		return end;
 	}
 	return end + length;
+}
+
+/* The environment of a process that has just entered its container: what its runtime gave it. */
+static __always_inline __u32 put_environ(struct scratch *s, struct task_struct *task, __u32 end)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, env_start);
+	unsigned long length = BPF_CORE_READ(task, mm, env_end) - start;
+
+	if (!(s->header.flags & FLAG_ENTRY) || end >= MAX_ENVIRON_BYTES)
+		return end;
+	if (length > MAX_ENVIRON_BYTES - 1)
+		length = MAX_ENVIRON_BYTES - 1;
+	length = BOUNDED(length, MAX_ENVIRON_BYTES - 1);
+	end = BOUNDED(end, MAX_ENVIRON_BYTES - 1);
+	return bpf_probe_read_user(&s->data[end], length, (void *)start) ? end : end + length;
 }
 
 /* The scripts of a `#!` exec, outermost first, and a program interpreter that may not be the image's. */
@@ -142,6 +157,9 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	start = end & DATA_MASK;
 	end = put_argv(s, task, start);
 	h->length[ARGV] = end - start;
+	start = end & DATA_MASK;
+	end = put_environ(s, task, start);
+	h->length[ENVIRON] = end - start;
 	h->below_mount = below_mount;
 	return end;
 }

@@ -103,7 +103,7 @@ struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp;
 struct pid_namespace { struct ns_common ns; struct task_struct *child_reaper; } __attribute__((preserve_access_index));
 struct upid { int nr; struct pid_namespace *ns; } __attribute__((preserve_access_index));
 struct pid { unsigned int level; struct upid numbers[1]; } __attribute__((preserve_access_index));
-struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
+struct mm_struct { unsigned long arg_start, arg_end, env_start, env_end; struct file *exe_file; } __attribute__((preserve_access_index));
 /* Before 6.1 the mappings were a list. */
 struct vm_area_struct { struct file *vm_file; } __attribute__((preserve_access_index));
 struct vm_area_struct___v6_0 { struct vm_area_struct___v6_0 *vm_next; struct file *vm_file; } __attribute__((preserve_access_index));

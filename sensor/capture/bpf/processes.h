@@ -35,9 +35,15 @@ static __always_inline __u64 start_of(struct task_struct *leader)
 struct process {
 	__u64 start_ns;            /* pids are given away again; 0 of one that is older than the sensor */
 	__u64 namespace_id;        /* the mount namespace where it was noted */
+	__u64 entered_ns;          /* of an exec session: the first exec of the process that entered; 0 before it */
 	__u32 session;
 	__u32 origin;
+	__u32 entered_pid;
+	__u32 unused;
 };
+
+/* Of a process that entered before it was watched, or from another container: its next exec is not how it entered. */
+#define ENTERED_UNSEEN 1
 
 /* By process, not by thread. One that finds no room is unknown, and so are its children. */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MAX_PROCESSES); __type(key, __u32); __type(value, struct process); } processes SEC(".maps");
@@ -90,13 +96,20 @@ static __always_inline __u32 origin_of_current(struct task_struct *task, bool is
 	return found->origin ? found->origin & ~ORIGIN_ENV : ORIGIN_UNKNOWN;
 }
 
-/* The session of a task, for its record. */
-static __always_inline __u32 session_of(struct task_struct *task)
+/* The session of a task, for its record, and how its line entered the container. */
+static __always_inline void put_session(struct header *h, struct task_struct *task)
 {
 	__u32 key = BPF_CORE_READ(task, tgid);
 	struct process *found = bpf_map_lookup_elem(&processes, &key);
 
+	h->session = SESSION_UNKNOWN;
+	h->entered_ns = 0;
+	h->entered_pid = 0;
 	if (!found || found->session == SESSION_ENTERING || !is_same_process(found, BPF_CORE_READ(task, group_leader)))
-		return SESSION_UNKNOWN;
-	return found->session;
+		return;
+	h->session = found->session;
+	if (found->session != SESSION_EXEC || found->entered_ns <= ENTERED_UNSEEN)
+		return;
+	h->entered_ns = found->entered_ns;
+	h->entered_pid = found->entered_pid;
 }

@@ -4,10 +4,11 @@
 
 #include "kernel.h"
 
-#define RECORD_VERSION 5
+#define RECORD_VERSION 6
 #define MAX_PATH_BYTES 4096
 #define MAX_ARGV_BYTES 4096
 #define MAX_LOADER_ARGV_BYTES 32768
+#define MAX_ENVIRON_BYTES 32768
 #define MAX_ANCESTORS 16
 #define TRACKS 256            /* containers whose last execs are kept */
 #define TRACK_EXECS 64        /* of each container, in turns */
@@ -36,6 +37,7 @@ enum flag {
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
 	FLAG_LATE = 1 << 19,       /* user space did not finish with it in time, or is gone */
 	FLAG_WARM = 1 << 20,       /* its container had been seen to run something of its own */
+	FLAG_ENTRY = 1 << 21,      /* the first exec of a process that entered its container: ENVIRON has its environment */
 };
 
 struct ancestor { __u32 pid; char comm[16]; };
@@ -133,6 +135,7 @@ enum section {
 	WRITER_PATH,  /* the program that wrote the file */
 	OPENED,       /* each `struct opened_file`, with its strings: path, inner path, writer's program */
 	ARGV,
+	ENVIRON,      /* of an entry alone, its first 32 KiB */
 	SECTIONS
 };
 
@@ -145,6 +148,7 @@ struct header {
 	__u64 ino;
 	__u64 size;
 	__s64 ctime_sec;
+	__u64 entered_ns;     /* when the process's line entered its container, since boot; 0 where that was not seen */
 	__u32 ctime_nsec;
 	__u32 namespace_inum;
 	__u32 dev;            /* of the file's superblock */
@@ -155,6 +159,7 @@ struct header {
 	__u32 magic;          /* of the file's superblock: statfs(2) */
 	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
 	__u32 session;        /* `enum session` */
+	__u32 entered_pid;    /* the process that did */
 	__u32 unused;
 	__u32 length[SECTIONS];
 	struct writer writer;

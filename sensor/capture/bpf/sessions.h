@@ -118,6 +118,16 @@ static __always_inline struct process *process_at_exec(struct task_struct *task,
 	return bpf_map_lookup_elem(&processes, &key);
 }
 
+/* Whether this exec is the first one of a process that has entered its container; noted for its children. */
+static __always_inline bool is_entry(struct process *process, struct task_struct *task, __u64 now_ns)
+{
+	if (process->session != SESSION_EXEC || process->entered_ns)
+		return 0;
+	process->entered_ns = now_ns;
+	process->entered_pid = pid_of(task->group_leader);
+	return 1;
+}
+
 static __always_inline bool is_of_root(__u64 dentry_address, struct registration *root)
 {
 	return is_of_image(BPF_CORE_READ((struct dentry *)dentry_address, d_inode), root);
@@ -226,8 +236,10 @@ int on_join(__u64 *arguments)
 		return 0;
 	if (!is_outside(BPF_CORE_READ(task, nsproxy, mnt_ns))) {
 		found = bpf_map_lookup_elem(&processes, &key);
-		if (found && are_apart(found->namespace_id, entering.namespace_id))
+		if (found && are_apart(found->namespace_id, entering.namespace_id)) {
 			found->session = SESSION_EXEC;
+			found->entered_ns = ENTERED_UNSEEN;
+		}
 		return 0;
 	}
 	bpf_map_update_elem(&processes, &key, &entering, BPF_ANY);

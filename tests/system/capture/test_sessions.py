@@ -89,6 +89,57 @@ def test_who_entered_stays_an_exec_in_a_namespace_of_the_workload(podman: Podman
     assert session(seen, word) == "exec"
 
 
+ID: Final = "1d556a5e-28fe-46cc-ad64-6b14d5af5ed9"
+
+
+def test_what_somebody_starts_bears_the_command_and_the_id_with_which_they_entered(
+    podman: Podman, image: str, seen: Collector
+) -> None:
+    """Also where it has another id in its own environment: that is the person's to choose."""
+    name = running(podman, image, "true")
+    script = "export KUBERNETES_EXEC_AUDIT_ID=forged-forged; (" + WAYS["daemonised"].format("entered") + ")"
+    podman.command("exec", "-e", f"KUBERNETES_EXEC_AUDIT_ID={ID}", "-e", "SECRET=hunter2", name, "sh", "-c", script)
+    event = seen.first(ends_with("entered"))
+    entry = event.process.entry
+    assert entry is not None
+    assert (entry.argv, entry.argv_truncated, entry.claimed_id) == (["sh", "-c", script], False, ID)
+    assert 0 <= (event.observed_at - entry.at).total_seconds() < PATIENCE * SLOWNESS
+
+
+def test_who_enters_with_a_drifted_program_has_entered_with_it(podman: Podman, image: str, seen: Collector) -> None:
+    name = running(podman, image, DRIFT.format("direct") + "touch /tmp/ready")
+    while podman.command("exec", name, "ls", "/tmp/ready", check=False).returncode:
+        pass
+    podman.command("exec", name, "/tmp/busybox-direct", "true", "direct")
+    entry = seen.first(ends_with("direct")).process.entry
+    assert entry is not None
+    assert (entry.argv, entry.claimed_id) == (["/tmp/busybox-direct", "true", "direct"], None)
+
+
+def test_two_who_enter_at_once_keep_their_own_ids(podman: Podman, image: str, seen: Collector) -> None:
+    name = running(podman, image, "true")
+    script = DRIFT + "sleep 0.1; /tmp/busybox-{0} true {0}; true"
+    ids = {f"pair-{number}": f"{number}{ID[1:]}" for number in range(6)}
+    entering = [
+        podman.background("exec", "-e", f"REQUEST_UID={ids[word]}", name, "sh", "-c", script.format(word))
+        for word in ids
+    ]
+    for each in entering:
+        each.wait()
+    found = {word: seen.first(ends_with(word)).process.entry for word in ids}
+    assert {word: entry and entry.claimed_id for word, entry in found.items()} == ids
+
+
+def test_what_the_workload_starts_has_not_entered_whatever_its_environment_says(
+    podman: Podman, image: str, seen: Collector
+) -> None:
+    script = f"export KUBERNETES_EXEC_AUDIT_ID={ID}; " + WAYS["directly"].format("claimant")
+    running(podman, image, script)
+    event = seen.first(ends_with("claimant"))
+    assert event.process.provenance is not None and event.process.provenance.session == "workload"
+    assert event.process.entry is None
+
+
 def test_older_processes_are_known_where_that_is_sure(podman: Podman, image: str) -> None:
     """Its own first process, which goes on, and who entered; not what the first process had started by then."""
     loop = DRIFT + "until [ -e /tmp/go ]; do sleep 0.1; done; /tmp/busybox-{0} true {0}"

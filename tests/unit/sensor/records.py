@@ -46,6 +46,7 @@ def encoded(
     filename: bytes = b"",
     loaded_by: bytes = b"/",
     argv: bytes = b"x\0",
+    environ: bytes = b"",
     ancestors: tuple[tuple[int, bytes], ...] = ((2, b"sh"), (1, b"init")),
     dev: int = DEV,
     root_dev: int = DEV,
@@ -86,6 +87,7 @@ def encoded(
         "writer_path": names(writer_path),
         "opened": opened,
         "argv": argv,
+        "environ": environ,
     }
     lengths = LENGTHS.packed(**{name: len(section) for name, section in sections.items()})
     writers = writer.ljust(WRITER.size, b"\0") + state.ljust(FILE_STATE.size, b"\0")

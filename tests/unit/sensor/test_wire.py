@@ -57,7 +57,7 @@ def test_every_struct_on_the_wire_has_examples() -> None:
         "ExecAncestor",
         "MonitoringGap",
         "FileOrigin",
-        "ContainerEntry",
+        "EntryExec",
         "PausedRule",
     }
 

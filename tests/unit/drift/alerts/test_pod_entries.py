@@ -64,7 +64,8 @@ def entered(*argv: str, at: dt.datetime | None = None, claimed: str | None = Non
 
 def alert_of(estate: Estate, sent: dict[str, Any], index: int = 0) -> Alert:
     ingest(estate.sensors[index], raw(sent))
-    return Alert.objects.select_related("detail").latest("pk")
+    alert: Alert = Alert.objects.select_related("detail").latest("pk")
+    return alert
 
 
 def test_lines_are_stored_once_and_later_stages_complete_them(sender: Callable[..., Any], estate: Estate) -> None:

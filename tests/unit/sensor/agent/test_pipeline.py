@@ -197,6 +197,9 @@ def test_no_secret_reaches_the_disk(bench: Bench, state: StateDirectory) -> None
     bench.apply(12)
     bench.pipeline.handle([make_event(1, argv=["./x", "--password=hunter2"])])
     bench.pipeline.handle([make_event(2, argv=["./x", "--token", "hunter2"], path="/b") for _ in range(9)])
+    entered = make_event(3, path="/c")
+    entered.process.entry = wire.EntryExec(entered.observed_at, argv=["sh", "-c", "x --password=hunter2"])
+    bench.pipeline.handle([entered])
     written = b"".join(path.read_bytes() for path in state.path.rglob("*") if path.is_file())
     assert b"--password=***" in written
     assert b"hunter2" not in written

@@ -75,7 +75,8 @@ def test_every_field_of_a_process_is_filled() -> None:
     process = event(verdict, flags=Flag.ARGV_CUT, path=b"/tmp/x", writer=writer).process
     blank = wire.Process(name="", path="")
     left = [name for name in wire.Process.__struct_fields__ if getattr(process, name) == getattr(blank, name)]
-    assert left == ["file_origin"]  # of a file of another container alone
+    # Of a file of another container alone; and of who entered, which the examiner knows.
+    assert left == ["file_origin", "entry"]
 
 
 class TestWriter:
