@@ -25,7 +25,7 @@ def resumes_blocking(request: HttpRequest, **arguments: Any) -> bool:
 
 
 def saves_blocking_draft(request: HttpRequest, **arguments: Any) -> bool:
-    """Return whether the user's draft has a blocking rule, or replaces a policy that has one."""
+    """Return whether the user's draft has a rule, or default rule, that blocks, or replaces a policy that has one."""
     user = request.user
     return not isinstance(user, User) or _blocks(draft_state(user).document) or _blocks(latest_version().document)
 
@@ -38,4 +38,4 @@ def restores_blocking_version(request: HttpRequest, number: int, **arguments: An
 
 
 def _blocks(document: Document) -> bool:
-    return any(rule["action"] == "block" for rule in document["rules"])
+    return any(rule["action"] == "block" for rule in (*document["rules"], document["default"]))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from portal import config, rest_settings
+from portal import config, content_security, rest_settings
 from portal.log_settings import log_settings
 from portal.retention_settings import *  # noqa: F403 - Django reads its settings from this module
 from portal.sign_in_settings import *  # noqa: F403 - Django reads its settings from this module
@@ -224,6 +223,12 @@ SECOND_APPROVER_ENVIRONMENTS = [
         "Environments whose rules need the second approver, as `azure:ACCOUNT`; empty: all.",
     )
 ]
+# As above: a page would make it one click away.
+DEFAULT_RULE_MAY_BLOCK = config.boolean(
+    "DEFAULT_RULE_MAY_BLOCK",
+    default=False,
+    help_="Offer *Drift detection blocking* for the default rule, behind a backtest, a confirmation and waves.",
+)
 
 NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Allow webhooks, and syslog, without TLS.")
 NOTIFY_ALLOW_PRIVATE = config.boolean(
@@ -310,20 +315,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = config.boolean(
 X_FRAME_OPTIONS = "DENY"
 if TRUST_FORWARDED_PROTO:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "base-uri": [NONE],
-        "connect-src": [SELF],
-        "font-src": [SELF],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "img-src": [SELF],
-        "object-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-    }
-}
+CONTENT_SECURITY_POLICY = content_security.CONTENT_SECURITY_POLICY
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -124,6 +124,37 @@ class SensorsLack(ConfirmationRequired):
         super().__init__(f"{words} Send the confirmation “{self.phrase}” to save it all the same. Nothing was saved.")
 
 
+class DefaultMayNotBlock(PolicyConflict):
+    """A default rule that is to block, dry or not, where the deployment's setting does not allow it."""
+
+    default_code = "default_may_not_block"
+    default_detail = (
+        "The default rule may not block on this portal: the setting DEFAULT_RULE_MAY_BLOCK is off. Nothing was changed."
+    )
+
+
+class BacktestMissing(PolicyConflict):
+    """A save of a default rule that begins to block, which no recent backtest has tried on stored events."""
+
+    default_code = "backtest_missing"
+    default_detail = (
+        "Before the default rule blocks, a backtest must show what it would stop: run one of exactly these changes on "
+        "the last 7 days, then save within a day. Nothing was saved."
+    )
+
+
+class DefaultBlocks(ConfirmationRequired):
+    """A save, without its typed confirmation, of a default rule that begins to block."""
+
+    phrase = "block by default"
+    button = "Save, and block by default"
+    default_code = "default_blocks"
+    default_detail = (
+        "The default rule would block: in every container, drift that no rule above decides is stopped. The version "
+        "reaches sensors in waves. Send the confirmation “block by default” to save it. Nothing was saved."
+    )
+
+
 class OwnProposal(PolicyConflict):
     """An author, or a service account, that accepts a proposal where a second person must."""
 

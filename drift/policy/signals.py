@@ -11,3 +11,7 @@ version's rollout, is committed with the version, and an error in a receiver und
 sensors_lacking = Signal()
 """Sent with `features` (capabilities, sensor.policy.features); a receiver returns the names of the live sensors that
 lack any of them."""
+
+backtest_wanted = Signal()
+"""Sent with `base` (a version's number) and `digest`; a receiver returns whether a recent backtest compared the
+document of that digest with the base, on the whole estate's events."""

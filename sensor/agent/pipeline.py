@@ -21,6 +21,7 @@ from sensor.delivery.truncation import truncated
 from sensor.names.masking import Masker
 from sensor.operations.state_directory import SensorIdentity
 from sensor.policy import DEFAULT_DETECT
+from sensor.policy.decisions import default_rule
 from sensor.policy.drift_kinds import NEVER_BLOCKED
 
 ALERTS_PER_MINUTE: Final = 60
@@ -182,7 +183,8 @@ class Pipeline:
 
 def _deciding_rule(event: wire.Event, applied: AppliedPolicy) -> dict[str, Any] | None:
     decided = event.decision.rule if event.decision is not None else None
-    return next((rule for rule in applied.document["rules"] if rule["id"] == decided), None)
+    rules = (*applied.document["rules"], default_rule(applied.document))
+    return next((rule for rule in rules if rule["id"] == decided), None)
 
 
 def _blocks(decision: wire.EventDecision | None) -> bool:

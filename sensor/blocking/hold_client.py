@@ -22,6 +22,7 @@ from sensor.blocking.hold_messages import (
     encoded_line,
 )
 from sensor.operations import subprocesses
+from sensor.policy.decisions import blocking_rules
 
 if TYPE_CHECKING:
     from sensor.blocking.block_plan import ClusterLocation
@@ -62,9 +63,9 @@ class HoldClient:
         return self._last_beat_ns() > 0
 
     def follow(self, document: dict[str, Any]) -> None:
-        """Decide by this policy; without an enabled blocking rule no exec is ever held."""
+        """Decide by this policy; where neither an enabled rule nor the default rule blocks, no exec is ever held."""
         self._policy = FollowPolicy(document, *self._location)
-        self._is_wanted = any(rule["action"] == "block" and rule["enabled"] for rule in document["rules"])
+        self._is_wanted = bool(blocking_rules(document))
         self._send(self._policy)
 
     def expect(self, dev: int, point: bytes) -> None:

@@ -16,6 +16,8 @@ import msgspec
 
 from sensor import wire
 from sensor.container.recent import Recent
+from sensor.policy.decisions import default_rule
+from sensor.policy.document_terms import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,14 +92,16 @@ class KillLimit:
             pauses = dict(self._pauses)
         if not pauses:
             return []
-        found = [(rule["id"], pauses.get(_fingerprint(rule))) for rule in document["rules"]]
+        rules = [*document["rules"], default_rule(document)]
+        found = [(rule["id"], pauses.get(_fingerprint(rule))) for rule in rules]
         return [wire.PausedRule(rule, pause[1]) for rule, pause in found if pause is not None]
 
 
 def without_blocking(document: Mapping[str, Any], rules: frozenset[str]) -> dict[str, Any]:
     """Return a policy in which these rules alert where they would block."""
     changed = [rule | {"action": "alert"} if rule["id"] in rules else rule for rule in document["rules"]]
-    return {**document, "rules": changed}
+    default = {"action": "alert"} if DEFAULT_RULE in rules else document["default"]
+    return {**document, "rules": changed, "default": default}
 
 
 def killed_content(event: wire.Event) -> str:

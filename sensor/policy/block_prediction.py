@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from sensor.policy.decisions import effective_action
-from sensor.policy.document_terms import DIGEST_PREFIX
+from sensor.policy.document_terms import DEFAULT_RULE, DIGEST_PREFIX
 from sensor.policy.drift_kinds import NAMED_TO_BLOCK
 from sensor.policy.lookup_tables import AllowListTable, rule_mask
 from sensor.policy.matchers import rule_conditions
@@ -25,11 +25,13 @@ UNKNOWN_PROPERTIES: Final = frozenset(PROCESS_PROPERTIES) - {"drift_kind"}
 class BlockingRules:
     """Which rules block, and which of them look at the process; each as a rule set."""
 
-    __slots__ = ("_block", "_list_digests", "_lists", "_name_kinds", "_need_process", "_positions")
+    __slots__ = ("_block", "_default_blocks", "_list_digests", "_lists", "_name_kinds", "_need_process", "_positions")
 
-    def __init__(self, rules: Sequence[Mapping[str, Any]], lists: AllowListTable) -> None:
+    def __init__(
+        self, rules: Sequence[Mapping[str, Any]], lists: AllowListTable, *, default_blocks: bool = False
+    ) -> None:
         properties = [{condition["property"] for condition in rule_conditions(rule)} for rule in rules]
-        self._lists = lists
+        self._lists, self._default_blocks = lists, default_blocks
         self._block = rule_mask(effective_action(rule) == "block" for rule in rules)
         self._need_process = rule_mask(bool(names & UNKNOWN_PROPERTIES) for names in properties)
         self._name_kinds = rule_mask("drift_kind" in names for names in properties)
@@ -37,8 +39,13 @@ class BlockingRules:
         self._positions = {rule["id"]: position for position, rule in enumerate(rules)}
 
     def may_block(self, rule: str, kind: str) -> bool:
-        """Whether a rule that decided drift of this kind may block it: routine kinds must be named in the rule."""
-        return kind not in NAMED_TO_BLOCK or bool(self._name_kinds >> self._positions[rule] & 1)
+        """Whether a rule that decided drift of this kind may block it: routine kinds must be named in the rule.
+
+        The default rule names none.
+        """
+        if kind not in NAMED_TO_BLOCK:
+            return True
+        return rule != DEFAULT_RULE and bool(self._name_kinds >> self._positions[rule] & 1)
 
     def position(self, rule: str) -> int:
         """Return where a rule stands among all, by its id."""
@@ -59,7 +66,9 @@ class BlockingRules:
             if decisive and not rule & self._need_process:
                 break  # decides every process that reaches it
         else:
-            some_not = True  # the default rule never blocks
+            is_blocked = self._default_blocks and kind not in NAMED_TO_BLOCK
+            some_blocked |= is_blocked
+            some_not |= not is_blocked
         if not some_blocked:
             return "never"
         return "depends" if some_not else "always"

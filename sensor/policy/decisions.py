@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from sensor.policy.document_terms import DEFAULT_RULE
+
 Action = Literal["alert", "block", "ignore"]
 Reason = Literal["scope", "allow_list", "not_on_allow_list", "default"]
 
@@ -29,6 +31,20 @@ def effective_action(rule: Mapping[str, Any]) -> Action:
     """Return what a rule does: one that blocks, but only records what it would block (`dry_run`), alerts."""
     action: Action = rule["action"]
     return "alert" if rule.get("dry_run") else action
+
+
+def default_rule(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the default rule of a normalised document, with the id by which decisions name it."""
+    return {"id": DEFAULT_RULE, **document["default"]}
+
+
+def blocking_rules(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what blocks in a normalised document: the enabled rules that do, and the default rule where it does.
+
+    Those of a dry run do not.
+    """
+    enabled = [rule for rule in document["rules"] if rule["enabled"]]
+    return [rule for rule in (*enabled, default_rule(document)) if effective_action(rule) == "block"]
 
 
 class RuleDecisions:

@@ -32,7 +32,7 @@ def normalise(document: object) -> dict[str, Any]:
         "schema": document["schema"],
         "detect": list(document.get("detect", DEFAULT_DETECT)),
         "rules": [_normalise_rule(rule) for rule in document["rules"]],
-        "default": {"action": document["default"]["action"]},
+        "default": {"action": document["default"]["action"], **_dry_run(document["default"])},
     }
 
 
@@ -48,11 +48,11 @@ def decisive_document(document: Mapping[str, Any]) -> dict[str, Any]:
     rule that alerts.
     """
     portal_only = ("severity", "dry_run")
-    rules = [
+    *rules, default = (
         {key: value for key, value in rule.items() if key not in portal_only} | {"action": effective_action(rule)}
-        for rule in document["rules"]
-    ]
-    return {**document, "rules": rules}
+        for rule in (*document["rules"], document["default"])
+    )
+    return {**document, "rules": rules, "default": default}
 
 
 def default_document() -> dict[str, Any]:
@@ -85,8 +85,12 @@ def _normalise_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         "note": rule.get("note", ""),
         # Only where it is another than the default: documents from before severities keep their digests.
         **({"severity": rule["severity"]} if rule.get("severity", DEFAULT_SEVERITY) != DEFAULT_SEVERITY else {}),
-        **({"dry_run": True} if rule.get("dry_run") else {}),
+        **_dry_run(rule),
     }
+
+
+def _dry_run(rule: Mapping[str, Any]) -> dict[str, bool]:
+    return {"dry_run": True} if rule.get("dry_run") else {}
 
 
 def _normalise_entry(entry: Mapping[str, Any]) -> dict[str, Any]:

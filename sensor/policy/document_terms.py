@@ -10,7 +10,6 @@ DEFAULT_RULE: Final = "default"
 
 PROVIDERS: Final = ("azure", "aws", "gcp")
 ACTIONS: Final = ("alert", "block", "ignore")
-DEFAULT_ACTIONS: Final = ("alert", "ignore")
 SEVERITIES: Final = ("high", "medium", "low", "informational")
 """Of a rule's alerts, the worst, which is the default, first. Only the portal reads it: sensors do not decide by it."""
 DEFAULT_SEVERITY: Final = SEVERITIES[0]

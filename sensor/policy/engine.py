@@ -10,7 +10,7 @@ from typing import Any
 
 from sensor.policy.block_prediction import BlockingRules, BlockPrediction
 from sensor.policy.bounded_cache import CACHE_ENTRIES, BoundedCache
-from sensor.policy.decisions import Decision, FlatEvent, RuleDecisions
+from sensor.policy.decisions import Decision, FlatEvent, RuleDecisions, effective_action
 from sensor.policy.document import normalise
 from sensor.policy.document_terms import DEFAULT_RULE
 from sensor.policy.flat_event import workload_key
@@ -30,7 +30,7 @@ class Policy:
         rules = document["rules"]
         everything = (1 << len(rules)) - 1
         self._rules = [RuleDecisions(rule) for rule in rules]
-        self._default = Decision(document["default"]["action"], DEFAULT_RULE, "default")
+        self._default = Decision(effective_action(document["default"]), DEFAULT_RULE, "default")
         self._enabled = rule_mask(rule["enabled"] for rule in rules)
         self._clouds = CloudScopeTable(rules)
         self._lists = AllowListTable(rules)
@@ -39,7 +39,7 @@ class Policy:
         self._residuals = ResidualPolicies(rules, self._matchers, cache_entries)
         self._workloads: BoundedCache[ResidualPolicy] = BoundedCache(cache_entries)
         self._pod_and_kind_matchers = self._matchers.select(["pod_name", "drift_kind"])
-        self._blocking = BlockingRules(rules, self._lists)
+        self._blocking = BlockingRules(rules, self._lists, default_blocks=self._default.action == "block")
 
     def decide(self, event: FlatEvent) -> Decision:
         """Return the decision for an event."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sensor.policy.decisions import effective_action
 from sensor.policy.document_terms import GLOB_PREFIX
 from sensor.policy.properties import PROVENANCE_PROPERTIES
 
 PATTERNS: Final = "policy-patterns"
 PROVENANCE: Final = "policy-provenance"
+DEFAULT_BLOCKS: Final = "policy-default-blocks"
 FEATURES: Final = {
     PATTERNS: "patterns (the operator Matches, and glob:/ in allow lists)",
     PROVENANCE: "provenance (Session, and what begins with Writer)",
+    DEFAULT_BLOCKS: "a default rule that blocks",
 }
 """By capability, the feature in words. At most 32 characters each, as the wire bounds them."""
 
@@ -23,7 +26,10 @@ FEATURES: Final = {
 def used_features(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the features that a normalised document uses, in disabled rules too: a sensor checks those as well."""
     found = {PATTERNS: _has_patterns, PROVENANCE: _has_provenance}
-    return frozenset(name for name, is_used in found.items() if any(is_used(rule) for rule in document["rules"]))
+    names = {name for name, is_used in found.items() if any(is_used(rule) for rule in document["rules"])}
+    # A dry run reaches sensors as a rule that alerts, which all of them know.
+    blocks = {DEFAULT_BLOCKS} if effective_action(document["default"]) == "block" else set[str]()
+    return frozenset(names | blocks)
 
 
 def _has_patterns(rule: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 from typing import Any, Final
 
-from sensor.policy.decisions import Decision, FlatEvent, RuleDecisions
+from sensor.policy.decisions import Decision, FlatEvent, RuleDecisions, effective_action
 from sensor.policy.document_terms import DEFAULT_RULE
 from sensor.policy.lookup_tables import AllowListTable, CloudScopeTable, rule_mask
 from sensor.policy.matchers import PolicyMatchers, folded_values, narrow, rule_conditions
@@ -47,7 +47,8 @@ class PolicyPair:
         self._everything = (1 << len(rules)) - 1
         self._first = (1 << len(before["rules"])) - 1
         self._second = self._everything & ~self._first
-        self._defaults = [Decision(each["default"]["action"], DEFAULT_RULE, "default") for each in (before, after)]
+        defaults = [effective_action(each["default"]) for each in (before, after)]
+        self._defaults = [Decision(action, DEFAULT_RULE, "default") for action in defaults]
         self._rules = [RuleDecisions(rule) for rule in rules]
         self._enabled = rule_mask(rule["enabled"] for rule in rules)
         self._clouds = CloudScopeTable(rules)

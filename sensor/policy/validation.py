@@ -8,7 +8,6 @@ import re
 from sensor.policy.document_errors import DOCUMENT, DocumentError, ErrorCollector
 from sensor.policy.document_terms import (
     ACTIONS,
-    DEFAULT_ACTIONS,
     DEFAULT_RULE,
     DIGEST_PREFIX,
     GLOB_PREFIX,
@@ -54,8 +53,7 @@ def check_rule(rule: object, index: int = 0) -> list[DocumentError]:
     for key in REQUIRED_RULE_KEYS + OPTIONAL_RULE_KEYS:
         if key in rule:
             _FIELD_CHECKS[key](found, key, rule[key])
-    if rule.get("dry_run") is True and rule.get("action") != "block":
-        found.add("dry_run", "is for rules with the action block")
+    _check_dry_run_blocks(found, rule)
     _check_value_total(found, rule)
     return found.errors
 
@@ -74,8 +72,11 @@ def _check_head(found: ErrorCollector, document: dict[str, object]) -> None:
 
 def _check_default(default: object) -> list[DocumentError]:
     found = ErrorCollector(DEFAULT_RULE)
-    if found.is_object(default, "", ("action",)) and "action" in default:
-        found.is_choice(default["action"], "action", DEFAULT_ACTIONS)
+    if found.is_object(default, "", ("action",), ("dry_run",)):
+        for key in ("action", "dry_run"):
+            if key in default:
+                _FIELD_CHECKS[key](found, key, default[key])
+        _check_dry_run_blocks(found, default)
     return found.errors
 
 
@@ -230,6 +231,11 @@ def _check_severity(found: ErrorCollector, where: str, value: object) -> None:
 def _check_dry_run(found: ErrorCollector, where: str, value: object) -> None:
     if not isinstance(value, bool):
         found.add(where, "must be true or false")
+
+
+def _check_dry_run_blocks(found: ErrorCollector, rule: dict[str, object]) -> None:
+    if rule.get("dry_run") is True and rule.get("action") != "block":
+        found.add("dry_run", "is for rules with the action block")
 
 
 def _check_value_total(found: ErrorCollector, rule: dict[str, object]) -> None:

@@ -76,10 +76,10 @@ def test_an_exported_policy_is_imported_after_its_errors_are_corrected(
     page.get_by_label("More commands").click()
     page.get_by_role("link", name="Import").click()
     panel = page.get_by_role("dialog", name="Import a policy")
-    panel.get_by_label("Or paste a document").fill(write({**two_rules, "default": {"action": "block"}}, "json"))
+    panel.get_by_label("Or paste a document").fill(write({**two_rules, "default": {"action": "stop"}}, "json"))
     panel.get_by_role("button", name="Import to my draft").click()
     expect(panel.get_by_role("alert")).to_contain_text("1 error")
-    expect(panel.locator(".document-errors tbody tr")).to_have_text("defaultactionmust be one of alert, ignore")
+    expect(panel.locator(".document-errors tbody tr")).to_have_text("defaultactionmust be one of alert, block, ignore")
     assert findings(page) == []
 
     panel.get_by_label("Or paste a document").fill("")

@@ -11,6 +11,7 @@ from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
 from sensor import policy, wire
 from sensor.policy import Policy
+from sensor.policy.decisions import default_rule
 from sensor.policy.drift_kinds import NEVER_BLOCKED
 
 UNIDENTIFIED: Final = "identity_incomplete"
@@ -30,13 +31,14 @@ class CompiledVersion:
 
     @cached_property
     def dry_runs(self) -> frozenset[str]:
-        """The ids of its rules that only record what they would block."""
-        return frozenset(rule["id"] for rule in self.document["rules"] if rule.get("dry_run"))
+        """The ids of its rules that only record what they would block, the default rule's among them."""
+        rules = [*self.document["rules"], default_rule(self.document)]
+        return frozenset(rule["id"] for rule in rules if rule.get("dry_run"))
 
     @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
         """Its rules by id, the default rule with its name."""
-        default = {"id": policy.DEFAULT_RULE, "name": DEFAULT_NAME, **self.document["default"]}
+        default = {**default_rule(self.document), "name": DEFAULT_NAME}
         return {rule["id"]: rule for rule in (*self.document["rules"], default)}
 
 

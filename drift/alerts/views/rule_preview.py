@@ -15,13 +15,14 @@ from drift.alerts.queries.unreported_facts import unreported_facts
 from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
 from drift.alerts.queries.would_block import would_block
 from drift.policy.domain import edits
+from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.errors import DocumentInvalid, UnknownRule
 from drift.policy.forms.rule import read_rule
 from drift.policy.queries.drafts import draft_state, visible_state
 from drift.policy.queries.versions import latest_version
 from drift.web.requests import signed_in_user
-from sensor.policy import DEFAULT_RULE
-from sensor.policy.decisions import effective_action
+from sensor.policy import DEFAULT_RULE, PROVIDERS
+from sensor.policy.decisions import blocking_rules, default_rule
 
 
 def hits(request: HttpRequest) -> JsonResponse:
@@ -50,9 +51,10 @@ def workloads(request: HttpRequest) -> JsonResponse:
 def blocked_by_dry_runs(request: HttpRequest) -> HttpResponse:
     """Show what the draft's dry runs would have blocked; `?rule=` shows one. Empty where there are none."""
     user = signed_in_user(request)
-    rules = [rule for rule in visible_state(user).document["rules"] if rule.get("dry_run")]
+    document = visible_state(user).document
+    rules = [rule for rule in (*document["rules"], default_rule(document)) if rule.get("dry_run")]
     wanted = request.GET.get("rule")
-    names = {rule["id"]: rule["name"] for rule in rules if wanted in (None, rule["id"])}
+    names = {rule["id"]: rule.get("name", DEFAULT_NAME) for rule in rules if wanted in (None, rule["id"])}
     if not names:
         return HttpResponse()
     context: dict[str, object] = {"days": rule_hits.DAYS, "is_one": wanted is not None}
@@ -119,9 +121,8 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
 
 
 def blocked_workloads(request: HttpRequest) -> HttpResponse:
-    """Show how many workloads the latest version's blocking rules match."""
-    rules = [
-        rule for rule in latest_version().document["rules"] if rule["enabled"] and effective_action(rule) == "block"
-    ]
+    """Show how many workloads the latest version's blocking rules match; a default rule that blocks matches all."""
+    everywhere = {"cloud_scope": [{"provider": provider} for provider in PROVIDERS], "resource_scope": []}
+    rules = [{**everywhere, **rule} for rule in blocking_rules(latest_version().document)]
     context = {"found": matched_workloads(signed_in_user(request), rules), "days": rule_hits.DAYS}
     return render(request, "alerts/rule_preview/workloads.html", context)

@@ -18,9 +18,7 @@ from drift.fleet.models import Delivery, DeliveryState, Rollout, RolloutPlan
 from drift.fleet.queries.rollout_waves import rollback_target
 from drift.policy.actions.versions import save_document
 from drift.policy.domain.conflicts import NewerVersion
-from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 
 SPREAD_CHUNK: Final = "fleet.spread_chunk"
 
@@ -86,7 +84,7 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
 
     A new number rather than the old version: sensors reject a lower number than the one they have.
     Raises FleetError 409 `nothing_before`; 409 `not_newest` where `number` is no longer the newest version;
-    ApproverRequired where the change needs a second person.
+    ApproverRequired where the change needs a second person, DefaultMayNotBlock.
     """
     target = rollback_target(number)
     if target is None:
@@ -97,7 +95,7 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
     comment = f"Rolled back from v{number} to v{target.number}"
     try:
         # It was in force before, and a rollback must not wait: what it leaves undetected is shown on every page.
-        return save_document(actor, target.document, number, comment, f"{DETECT_NOTHING}, {LEAVE_BEHIND}").version
+        return save_document(actor, target.document, number, comment, was_in_force=True).version
     except NewerVersion:  # Saved between the check above and the lock of the Save.
         raise not_newest from None
 

@@ -9,9 +9,10 @@ from django.db.models import Count, Q
 from accounts.models import Viewer
 from drift.fleet.models import Environment, Sensor, SensorState
 from drift.fleet.queries.sensors import ACTIVE, visible_active_sensors
+from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.domain.edits import Document
 from drift.policy.queries.versions import latest_version
-from sensor.policy.decisions import effective_action
+from sensor.policy.decisions import blocking_rules
 
 NAMED = 3
 """Environments that are named where some are off."""
@@ -43,7 +44,7 @@ def switched_off(viewer: Viewer) -> SwitchedOff | None:
 
 @dataclass(frozen=True)
 class Reach:
-    """What blocks: the names of the latest version's enabled blocking rules, and the sensors that can block."""
+    """What blocks: the names of the latest version's blocking rules, the default rule's too, and the able sensors."""
 
     rules: list[str]
     able: int
@@ -55,12 +56,12 @@ def blocking_reach(viewer: Viewer) -> Reach:
     counts = visible_active_sensors(viewer).aggregate(
         all=Count("pk"), able=Count("pk", filter=Q(status__capabilities__contains=["block"]))
     )
-    return Reach(blocking_rules(latest_version().document), counts["able"], counts["all"])
+    return Reach(blocking_rule_names(latest_version().document), counts["able"], counts["all"])
 
 
-def blocking_rules(document: Document) -> list[str]:
-    """Return the names of the enabled rules that block; those of a dry run do not."""
-    return [rule["name"] for rule in document["rules"] if rule["enabled"] and effective_action(rule) == "block"]
+def blocking_rule_names(document: Document) -> list[str]:
+    """Return the names of the enabled rules that block, the default rule among them; those of a dry run do not."""
+    return [rule.get("name", DEFAULT_NAME) for rule in blocking_rules(document)]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def environment_stop(viewer: Viewer, environment: Environment) -> Stop:
     counts = live.aggregate(clusters=Count("cluster", distinct=True), sensors=Count("pk"))
     document = latest_version().document
     here = [rule for rule in document["rules"] if any(_covers(entry, environment) for entry in rule["cloud_scope"])]
-    return Stop(counts["clusters"], counts["sensors"], blocking_rules({**document, "rules": here}))
+    return Stop(counts["clusters"], counts["sensors"], blocking_rule_names({**document, "rules": here}))
 
 
 def _covers(entry: dict[str, object], environment: Environment) -> bool:

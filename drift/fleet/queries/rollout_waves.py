@@ -8,10 +8,16 @@ from typing import Any, Final
 from django.db.models import Q
 
 from drift.fleet.models import Rollout, RolloutPlan
+from drift.policy.domain.default_blocking import begins_to_block, blocks_by_default
 from drift.policy.models import PolicyVersion
 
 FOR_ALL: Final = Q(rollout=None) | Q(rollout__waves_left=0)
 """Versions that all sensors get or got: not those that are, or ended, in their waves."""
+
+DEFAULT_BLOCK_WAVES: Final = [{"percent": 10}, {"percent": 50}]
+"""The waves of a version whose default rule begins to block, where the plan has none."""
+DEFAULT_BLOCK_PAUSE: Final = 10
+"""Minutes, at least, between its waves."""
 
 
 def latest_version_number() -> int | None:
@@ -35,16 +41,26 @@ def rollback_target(number: int) -> PolicyVersion | None:
 
 
 def planned_waves(version: PolicyVersion) -> dict[str, Any]:
-    """Return the fields of a new rollout that follow from the plan; {} where all sensors get the version at once."""
+    """Return the fields of a new rollout that follow from the plan; {} where all sensors get the version at once.
+
+    A version whose default rule begins to block goes in waves, whatever the plan.
+    """
     plan = RolloutPlan.objects.get()
     # A document that the fleet ran before, as after a rollback, needs no trial.
-    known = PolicyVersion.objects.filter(FOR_ALL, digest=version.digest, number__lt=version.number)
-    if not plan.waves or known.exists():
+    earlier = PolicyVersion.objects.filter(FOR_ALL, number__lt=version.number)
+    if earlier.filter(digest=version.digest).exists():
+        return {}
+    waves, pause_minutes = plan.waves, plan.pause_minutes
+    # Compared with what all sensors run: not with a version that is still in its waves, which this one overtakes.
+    stable = earlier.order_by("-number").first()
+    if blocks_by_default(version.document) and (stable is None or begins_to_block(stable.document, version.document)):
+        waves, pause_minutes = waves or DEFAULT_BLOCK_WAVES, max(pause_minutes, DEFAULT_BLOCK_PAUSE)
+    if not waves:
         return {}
     return {
-        "waves": plan.waves,
-        "waves_left": len(plan.waves),
-        "pause_minutes": plan.pause_minutes,
+        "waves": waves,
+        "waves_left": len(waves),
+        "pause_minutes": pause_minutes,
         "max_rejected": plan.max_rejected,
         "max_alerts": plan.max_alerts,
     }

@@ -13,8 +13,11 @@ from django.utils import timezone
 from accounts.models import Viewer
 from drift.fleet.domain.sensor_health import CANARY_INTERVAL, OFFLINE_AFTER
 from drift.fleet.models import Cluster, Sensor, SensorState
+from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
 from drift.web.cursors import KeysetPage, keyset_page
+from sensor.policy import DEFAULT_RULE
+from sensor.policy.decisions import blocking_rules
 
 ACTIVE: Final = Q(
     state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
@@ -125,6 +128,7 @@ def rule_pauses(sensor: Sensor) -> list[RulePause]:
         return []
     version = PolicyVersion.objects.filter(number=sensor.applied_number).first()
     names = {rule["id"]: rule["name"] for rule in version.document["rules"]} if version is not None else {}
+    names[DEFAULT_RULE] = DEFAULT_NAME
     return [RulePause(names.get(row["rule"], row["rule"]), row["workloads"]) for row in status.paused_rules]
 
 
@@ -151,6 +155,6 @@ def missing_abilities(sensor: Sensor) -> list[str]:
     if "block" not in status.capabilities:
         return ["block"]
     # A sensor reports `hold` only while its policy has a blocking rule, so without one its absence means nothing.
-    blocking = [{"action": "block", "enabled": True}]
-    applied = PolicyVersion.objects.filter(number=sensor.applied_number or 0, document__rules__contains=blocking)
-    return ["hold"] if "hold" not in status.capabilities and applied.exists() else []
+    applied = PolicyVersion.objects.filter(number=sensor.applied_number or 0).first()
+    blocks = applied is not None and bool(blocking_rules(applied.document))
+    return ["hold"] if "hold" not in status.capabilities and blocks else []

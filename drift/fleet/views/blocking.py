@@ -14,7 +14,7 @@ from drift.fleet.actions.blocking_switch import Resumption, resume_blocking, sto
 from drift.fleet.forms.blocking import StopForm
 from drift.fleet.models import FleetState
 from drift.fleet.queries.blocking_status import acknowledgement, unable_to_block, unacknowledged_sensors
-from drift.fleet.queries.protection import blocking_reach, blocking_rules, switched_off
+from drift.fleet.queries.protection import blocking_reach, blocking_rule_names, switched_off
 from drift.fleet.queries.resume_request import needs_second_person
 from drift.fleet.views.settings import confirm_panel, settings_panel
 from drift.policy.queries.versions import latest_version
@@ -66,7 +66,7 @@ def note(request: HttpRequest) -> HttpResponse:
     state = FleetState.objects.get()
     context: dict[str, object] = {"state": state, "switched_off": switched_off(signed_in_user(request))}
     if state.blocking_stopped:
-        context["rules"] = blocking_rules(latest_version().document)
+        context["rules"] = blocking_rule_names(latest_version().document)
     return polled_fragment(request, "fleet/blocking/note.html", context)
 
 

@@ -27,7 +27,7 @@ from drift.fleet.queries.rollouts import (
     rollout_deliveries,
     visible_rollout,
 )
-from drift.policy.errors import ApproverRequired
+from drift.policy.errors import ApproverRequired, DefaultMayNotBlock
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, polled_fragment
 
@@ -99,7 +99,7 @@ def roll_back(request: HttpRequest, number: int) -> HttpResponse:
     get_object_or_404(Rollout.objects.visible_to(user), version_id=number)
     try:
         version = rollout_control.roll_back(user, number)
-    except FleetError as error:
+    except (FleetError, DefaultMayNotBlock) as error:
         messages.error(request, str(error.detail))
         return redirect("fleet:rollout", number=number)
     except ApproverRequired as error:

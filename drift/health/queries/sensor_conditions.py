@@ -30,7 +30,7 @@ from drift.fleet.queries.signing_keys import accepted_keys
 from drift.health.domain.outcomes import CheckOutcome, not_checked, ok
 from drift.health.domain.releases import is_older
 from drift.policy.models import PolicyVersion
-from sensor.policy.decisions import effective_action
+from sensor.policy.decisions import blocking_rules
 
 SHOWN: Final = 20
 CLOCK_SECONDS: Final = 60
@@ -162,6 +162,4 @@ def _versions_that(numbers: list[int], what: str) -> list[int]:
 def _demands(number: int, digest: str) -> frozenset[str]:
     """Return what a version demands of sensors. It never changes, and a document may have a thousand rules."""
     document = PolicyVersion.objects.values_list("document", flat=True).get(pk=number)
-    rules = [rule for rule in document["rules"] if rule["enabled"]]
-    blocks = any(effective_action(each) == "block" for each in [*rules, document["default"]])
-    return frozenset({*(["block"] if blocks else []), *({"library"} & set(document["detect"]))})
+    return frozenset({*(["block"] if blocking_rules(document) else []), *({"library"} & set(document["detect"]))})

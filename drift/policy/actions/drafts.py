@@ -14,11 +14,13 @@ from django.utils import timezone
 
 from drift.policy.actions.draft_steps import keep_step, newest_step
 from drift.policy.actions.proposal_outcomes import release_proposals
+from drift.policy.domain.default_blocking import begins_to_use_blocking
 from drift.policy.domain.edits import Document, Edit, checked
 from drift.policy.domain.rebase import Clash, rebase
 from drift.policy.errors import StaleDraft
 from drift.policy.models import PolicyDraft, PolicyVersion
 from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.save_conditions import check_default_rule
 from drift.policy.queries.versions import latest_version
 
 FIRST_WRITE: Final = 2
@@ -29,9 +31,13 @@ FIRST_WRITE: Final = 2
 def change_draft(state: DraftState, edit: Edit, label: str = "Draft changed") -> DraftState:
     """Apply `edit` to the draft and return what the user sees then; `label` names the change for its undo.
 
-    Raises StaleDraft, and what the edit raises: DocumentInvalid, UnknownRule, OrderMismatch.
+    Raises StaleDraft, DefaultMayNotBlock, and what the edit raises: DocumentInvalid, UnknownRule, OrderMismatch.
     """
-    return _change(state, state.base, edit(state.document), label)
+    changed = edit(state.document)
+    # Here and not at Save alone: nobody should work on what cannot be saved. A draft that blocks already can be edited.
+    if begins_to_use_blocking(state.document, changed):
+        check_default_rule(state.base.document, changed)
+    return _change(state, state.base, changed, label)
 
 
 @transaction.atomic(durable=True)

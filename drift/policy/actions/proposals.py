@@ -30,6 +30,7 @@ from drift.policy.errors import (
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalComment, ProposalState
 from drift.policy.queries.approval import can_approve
 from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.save_conditions import check_default_rule
 from drift.policy.queries.versions import latest_version
 from sensor.policy import digest
 
@@ -38,10 +39,12 @@ from sensor.policy import digest
 def propose_draft(state: DraftState, comment: str = "") -> tuple[DraftState, PolicyProposal]:
     """Propose the draft, which then starts again from the latest version.
 
-    Returns what the user sees then, and the proposal. Raises StaleDraft, NothingToPropose, AlreadyProposed.
+    Returns what the user sees then, and the proposal. Raises StaleDraft, NothingToPropose, AlreadyProposed,
+    DefaultMayNotBlock.
     """
     if not state.is_dirty:
         raise NothingToPropose
+    check_default_rule(state.base.document, state.document)
     proposal = _store(state.user, state.base, state.document, comment)
     release_proposals(state.user)
     forget_steps(state.user)
@@ -53,11 +56,12 @@ def propose_draft(state: DraftState, comment: str = "") -> tuple[DraftState, Pol
 def propose_restore(user: User, number: int, base: int, comment: str = "") -> PolicyProposal:
     """Propose the document of version `number`, if version `base` is the latest; drafts are not changed.
 
-    Raises NewerVersion, UnknownVersion, NothingToPropose (it equals the latest), AlreadyProposed.
+    Raises NewerVersion, UnknownVersion, NothingToPropose (it equals the latest), AlreadyProposed, DefaultMayNotBlock.
     """
     latest, seen, restored = latest_version(), existing_version(base), existing_version(number)
     if restored.digest == latest.digest:
         raise NothingToPropose("The latest version is the same, so there is nothing to propose.")
+    check_default_rule(latest.document, restored.document)
     if seen.number != latest.number:
         raise NewerVersion(base, latest.number, diff(seen.document, latest.document), [], [])
     return _store(user, latest, restored.document, comment, restores=restored)
@@ -97,7 +101,7 @@ def accept_proposal(
     Drafts are not changed. Where the latest version already has the changes, it is the one that saved the proposal.
     What is accepted is what the user read: a proposal's content never changes, and `base` must still be the latest.
     Raises NewerVersion, UnknownVersion, ProposalClashes, ProposalDecided, ProposalTaken (another admin has it);
-    OwnProposal where the change needs a second person, whom the user is not; DetectsNothing.
+    OwnProposal where the change needs a second person, whom the user is not; what else `save_next_version` raises.
     """
     latest = lock_latest()
     seen = existing_version(base)

@@ -16,14 +16,13 @@ from drift.policy.actions.drafts import write_draft
 from drift.policy.actions.proposal_outcomes import settle_proposals
 from drift.policy.domain import edits
 from drift.policy.domain.conflicts import NewerVersion
-from drift.policy.domain.detection import is_confirmed
 from drift.policy.domain.diff import added_twice, diff
 from drift.policy.domain.edits import Document
-from drift.policy.errors import ApproverRequired, DetectsNothing, SensorsLack, UnknownVersion
+from drift.policy.errors import ApproverRequired, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyVersion
 from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.drafts import DraftState
-from drift.policy.queries.lacking_sensors import is_left_behind, lacking_sensors
+from drift.policy.queries.save_conditions import check_default_rule, check_save
 from drift.policy.queries.versions import find_version, latest_version
 from drift.policy.signals import version_saved
 from drift.queue import enqueue
@@ -45,7 +44,7 @@ class Saved:
 
 @transaction.atomic(durable=True)
 def save_draft(state: DraftState, comment: str = "", confirmation: str = "") -> Saved:
-    """Make the draft the next version. Raises StaleDraft, NewerVersion, ApproverRequired, DetectsNothing."""
+    """Make the draft the next version. Raises StaleDraft, and what `save_next_version` raises."""
     latest = lock_latest()
     saved = save_next_version(state.user, state.base, state.document, comment, latest, confirmation=confirmation)
     settle_proposals(state.user, saved.version if saved.is_new else None)
@@ -55,23 +54,25 @@ def save_draft(state: DraftState, comment: str = "", confirmation: str = "") -> 
 
 
 @transaction.atomic(durable=True)
-def save_document(user: User, document: object, base: int, comment: str = "", confirmation: str = "") -> Saved:
+def save_document(
+    user: User, document: object, base: int, comment: str = "", confirmation: str = "", *, was_in_force: bool = False
+) -> Saved:
     """Make a whole document the next version, if version `base` is the latest; drafts are not changed.
 
-    A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion,
-    ApproverRequired, DetectsNothing.
+    A document equal to the latest makes no version. Raises DocumentInvalid, UnknownVersion, and what
+    `save_next_version` raises.
     """
     checked = edits.checked_texts(document)
     latest = lock_latest()
-    return save_next_version(user, existing_version(base), checked, comment, latest, confirmation=confirmation)
+    seen = existing_version(base)
+    return save_next_version(user, seen, checked, comment, latest, confirmation=confirmation, was_in_force=was_in_force)
 
 
 @transaction.atomic(durable=True)
 def restore_version(user: User, number: int, base: int, comment: str = "", confirmation: str = "") -> Saved:
     """Make the document of version `number` the next version, if version `base` is the latest.
 
-    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion, ApproverRequired,
-    DetectsNothing.
+    A document equal to the latest makes no version. Raises UnknownVersion, and what `save_next_version` raises.
     """
     latest = lock_latest()
     restored, seen = existing_version(number), existing_version(base)
@@ -139,13 +140,14 @@ def save_next_version(
     restored: PolicyVersion | None = None,
     proposed_by: User | None = None,
     confirmation: str = "",
+    was_in_force: bool = False,
 ) -> Saved:
     """Make a checked document that started from `base` the version after `latest`, which the caller has locked.
 
     `proposed_by` is the other person whose proposal `user` accepts. A document equal to the latest makes no version.
-    Raises NewerVersion where `base` is not the latest, ApproverRequired where the change needs another person,
-    DetectsNothing where it detects nothing, SensorsLack where live sensors reject it, and `confirmation` does not say
-    so.
+    `was_in_force`: a rollback, which waits for no confirmation.
+    Raises NewerVersion where `base` is not the latest, DefaultMayNotBlock, ApproverRequired where the change needs
+    another person, and what `check_save` raises until `confirmation` has it.
     """
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
@@ -154,13 +156,11 @@ def save_next_version(
         twice = added_twice(base.document, latest.document, document)
         raise NewerVersion(base.number, latest.number, theirs, yours, twice)
     # Here, where every version that a person saves comes by: a save by one of them alone must not have another way.
+    check_default_rule(latest.document, document)
     if proposed_by is None and approval_rule().applies(latest.document, document):
         raise ApproverRequired
-    if not is_confirmed(document, confirmation):
-        raise DetectsNothing
-    lacking = lacking_sensors(latest.document, document)
-    if lacking is not None and not is_left_behind(confirmation):
-        raise SensorsLack(lacking.words)
+    if not was_in_force:
+        check_save(latest, document, confirmation)
     version = _make_version(user, latest, document, comment, restored=restored, proposed_by=proposed_by)
     return Saved(version, is_new=True)
 

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.plain_text import one_line, several_lines
+from drift.policy.domain.default_blocking import BLOCK_BY_DEFAULT
 from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_schema import REFERENCE
@@ -18,8 +19,8 @@ from drift.web.requests import MAX_BIGINT
 from drift.web.serializers import StrictSerializer
 
 CONFIRMATION: Final = (
-    f"“{DETECT_NOTHING}”, where the policy reports no kind of drift; “{LEAVE_BEHIND}”, where live sensors reject it."
-    " Both are joined by a comma."
+    f"“{DETECT_NOTHING}”, where the policy reports no kind of drift; “{LEAVE_BEHIND}”, where live sensors reject it;"
+    f" “{BLOCK_BY_DEFAULT}”, where the default rule begins to block. Several are joined by commas."
 )
 
 

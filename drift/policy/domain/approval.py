@@ -41,16 +41,20 @@ def _blocking_part(document: Document, place: tuple[str, str] | None) -> Any:
     """Return everything that decides what is blocked in an environment.
 
     Of two documents with the same blocking part no process is blocked by one alone. A rule above a blocking one decides
-    what reaches it, so it is part of this as well; below the last blocking rule nothing is.
+    what reaches it, so it is part of this as well; below the last blocking rule, or default rule, nothing is.
     """
     rules = list(_rules(document, place))
     blocking = [rule for rule in rules if rule["action"] == BLOCK]
     enabled = [rule for rule in rules if rule["enabled"]]
     last = max((index for index, rule in enumerate(enabled) if rule["action"] == BLOCK), default=-1)
+    if document["default"]["action"] == BLOCK:
+        # Every rule is above it.
+        last = len(enabled)
     above = [_deciding_fields(rule) for rule in enabled[: last + 1]]
     # Disabled blocking rules too: whoever prepares one should not be alone with it either.
     dormant = [_deciding_fields(rule) for rule in blocking if not rule["enabled"]]
-    return above, dormant, sorted(document["detect"]) if above else []
+    default = document["default"] if document["default"]["action"] == BLOCK else None
+    return above, dormant, default, sorted(document["detect"]) if above or default else []
 
 
 def _rules(document: Document, place: tuple[str, str] | None) -> Iterator[Rule]:

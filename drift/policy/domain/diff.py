@@ -53,10 +53,9 @@ def diff(before: Document, after: Document) -> list[Change]:
     moved = _moved([rule_id for rule_id in old if rule_id in new], [rule_id for rule_id in new if rule_id in old])
     for rule_id, rule in new.items():
         changes += _rule_changes(old.get(rule_id), rule, moved=rule_id in moved)
-    changes += _document_change(
-        DEFAULT_RULE, DEFAULT_NAME, "action", before["default"]["action"], after["default"]["action"]
-    )
-    changes += _document_change("", DETECT_NAME, "detect", before["detect"], after["detect"])
+    changes += _document_change(DEFAULT_RULE, DEFAULT_NAME, before["default"], after["default"])
+    kinds = [{"detect": document["detect"]} for document in (before, after)]
+    changes += _document_change("", DETECT_NAME, *kinds)
     return changes
 
 
@@ -75,13 +74,13 @@ def _rule_changes(old: Rule | None, new: Rule, *, moved: bool) -> list[Change]:
     if old is None:
         return [Change(ADDED, new["id"], new["name"])]
     changes = [Change(MOVED, new["id"], new["name"])] if moved else []
+    return [*changes, *_document_change(new["id"], new["name"], old, new)]
+
+
+def _document_change(rule: str, name: str, old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     values = [(key, field_value(old, key), field_value(new, key)) for key in dict.fromkeys((*new, *old))]
     fields = tuple(FieldChange(key, before, after) for key, before, after in values if before != after)
-    return [*changes, Change(CHANGED, new["id"], new["name"], fields)] if fields else changes
-
-
-def _document_change(rule: str, name: str, field: str, before: Any, after: Any) -> list[Change]:
-    return [] if before == after else [Change(CHANGED, rule, name, (FieldChange(field, before, after),))]
+    return [Change(CHANGED, rule, name, fields)] if fields else []
 
 
 def _moved(before: list[str], after: list[str]) -> set[str]:

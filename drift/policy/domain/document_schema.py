@@ -11,7 +11,6 @@ from typing import Any, Final
 from sensor.names.visible_text import visible_pattern
 from sensor.policy.document_terms import (
     ACTIONS,
-    DEFAULT_ACTIONS,
     DEFAULT_RULE,
     DIGEST_PREFIX,
     GLOB_PREFIX,
@@ -94,6 +93,9 @@ def _allowed() -> dict[str, Any]:
     }
 
 
+_DRY_RUN: Final = {"type": "boolean", "description": "Only with the action block."}
+
+
 def _rule() -> dict[str, Any]:
     letter = visible_pattern()
     not_blank = rf"^{letter}*(?!\s){letter}{letter}*$"
@@ -115,7 +117,7 @@ def _rule() -> dict[str, Any]:
             "process_scope": _conditions("process_scope"),
             "expires_at": {"type": "string", "format": "date-time", "nullable": True},
             "severity": _choice(SEVERITIES),
-            "dry_run": {"type": "boolean", "description": "Only with the action block."},
+            "dry_run": _DRY_RUN,
             "note": _text(LIMITS["note"], 0, f"^{visible_pattern(several_lines=True)}*$"),
         },
     )
@@ -128,7 +130,7 @@ DOCUMENT: Final = {
         {
             "schema": {"type": "integer", "enum": [SCHEMA]},
             "rules": _list(_rule(), LIMITS["rules"]),
-            "default": _object({"action": _choice(DEFAULT_ACTIONS)}),
+            "default": _object({"action": _choice(ACTIONS)}, {"dry_run": _DRY_RUN}),
         },
         {"detect": _list(_choice(KINDS), LIMITS["detect"])},
     ),

@@ -212,9 +212,9 @@ def _split(document: Document, rule_ids: Collection[str]) -> tuple[list[str], li
     return [each for each in order if each in chosen], [each for each in order if each not in chosen]
 
 
-def set_default_action(action: str) -> Edit:
-    """Set the action of the default rule. Raises DocumentInvalid."""
-    return lambda document: checked({**document, "default": {"action": action}})
+def set_default_action(action: str, *, dry_run: bool = False) -> Edit:
+    """Set the action of the default rule; `dry_run`: only record what it would block. Raises DocumentInvalid."""
+    return lambda document: checked({**document, "default": {"action": action, "dry_run": dry_run}})
 
 
 def set_detect(kinds: list[str]) -> Edit:

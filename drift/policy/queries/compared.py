@@ -27,7 +27,8 @@ class Compared:
 def compared(user: User, name: str) -> Compared | None:
     """Return the pair that `name` refers to, as far as the user sees it, else None.
 
-    `draft`: the user's draft and its base. `default:ACTION`: the draft, and the same with that default action.
+    `draft`: the user's draft and its base. `default:ACTION`: the draft, and the same with that default action;
+    `default:dry_run` with one that only records what it would block.
     `versions:FROM:TO`. `proposal:ID`: its base and its document. `merged:ID`: the latest version, and that with an
     open proposal's changes; None where they conflict.
     """
@@ -46,8 +47,9 @@ def compared(user: User, name: str) -> Compared | None:
 
 def _default(user: User, action: str) -> Compared | None:
     state = visible_state(user)
+    edit = set_default_action("block", dry_run=True) if action == "dry_run" else set_default_action(action)
     try:
-        return Compared(state.base, state.document, set_default_action(action)(state.document))
+        return Compared(state.base, state.document, edit(state.document))
     except DocumentInvalid:
         return None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from drift.policy.domain.diff import ADDED, CHANGED, MOVED, REMOVED, Change, FieldChange
-from drift.policy.domain.edits import Document
+from drift.policy.domain.edits import Document, Rule
 from drift.policy.domain.rule_changes import DETECT, RuleChange, rule_changes
 from sensor.policy import DEFAULT_RULE, describe_rule
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS
@@ -80,14 +80,14 @@ def _sentence(change: RuleChange, document: Document) -> str:
     if change.rule == DETECT:
         return describe_detection(document["detect"])
     if change.rule == DEFAULT_RULE:
-        return describe_default(document["default"]["action"])
+        return describe_default(document["default"])
     rule = change.after or change.before
     return describe_rule(rule) if rule else ""
 
 
-def describe_default(action: str) -> str:
+def describe_default(rule: Rule) -> str:
     """Return what the default rule does, in a sentence."""
-    return f"Drift that no rule above decides {_DEFAULT_VERBS[action]}."
+    return f"Drift that no rule above decides {_DEFAULT_VERBS['dry_run' if rule.get('dry_run') else rule['action']]}."
 
 
 def describe_detection(kinds: list[str]) -> str:
@@ -100,7 +100,8 @@ def describe_detection(kinds: list[str]) -> str:
 
 _DEFAULT_VERBS: Final = {
     "alert": "raises an alert",
-    "block": "is blocked and raises an alert",
+    "block": "is blocked and raises an alert, in every container",
+    "dry_run": "raises an alert, which records that it would be blocked",
     "ignore": "is ignored: it is counted, and raises no alert",
 }
 

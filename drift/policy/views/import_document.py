@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from drift.policy.actions.drafts import change_draft
 from drift.policy.domain import edits
-from drift.policy.errors import DocumentInvalid, PolicyConflict
+from drift.policy.errors import DefaultMayNotBlock, DocumentInvalid, PolicyConflict
 from drift.policy.forms.upload import uploaded_document
 from drift.policy.queries.import_slot import import_slot
 from drift.policy.views.lint_lines import import_warnings
@@ -38,8 +38,9 @@ def import_document(request: HttpRequest) -> HttpResponse:
         return _panel(request, refusal=f"The document cannot be read: {error}.", status=422)
     except DocumentInvalid as error:
         return _panel(request, errors=error.errors, status=422)
-    except PolicyConflict:
-        refusal = "Your draft was changed elsewhere. Import again to replace its current rules."
+    except PolicyConflict as error:
+        elsewhere = "Your draft was changed elsewhere. Import again to replace its current rules."
+        refusal = str(error.detail) if isinstance(error, DefaultMayNotBlock) else elsewhere
         return _panel(request, refusal=refusal, status=409)
     for warning in import_warnings(state.document):
         messages.warning(request, warning)

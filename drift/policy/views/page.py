@@ -154,10 +154,10 @@ def save(request: HttpRequest) -> HttpResponse:
 
 @explains_errors
 def default(request: HttpRequest) -> HttpResponse:
-    """Set the default rule's action."""
-    state = change_draft(
-        posted_draft(request), edits.set_default_action(request.POST.get("action", "")), DEFAULT_CHANGED
-    )
+    """Set the default rule's action, and whether it only records what it would block."""
+    action = request.POST.get("action", "")
+    dry_run = action == "block" and request.POST.get("dry_run") == "on"
+    state = change_draft(posted_draft(request), edits.set_default_action(action, dry_run=dry_run), DEFAULT_CHANGED)
     return list_response(request, state, DEFAULT_CHANGED, closes_panel=True, can_undo=True)
 
 

@@ -18,9 +18,10 @@ from drift.policy.actions.proposals import (
     withdraw_proposal,
 )
 from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
+from drift.policy.domain.default_blocking import begins_to_block
 from drift.policy.domain.detection import detects_nothing
 from drift.policy.domain.rebase import Clash, rebase
-from drift.policy.errors import ConfirmationRequired
+from drift.policy.errors import BacktestMissing, ConfirmationRequired, DefaultMayNotBlock
 from drift.policy.forms.draft import comment, confirmation
 from drift.policy.models import PolicyProposal
 from drift.policy.queries import proposals as queries
@@ -74,7 +75,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
     except NewerVersion as error:
         refusal = f"v{error.latest} has been saved since you opened this. Review the changes again."
         return _panel(request, found, refusal, error.status_code)
-    except (ProposalClashes, ConfirmationRequired) as error:
+    except (ProposalClashes, ConfirmationRequired, BacktestMissing, DefaultMayNotBlock) as error:
         return _panel(request, found, str(error.detail), error.status_code)
     outcome = f"Saved as {saved.version}" if saved.is_new else f"{saved.version} already has these changes"
     return _list(request, shown_state(request), f"{outcome}, proposed by {found.author}")
@@ -145,6 +146,7 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
         "can_comment": user.has_role(Role.OPERATOR),
         "detects_nothing": detects_nothing(merged),
         "lacking": lacking_sensors(latest.document, merged) if found.is_open else None,
+        "begins_to_block": begins_to_block(latest.document, merged),
         "is_mine": found.author_id == user.pk,
         "can_decide": can_decide,
         "needs_other": can_decide and needs_other,

@@ -11,7 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from drift.policy.domain.conflicts import NewerVersion
-from drift.policy.errors import ApproverRequired, ConfirmationRequired, DocumentInvalid, PolicyConflict
+from drift.policy.errors import (
+    ApproverRequired,
+    BacktestMissing,
+    ConfirmationRequired,
+    DocumentInvalid,
+    PolicyConflict,
+)
 from drift.policy.forms.draft import confirmation, draft_revision
 from drift.policy.queries.drafts import DraftState, draft_state, visible_state
 from drift.policy.queries.versions import latest_version
@@ -72,6 +78,7 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     context = page_context(request, shown_state(request))
     context |= {"refusal": str(error.detail), "is_part": is_fragment(request)}
     context["needs_approver"] = isinstance(error, ApproverRequired)
+    context["needs_backtest"] = isinstance(error, BacktestMissing)
     context["confirmation"] = error if isinstance(error, ConfirmationRequired) else None
     context["confirmed"] = confirmation(request)
     if isinstance(error, NewerVersion):

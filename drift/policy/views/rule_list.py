@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from drift.policy.domain.default_blocking import blocks_by_default
 from drift.policy.domain.detection import alerts_on_nothing, detects_nothing, unreported_kinds
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.domain.edits import Document, Rule
@@ -20,7 +21,6 @@ from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.proposals import proposal_notices
 from sensor.policy import DEFAULT_RULE, PROVIDERS, cloud_scope_summary, describe_action
-from sensor.policy.descriptions import ACTION_LABELS
 
 ALL_CLOUDS = cloud_scope_summary([{"provider": provider} for provider in PROVIDERS])
 
@@ -39,6 +39,7 @@ def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
         "detects_nothing": detects_nothing(state.document),
         "unreported_kinds": unreported_kinds(state.document),
         "alerts_on_nothing": alerts_on_nothing(state.document),
+        "blocks_by_default": blocks_by_default(state.document),
     }
 
 
@@ -149,5 +150,5 @@ def _rule_row(place: int, rule: Rule) -> RuleRow:
 
 
 def _default_row(document: Document) -> RuleRow:
-    action = ACTION_LABELS[document["default"]["action"]]
+    action = describe_action(document["default"])
     return RuleRow(DEFAULT_RULE, len(document["rules"]) + 1, DEFAULT_NAME, action, ALL_CLOUDS, "All resources")

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from drift.policy.actions.proposals import propose_restore
 from drift.policy.actions.versions import restore_version
 from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.default_blocking import begins_to_block
 from drift.policy.domain.detection import detects_nothing
 from drift.policy.domain.document_files import FORMATS, write
 from drift.policy.errors import PolicyConflict
@@ -86,6 +87,7 @@ def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = 
     lines, of = change_lines(latest.document, version.document), f"versions:{latest.number}:{version.number}"
     context = {"version": version, "latest": latest, "lines": lines, "of": of, "refusal": refusal}
     context["detects_nothing"] = detects_nothing(version.document)
+    context["begins_to_block"] = begins_to_block(latest.document, version.document)
     context["lacking"] = lacking_sensors(latest.document, version.document)
     context["needs_approver"] = approval_rule().applies(latest.document, version.document)
     return _panel(request, "policy/versions/restore_panel.html", context, status)

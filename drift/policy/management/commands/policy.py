@@ -14,11 +14,19 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.models import User
 from drift.policy.actions.versions import save_document
 from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.default_blocking import BLOCK_BY_DEFAULT
 from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import Change, diff
 from drift.policy.domain.document_files import FORMATS, file_format, parse, write
 from drift.policy.domain.edits import Document, checked
-from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict, SensorsLack
+from drift.policy.errors import (
+    ApproverRequired,
+    DefaultBlocks,
+    DetectsNothing,
+    DocumentInvalid,
+    PolicyConflict,
+    SensorsLack,
+)
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 from drift.policy.queries.versions import find_version, latest_version
@@ -60,6 +68,9 @@ class Command(BaseCommand):
         import_.add_argument(
             "--leave-sensors-behind", action="store_true", help="confirm that live sensors reject what the policy uses"
         )
+        import_.add_argument(
+            "--block-by-default", action="store_true", help="confirm that the default rule begins to block"
+        )
         backtest = commands.add_parser("backtest", help="decide stored events by a document and print the differences")
         backtest.add_argument("--days", type=int, default=7, help="days of events (default: 7)")
         checking = commands.add_parser("check", help="print every error, else every warning: rule, field, message")
@@ -97,6 +108,8 @@ class Command(BaseCommand):
             raise CommandError(message, returncode=CONFLICT) from error
         except SensorsLack as error:
             raise CommandError(f"{error.detail} Or add --leave-sensors-behind.", returncode=CONFLICT) from error
+        except DefaultBlocks as error:
+            raise CommandError(f"{error.detail} Or add --block-by-default.", returncode=CONFLICT) from error
         except PolicyConflict as error:
             raise CommandError(_conflict(error), returncode=CONFLICT) from error
 
@@ -128,7 +141,11 @@ class Command(BaseCommand):
     def _import(self, options: dict[str, Any]) -> str:
         user = _admin(options["user"])
         comment = options["comment"].replace("\0", "").strip()[:1_000]
-        said = {DETECT_NOTHING: options["detects_nothing"], LEAVE_BEHIND: options["leave_sensors_behind"]}
+        said = {
+            DETECT_NOTHING: options["detects_nothing"],
+            LEAVE_BEHIND: options["leave_sensors_behind"],
+            BLOCK_BY_DEFAULT: options["block_by_default"],
+        }
         confirmation = ", ".join(phrase for phrase, is_said in said.items() if is_said)
         document = _read(options["file"])
         saved = save_document(user, document, options["base"], comment, confirmation)

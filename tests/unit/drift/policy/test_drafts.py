@@ -11,7 +11,14 @@ from django.db import connection
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.domain.draft_revision import DraftRevision
-from drift.policy.errors import DocumentInvalid, OrderMismatch, PolicyConflict, StaleDraft, UnknownRule
+from drift.policy.errors import (
+    DefaultMayNotBlock,
+    DocumentInvalid,
+    OrderMismatch,
+    PolicyConflict,
+    StaleDraft,
+    UnknownRule,
+)
 from drift.policy.models import PolicyDraft
 from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import rule, unchanged_draft
@@ -62,7 +69,9 @@ def test_an_invalid_change_is_rejected_and_keeps_the_revision(admin: Any) -> Non
         (edits.add_rule(rule("a")), DocumentInvalid),
         (edits.delete_rules({"gone"}), UnknownRule),
         (edits.reorder(["a"]), OrderMismatch),
-        (edits.set_default_action("block"), DocumentInvalid),
+        (edits.set_default_action("block"), DefaultMayNotBlock),
+        (edits.set_default_action("block", dry_run=True), DefaultMayNotBlock),
+        (edits.set_default_action("stop"), DocumentInvalid),
     ):
         with pytest.raises(error):
             drafts.change_draft(state, wrong)

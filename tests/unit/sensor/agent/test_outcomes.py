@@ -130,6 +130,24 @@ def test_execs_of_a_rule_whose_blocking_is_paused_run_and_are_reported_so(bench:
     assert bench.outcome() == ("not_blocked", "kill_limit")
 
 
+@pytest.mark.parametrize(("kind", "reason"), [("new_file", "not_held"), ("script", "kind_not_named")])
+def test_a_default_rule_that_blocks_gives_reasons_as_rules_do(bench: Outcomes, kind: str, reason: str) -> None:
+    bench.apply(1, rules=[], default={"action": "block"})
+    assert bench.outcome(kind=kind) == ("not_blocked", reason)
+
+
+def test_the_default_rule_s_blocking_pauses_when_it_stops_much_in_many_workloads(bench: Outcomes) -> None:
+    bench.apply(1, rules=[], default={"action": "block"})
+    for number in range(2 * 3):
+        stopped = make_event(10 + number, path=f"/tmp/{number}")
+        stopped.outcome = "blocked"
+        stopped.container.name = f"app{number % 2}"
+        stopped.process.sha256 = f"{number:064x}"
+        bench.pipeline.handle([stopped])
+    bench.spooled()
+    assert bench.outcome() == ("not_blocked", "kill_limit")
+
+
 def test_blocks_of_one_workload_pause_nothing(bench: Outcomes) -> None:
     bench.apply(1, "block")
     for number in range(200):

@@ -75,6 +75,26 @@ def test_which_execs_the_kernel_stops_and_which_are_held(rule: dict[str, Any], e
     assert planned(**rule) == expected
 
 
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param([], BlockPlan(NEW | FILELESS | FOREIGN | MAPPED, holds=True), id="all but what must be named"),
+        pytest.param([{"resource_scope": NAMESPACE}], BlockPlan(NEW | FILELESS | FOREIGN | MAPPED, holds=True), id="x"),
+        pytest.param([{"allow_list": BY_HASH, "unlisted": "next_rule"}], BlockPlan(0, holds=True), id="but a hash"),
+        pytest.param(
+            [{"process_scope": kinds("fileless")}], BlockPlan(NEW | FOREIGN | MAPPED, holds=True), id="memfds"
+        ),
+        pytest.param([{}], BLOCK_NOTHING, id="but everything"),
+    ],
+)
+def test_a_default_rule_that_blocks_stops_all_but_what_rules_exclude(
+    rules: list[dict[str, Any]], expected: BlockPlan
+) -> None:
+    document = document_of(*(minimal_rule(place, **rule) for place, rule in enumerate(rules, start=1)))
+    policy = compile_policy({**document, "default": {"action": "block"}})
+    assert block_plan(policy, DEFAULT_DETECT, APP, PLACE) == expected
+
+
 def test_undetected_kinds_are_not_blocked() -> None:
     assert planned(("fileless",)) == BlockPlan(FILELESS, holds=False)
 

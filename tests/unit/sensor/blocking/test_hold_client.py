@@ -115,6 +115,15 @@ def test_without_a_blocking_rule_nothing_is_started(made: HoldClient, log: Path)
     eventually(lambda: received(log) == ["follow"])
 
 
+def test_a_default_rule_that_blocks_needs_no_other_rule(made: HoldClient, log: Path) -> None:
+    made.follow(normalise({**document_of(), "default": {"action": "block"}}))
+    made.update()
+    eventually(lambda: made.is_up)
+    made.follow(normalise({**document_of(), "default": {"action": "alert"}}))
+    made.update()
+    assert not made.is_up
+
+
 def test_a_new_container_is_expected_only_while_the_hold_server_listens(made: HoldClient, log: Path) -> None:
     made.follow(document("block"))
     made.update()

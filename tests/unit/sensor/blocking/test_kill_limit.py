@@ -13,7 +13,8 @@ from tests.unit.sensor.makers import make_event
 
 RULE: dict[str, Any] = {"id": "r1", "action": "block"}
 OTHER: dict[str, Any] = {"id": "r2", "action": "block"}
-DOCUMENT = {"rules": [RULE, OTHER]}
+DEFAULT: dict[str, Any] = {"id": "default", "action": "block"}
+DOCUMENT = {"rules": [RULE, OTHER], "default": {"action": "block"}}
 
 
 class Clock:
@@ -99,9 +100,22 @@ def test_a_rule_that_was_changed_or_removed_is_not_paused() -> None:
     for workload in (1, 2):
         kill(counted, workload, "a", "b", "c")
     changed = RULE | {"allow_list": ["/tmp/tool"]}
-    assert counted.paused_rules({"rules": [changed, OTHER]}) == []
-    assert counted.paused_rules({"rules": []}) == []
-    assert counted.paused_rules({"rules": [OTHER, dict(reversed(RULE.items()))]}) == [PausedRule("r1", 2)]
+    assert counted.paused_rules({**DOCUMENT, "rules": [changed, OTHER]}) == []
+    assert counted.paused_rules({**DOCUMENT, "rules": []}) == []
+    assert counted.paused_rules({**DOCUMENT, "rules": [OTHER, dict(reversed(RULE.items()))]}) == [PausedRule("r1", 2)]
+
+
+def test_the_default_rule_pauses_as_rules_do_and_no_rule_with_it() -> None:
+    clock = Clock()
+    counted = limit(clock)
+    for workload in (1, 2):
+        kill(counted, workload, "a", "b", "c", rule=DEFAULT)
+    assert counted.paused_rules(DOCUMENT) == [PausedRule("default", 2)]
+    assert (counted.is_paused(DEFAULT), counted.is_paused(RULE)) == (True, False)
+    assert counted.paused_rules({**DOCUMENT, "default": {"action": "alert"}}) == []
+    assert without_blocking(DOCUMENT, frozenset({"default"})) == {**DOCUMENT, "default": {"action": "alert"}}
+    clock.now += PAUSE_SECONDS
+    assert counted.paused_rules(DOCUMENT) == []
 
 
 def test_a_paused_rule_alerts_and_keeps_its_place() -> None:

@@ -38,7 +38,9 @@ def decide(document: Json, event: Json) -> Json:
         if failed is None:
             return {**decision_of(rule, event), "trace": trace}
     trace.append({"rule": "default", "failed": None})
-    return {"action": document["default"]["action"], "rule": "default", "reason": "default", "trace": trace}
+    default = document["default"]
+    action = "alert" if default.get("dry_run") else default["action"]
+    return {"action": action, "rule": "default", "reason": "default", "trace": trace}
 
 
 def why_not(rule: Json, event: Json) -> Json | None:

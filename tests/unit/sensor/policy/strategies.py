@@ -13,6 +13,12 @@ Json = dict[str, Any]
 # Letters that casefold to several letters, to each other, or out of ASCII.
 LETTERS = "aAbßẞσςΣİiK"
 SHA256S = ("0" * 64, "ab" * 32)
+DEFAULTS: list[Json] = [
+    {"action": "alert"},
+    {"action": "ignore"},
+    {"action": "block"},
+    {"action": "block", "dry_run": True},
+]
 
 words = st.text(LETTERS, min_size=1, max_size=3)
 names = st.text("ab", min_size=1, max_size=3)
@@ -128,7 +134,7 @@ def documents(draw: st.DrawFn, max_rules: int = 6) -> Json:
         "schema": 1,
         "detect": ["new_file"],
         "rules": [draw(rules(index)) for index in range(count)],
-        "default": {"action": draw(st.sampled_from(["alert", "ignore"]))},
+        "default": draw(st.sampled_from(DEFAULTS)),
     }
 
 

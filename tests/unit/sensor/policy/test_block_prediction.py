@@ -30,8 +30,8 @@ def is_blocked(document: Json, event: Json) -> bool:
     decision = naive.decide(document, event)
     if decision["action"] != "block" or event["drift_kind"] not in NAMED_TO_BLOCK:
         return bool(decision["action"] == "block")
-    rule = next(rule for rule in document["rules"] if rule["id"] == decision["rule"])
-    return any(condition["property"] == "drift_kind" for condition in [*rule["process_scope"]])
+    rules = [rule for rule in document["rules"] if rule["id"] == decision["rule"]]
+    return any(condition["property"] == "drift_kind" for rule in rules for condition in rule["process_scope"])
 
 
 @settings(max_examples=120, deadline=None)
