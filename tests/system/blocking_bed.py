@@ -71,10 +71,10 @@ class Bed:
             # A killed sensor left them.
             open_ebpf(pin_dir=pins).close()
 
-    def publish(self, *rules: dict[str, Any], stopped: bool = False) -> None:
+    def publish(self, *rules: dict[str, Any], stopped: bool = False, default: str = "alert") -> None:
         """Make these rules the policy, and wait until a running sensor has applied it."""
         self._number += 1
-        document = {"schema": 1, "rules": list(rules), "default": {"action": "alert"}}
+        document = {"schema": 1, "rules": list(rules), "default": {"action": default}}
         self.portal.publish(self._number, document, blocking_stopped=stopped)
         if self.process is not None:
             self.portal.push("policy", {"number": self._number, "etag": self.portal.etag})

@@ -128,7 +128,7 @@ def test_a_stale_window_gets_an_explanation_and_the_stored_rules(
 
 def test_only_the_default_rules_action_changes(editor: Client, admin: Any) -> None:
     assert "Drift detection alert" in text(send(editor, admin, "default/", {"action": "alert"}))
-    assert send(editor, admin, "default/", {"action": "block"}).status_code == 422
+    assert send(editor, admin, "default/", {"action": "stop"}).status_code == 422
     assert draft_state(admin).document["default"] == {"action": "alert"}
 
 
