@@ -6,48 +6,31 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
-from sensor.policy.document_errors import PolicyInvalid
+from sensor.policy.document_errors import DOCUMENT, DocumentError, PolicyInvalid, UnreadableError
+from sensor.policy.document_text import document_lines, file_format, parse_document, parse_json
 from sensor.policy.engine import Policy, compile_policy
 from sensor.policy.flat_event import EventInvalid, check_event
-from sensor.policy.lint import lint
+from sensor.policy.lint import LintFinding, lint
 from sensor.policy.validation import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 VALID, INVALID, UNREADABLE = 0, 1, 2
-
-
-class UnreadableError(ValueError):
-    """Bytes that are not JSON; the message has the reason."""
-
-
-def parse_json(data: bytes, *, unique_keys: bool = False) -> Any:
-    """Return the value of JSON in UTF-8. Raises UnreadableError.
-
-    `unique_keys` rejects an object that has a key twice: JSON readers disagree on which one counts.
-    """
-    try:
-        text = data.decode("utf-8")
-        hook = _unique if unique_keys else None
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=hook)
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"not UTF-8 at byte {error.start}") from error
-    except RecursionError as error:
-        raise UnreadableError("nested too deeply") from error
-    except ValueError as error:
-        raise UnreadableError(f"not JSON: {error}") from error
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Of a document; the largest valid one has some 100 MB."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; `arguments` default to the process's own."""
-    options = _parser().parse_args(arguments)
+    options = policy_parser().parse_args(arguments)
     try:
-        document = parse_json(options.policy.read_bytes(), unique_keys=True)
+        data, kind = _content(options.policy), file_format(options.policy.name)
+        document = parse_document(data, kind)
         if options.command == "check":
-            return _check(document, strict=options.strict)
+            return _check(_File(str(options.policy), data, kind), document, strict=options.strict)
         with options.events.open("rb") as lines:
             return _evaluate(compile_policy(document), lines, explain=options.explain)
     except PolicyInvalid as error:
@@ -60,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return UNREADABLE
 
 
-def _parser() -> argparse.ArgumentParser:
+def policy_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m sensor.policy", description="Check or evaluate a drift policy document."
     )
@@ -71,22 +55,45 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--strict", action="store_true", help="fail on warnings too")
     evaluating = commands.add_parser("evaluate", help="decide events, one JSON object per line, in order")
     for command in (checking, evaluating):
-        command.add_argument("policy", metavar="POLICY.json", type=Path)
-    evaluating.add_argument("events", metavar="EVENTS.jsonl", type=Path)
+        command.add_argument("policy", metavar="POLICY", type=Path, help="the document, JSON or YAML by its extension")
+    evaluating.add_argument("events", metavar="EVENTS.jsonl", type=Path, help="the events")
     evaluating.add_argument("--explain", action="store_true", help="add every rule that was tried and what failed")
     return parser
 
 
-def _check(document: Any, *, strict: bool) -> int:
+class _File(NamedTuple):
+    name: str
+    data: bytes
+    kind: str | None
+
+
+def _content(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        data = opened.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UnreadableError(f"larger than {MAX_BYTES // 1024 // 1024} MiB, which no valid document is")
+    return data
+
+
+def _check(file: _File, document: Any, *, strict: bool) -> int:
+    """Print each error, else each warning, as FILE:LINE: rule: field: reason."""
     errors = check(document)
-    for error in errors:
-        print(one_line(str(error)))
-    if errors:
-        return INVALID
-    findings = lint(document)
-    for finding in findings:
-        print(one_line(finding.line))
-    return INVALID if findings and strict else VALID
+    findings = [] if errors else lint(document)
+    places = [(_place(each), str(each)) for each in errors] or [(_place(each), each.line) for each in findings]
+    if places:
+        lines = document_lines(file.data, file.kind, [place for place, _ in places])
+        for place, text in places:
+            print(one_line(f"{file.name}:{lines.line(place)}: {text}"))
+    return INVALID if errors or (findings and strict) else VALID
+
+
+def _place(found: DocumentError | LintFinding) -> str:
+    """Return where in the document it is."""
+    if found.index is not None:
+        return f"rules[{found.index}].{found.field}".rstrip(".")
+    if found.rule == DOCUMENT:
+        return found.field
+    return f"{found.rule}.{found.field}".rstrip(".")
 
 
 def _evaluate(policy: Policy, lines: BinaryIO, *, explain: bool) -> int:
@@ -107,17 +114,6 @@ def _results(policy: Policy, lines: Iterable[bytes], *, explain: bool) -> Iterat
             continue
         result = {"action": decision.action, "rule": decision.rule, "reason": decision.reason}
         yield result | {"trace": trace} if explain else result
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _report(message: str) -> None:

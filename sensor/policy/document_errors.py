@@ -27,6 +27,10 @@ class DocumentError:
         return ": ".join(part for part in (self.rule, self.field, self.message) if part)
 
 
+class UnreadableError(ValueError):
+    """Bytes that are not JSON, or not YAML; the message has the reason."""
+
+
 class PolicyInvalid(ValueError):
     """A document with errors; `errors` has every one and is never empty."""
 

@@ -12,9 +12,10 @@ from playwright.sync_api import Page, expect
 
 from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
-from drift.policy.domain.document_files import parse, write
+from drift.policy.domain.document_files import write
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.drafts import draft_state
+from sensor.policy.document_text import parse_document
 from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -70,7 +71,7 @@ def test_an_exported_policy_is_imported_after_its_errors_are_corrected(
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     assert file.name == "drift-policy-v2.yaml"
-    two_rules = parse(file.read_bytes(), "yaml")
+    two_rules = parse_document(file.read_bytes(), "yaml")
 
     page.goto(page.url.removesuffix("versions/"))
     page.get_by_label("More commands").click()

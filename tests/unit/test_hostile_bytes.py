@@ -25,13 +25,13 @@ from rest_framework.request import Request
 from drift.alerts.actions.ingest import decode
 from drift.alerts.errors import BadBody, EventRejected, TooLarge
 from drift.alerts.forms.event_batch import read_events
-from drift.policy.domain import document_files
 from sensor import wire
 from sensor.agent.policy_in_force import BundleRejected, _decoded, _rejected_status
 from sensor.delivery.client import PortalUnavailable
 from sensor.delivery.policy_stream import PolicyStream, server_sent_events
 from sensor.policy import check
-from sensor.policy.cli import UnreadableError
+from sensor.policy.document_errors import UnreadableError
+from sensor.policy.document_text import parse_document
 
 Rejections = tuple[type[Exception], ...]
 LONG: Final = bool(os.environ.get("DRIFTWATCH_LONG"))
@@ -148,13 +148,13 @@ def _bundle(data: bytes) -> None:
 
 
 def _document(data: bytes) -> None:
-    value: Any = document_files.parse(data, "json")
+    value: Any = parse_document(data, "json")
     for fault in check(value):
         str(fault)
 
 
 def _yaml(data: bytes) -> None:
-    check(document_files.parse(data, "yaml"))
+    check(parse_document(data, "yaml"))
 
 
 PARSERS: Final[dict[str, tuple[Callable[[bytes], object], Rejections]]] = {

@@ -11,7 +11,8 @@ import msgspec
 from django.http import QueryDict
 
 from sensor import wire
-from sensor.policy.cli import UnreadableError, parse_json
+from sensor.policy.document_errors import UnreadableError
+from sensor.policy.document_text import parse_json
 from sensor.policy.flat_event import EventInvalid, check_event
 from sensor.policy.properties import TABLE
 

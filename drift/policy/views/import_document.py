@@ -16,7 +16,7 @@ from drift.policy.views.lint_lines import import_warnings
 from drift.policy.views.responses import list_response, panel_response, posted_draft, shown_state
 from drift.web.requests import signed_in_user
 from sensor.policy import DocumentError
-from sensor.policy.cli import UnreadableError
+from sensor.policy.document_errors import UnreadableError
 
 MAX_ERRORS_SHOWN: Final = 500
 

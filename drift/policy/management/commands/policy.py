@@ -17,7 +17,7 @@ from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.default_blocking import BLOCK_BY_DEFAULT
 from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import Change, diff
-from drift.policy.domain.document_files import FORMATS, file_format, parse, write
+from drift.policy.domain.document_files import FORMATS, write
 from drift.policy.domain.edits import Document, checked
 from drift.policy.errors import (
     ApproverRequired,
@@ -31,7 +31,9 @@ from drift.policy.models import PolicyVersion
 from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 from drift.policy.queries.versions import find_version, latest_version
 from sensor.policy import DocumentError, check, digest
-from sensor.policy.cli import UnreadableError, one_line
+from sensor.policy.cli import one_line
+from sensor.policy.document_errors import UnreadableError
+from sensor.policy.document_text import file_format, parse_document
 from sensor.policy.lint import lint
 
 INVALID, UNREADABLE, CONFLICT, FORBIDDEN = 1, 2, 3, 4
@@ -49,7 +51,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="do", required=True)
         export = commands.add_parser("export", help="print a version's document")
-        export.add_argument("--format", choices=FORMATS, default="json")
+        export.add_argument("--format", choices=FORMATS, default="json", help="default: json")
         export.add_argument("--version", dest="number", type=_number, metavar="N", help="default: the latest")
         compare = commands.add_parser("diff", help="print what a document would change")
         compare.add_argument("--version", dest="number", type=_number, metavar="N", help="default: the latest")
@@ -182,7 +184,7 @@ def _read(file: str) -> object:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
-    return parse(data, file_format(file))
+    return parse_document(data, file_format(file))
 
 
 def _version(number: int | None) -> PolicyVersion:

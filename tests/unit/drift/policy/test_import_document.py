@@ -19,13 +19,15 @@ from hypothesis import strategies as st
 
 from drift.policy.actions import drafts
 from drift.policy.domain import edits
-from drift.policy.domain.document_files import MAX_EVENTS, parse, write
+from drift.policy.domain.document_files import write
 from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from drift.policy.queries.import_slot import import_slot
 from sensor.policy import LIMITS, check, digest, normalise
-from sensor.policy.cli import UnreadableError
+from sensor.policy.document_errors import UnreadableError
+from sensor.policy.document_text import parse_document as parse
+from sensor.policy.yaml_document import MAX_EVENTS
 from tests.unit.drift.policy.samples import document, rule
 
 HTMX = {"HX-Request": "true"}
@@ -74,7 +76,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
 def test_yaml_is_read_no_further_than_the_largest_document_goes(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drift.policy.domain.document_files.MAX_EVENTS", 1_000)
+    monkeypatch.setattr("sensor.policy.yaml_document.MAX_EVENTS", 1_000)
 
     with pytest.raises(UnreadableError, match="more than 1,000 values"):
         parse(data, "yaml")
@@ -206,7 +208,7 @@ class TestByThePage:
                     statuses[0] = pool.submit(self.is_slot_free).result()
             return parse(data, kind)
 
-        monkeypatch.setattr("drift.policy.forms.upload.parse", parse_meanwhile)
+        monkeypatch.setattr("drift.policy.forms.upload.parse_document", parse_meanwhile)
 
         assert self.send(text=write(document("A"), "json")).status_code == 200
         assert statuses == [False]

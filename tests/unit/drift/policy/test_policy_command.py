@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry
-from drift.policy.domain.document_files import file_format, parse, write
+from drift.policy.domain.document_files import write
 from drift.policy.models import PolicyVersion
 from sensor.policy import default_document
-from sensor.policy.cli import UnreadableError
+from sensor.policy.document_errors import UnreadableError
+from sensor.policy.document_text import file_format
+from sensor.policy.document_text import parse_document as parse
 from tests.unit.drift.policy.samples import document, rule
 
 database = [pytest.mark.services, pytest.mark.django_db]

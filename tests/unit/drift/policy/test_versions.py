@@ -15,11 +15,11 @@ from accounts.models import AuditEntry
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.domain.conflicts import NewerVersion
-from drift.policy.domain.document_files import parse
 from drift.policy.errors import UnknownVersion
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from sensor.policy import digest
+from sensor.policy.document_text import parse_document as parse
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

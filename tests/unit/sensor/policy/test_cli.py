@@ -16,7 +16,7 @@ Run = tuple[int, list[str], str]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command on the given bytes: exit status, lines of standard output, standard error."""
+    """Run a command on the given bytes: exit status, lines of standard output after the file's name, standard error."""
 
     def run_it(command: str, policy: object, events: bytes = b"", *options: str) -> Run:
         (tmp_path / "policy.json").write_bytes(policy if isinstance(policy, bytes) else json.dumps(policy).encode())
@@ -24,7 +24,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
         files = [str(tmp_path / "policy.json")] + ([str(tmp_path / "events.jsonl")] if command == "evaluate" else [])
         status = main([command, *files, *options])
         out, err = capsys.readouterr()
-        return status, out.splitlines(), err
+        return status, [line.removeprefix(f"{tmp_path / 'policy.json'}:") for line in out.splitlines()], err
 
     return run_it
 
@@ -40,7 +40,7 @@ def test_check_prints_a_warning_for_a_value_that_never_matches_and_exits_0_or_wi
     scope = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "kube-*"}]}]
     document = document_of(minimal_rule(resource_scope=scope))
     line = (
-        "Rule 1: resource_scope[0].any_of[0].value: warning: Only the operator Matches knows wildcards."
+        "1: Rule 1: resource_scope[0].any_of[0].value: warning: Only the operator Matches knows wildcards."
         " Did you mean Starts with “kube-”?"
     )
     assert run("check", document) == (0, [line], "")
@@ -52,22 +52,22 @@ def test_check_prints_one_line_per_error_and_exits_1(run: Any) -> None:
     status, lines, _ = run("check", document_of(minimal_rule(action="x", enabled=1)))
     assert status == 1
     assert lines == [
-        "Rule 1: action: must be one of alert, block, ignore",
-        "Rule 1: enabled: must be true or false",
+        "1: Rule 1: action: must be one of alert, block, ignore",
+        "1: Rule 1: enabled: must be true or false",
     ]
 
 
 @pytest.mark.parametrize("document", [[], None, 7, "x", True])
 def test_check_of_a_value_that_is_not_an_object_is_one_clear_error(run: Any, document: object) -> None:
-    assert run("check", document) == (1, ["document: must be an object"], "")
+    assert run("check", document) == (1, ["1: document: must be an object"], "")
 
 
 def test_an_error_stays_one_line_whatever_the_rule_s_name(run: Any) -> None:
     status, lines, _ = run("check", document_of(minimal_rule(name="a\nb\r\u2028\x1b", action="x", **{"\ud800": 1})))
     assert status == 1
     assert lines == [
-        "a\\u000ab\\u000d\\u2028\\u001b: \\ud800: unknown key",
-        "a\\u000ab\\u000d\\u2028\\u001b: action: must be one of alert, block, ignore",
+        "1: a\\u000ab\\u000d\\u2028\\u001b: \\ud800: unknown key",
+        "1: a\\u000ab\\u000d\\u2028\\u001b: action: must be one of alert, block, ignore",
     ]
 
 
