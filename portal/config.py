@@ -49,6 +49,10 @@ def _declare(setting: Setting) -> str | None:
             value = Path(file).read_text().strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{setting.name}_FILE cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ImproperlyConfigured(f"{setting.name}_FILE is not text in UTF-8.") from None
+        if not value:
+            raise ImproperlyConfigured(f"{setting.name}_FILE is empty.")
     return value or setting.default
 
 

@@ -42,7 +42,11 @@ def finish(process: subprocess.Popen[bytes], name: str) -> None:
     """Wait for the program to end. Raises BackupError with its last line where it failed."""
     said = cast("IO[bytes]", process.stderr).read().decode(errors="replace").strip().splitlines()
     if process.wait():
-        raise BackupError(f"{name}: {said[-1] if said else f'exit status {process.returncode}'}")
+        # The reason comes first, then the statement, which may have a thousand words.
+        reason = next((line for line in said if "error: " in line), said[-1] if said else "")
+        reason = reason.partition("error: ")[2] or reason or f"exit status {process.returncode}"
+        advice = " With two roles it needs MIGRATION_DATABASE_URL." if "permission denied" in reason else ""
+        raise BackupError(f"{name}: {reason}{advice}")
 
 
 def _start(name: str, *options: str, **streams: Any) -> subprocess.Popen[bytes]:

@@ -120,11 +120,21 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _manage(arguments: argparse.Namespace) -> int:
     from django.core.management import execute_from_command_line
+    from django.db import DatabaseError
+    from redis import RedisError
 
     from accounts.request_context import set_program
 
+    needs.settings_are_valid()
     set_program(" ".join(["manage.py", *arguments.arguments[:1]]))
-    execute_from_command_line(["driftwatch-portal manage", *arguments.arguments])
+    try:
+        execute_from_command_line(["driftwatch-portal manage", *arguments.arguments])
+    except (DatabaseError, RedisError):
+        # What is missing in one line; a traceback only of what is not explained by that.
+        needs.database_responds()
+        needs.database_has_this_version()
+        needs.redis_responds()
+        raise
     return 0
 
 

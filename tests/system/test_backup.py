@@ -142,6 +142,11 @@ def test_a_damaged_changed_or_foreign_file_is_refused_and_nothing_is_restored(
     parts.manage("backup", str(good))
     assert f"{good} exists." in failed(parts, "backup", str(good))
     assert "cannot be written" in failed(parts, "backup", str(tmp_path / "missing/x"))
+    owner = parts.env.pop("MIGRATION_DATABASE_URL")
+    refused = failed(parts, "backup", str(tmp_path / "other-role"))
+    assert "permission denied for" in refused
+    assert refused.endswith(" With two roles it needs MIGRATION_DATABASE_URL.")
+    parts.env["MIGRATION_DATABASE_URL"] = owner
     content = good.read_bytes()
     other = tmp_path / "other"
 

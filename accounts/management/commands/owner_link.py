@@ -19,8 +19,8 @@ class Command(BaseCommand):
     help = "Print a one-time link with which an Owner chooses a password; creates the Owner if there is none of EMAIL."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("email")
-        parser.add_argument("--name", default="Owner")
+        parser.add_argument("email", metavar="EMAIL", help="the Owner's address")
+        parser.add_argument("--name", default="Owner", help="name of an Owner who is new (default: Owner)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         email = options["email"].strip()

@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Remove all second factors of a user who lost theirs, and end their sessions."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email")
+        parser.add_argument("email", metavar="EMAIL", help="the user's address")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(email__iexact=options["email"]).first()

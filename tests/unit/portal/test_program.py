@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.program import needs
+from portal import config
+from portal.program import main, needs
 from portal.program.options import parser
+from tests.unit.portal.program_runs import runs
 
 ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = {
@@ -22,7 +24,22 @@ NOWHERE = {
     "DATABASE_URL": "postgresql://driftwatch:not-to-be-shown@127.0.0.1:1/driftwatch",
     "REDIS_URL": "redis://:not-to-be-shown@127.0.0.1:1/0",
 }
-PROCESSES = ("web", "gateway", "beat", "migrate")
+COMMANDS = {
+    "web": ("--wait", "0"),
+    "gateway": ("--wait", "0"),
+    "worker": ("--wait", "0"),
+    "beat": ("--wait", "0"),
+    "migrate": ("--wait", "0"),
+    "init": ("me@drift.example", "--wait", "0"),
+    "collect": (),
+    "doctor": (),
+    "manage": ("policy", "export"),
+}
+"""Every command, with what it needs besides settings."""
+REQUIRED = {
+    name: ("SECRET_KEY", "REDIS_URL") if name == "gateway" else ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+    for name in COMMANDS
+}
 
 
 def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -39,11 +56,66 @@ def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("process", PROCESSES)
-def test_a_missing_setting_ends_each_process_with_one_line_that_names_it(process: str) -> None:
-    done = run(process, "--wait", "0")
-    assert done.returncode == 1
-    assert re.fullmatch(rf"driftwatch-portal {process}: SECRET_KEY is not set\..*\n", done.stderr)
+def test_every_command_is_tried() -> None:
+    assert set(COMMANDS) == set(main.COMMANDS)
+
+
+def test_a_missing_setting_ends_each_process_with_one_line_that_names_it() -> None:
+    cases = [(name, missing) for name in COMMANDS for missing in REQUIRED[name]]
+    given = [((name, *COMMANDS[name]), {k: v for k, v in NOWHERE.items() if k != missing}) for name, missing in cases]
+    for (name, missing), done in zip(cases, runs(given), strict=True):
+        assert re.fullmatch(rf"driftwatch-portal {name}: {missing} is not set\..*\n", done.error), done.error
+        assert (done.status, done.output) == (1, "")
+
+
+SERVICES = {
+    "PostgreSQL": ("web", "worker", "beat", "migrate", "init", "manage"),
+    "Redis": ("gateway",),
+}
+"""Which process misses what first where neither responds."""
+
+
+def test_a_service_that_does_not_respond_is_named_with_its_address_but_not_its_password() -> None:
+    cases = [(name, service) for service, names in SERVICES.items() for name in names]
+    for (name, service), done in zip(
+        cases, runs([((name, *COMMANDS[name]), NOWHERE) for name, _ in cases]), strict=True
+    ):
+        assert re.fullmatch(rf"driftwatch-portal {name}: {service} at 127.0.0.1:1 .*\n", done.error), done.error
+        assert "not-to-be-shown" not in done.error
+        assert (done.status, done.output) == (1, "")
+
+
+def test_what_cannot_be_read_or_written_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "empty").write_text("\n")
+    without = {name: value for name, value in NOWHERE.items() if name != "SECRET_KEY"}
+    cases = {
+        "SECRET_KEY_FILE cannot be read: No such file": {"SECRET_KEY_FILE": str(tmp_path / "none")},
+        "SECRET_KEY_FILE cannot be read: Is a directory": {"SECRET_KEY_FILE": str(tmp_path)},
+        "SECRET_KEY_FILE is not text": {"SECRET_KEY_FILE": str(tmp_path / "bytes")},
+        "SECRET_KEY_FILE is empty": {"SECRET_KEY_FILE": str(tmp_path / "empty")},
+        "Both SECRET_KEY and SECRET_KEY_FILE": {"SECRET_KEY": "x", "SECRET_KEY_FILE": str(tmp_path / "empty")},
+    }
+    given = [((name, *COMMANDS[name]), {**without, **env}) for env in cases.values() for name in ("web", "gateway")]
+    said = [said for said in cases for _ in range(2)]
+    given.append((("collect",), {**NOWHERE, "STATIC_ROOT": "/dev/null/static"}))
+    said.append("static files cannot be collected into /dev/null/static (STATIC_ROOT)")
+    for text, done in zip(said, runs(given), strict=True):
+        assert done.status == 1
+        assert re.fullmatch(rf"driftwatch-portal \w+: {re.escape(text)}.*\n", done.error), done.error
+
+
+def test_every_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [name for name, setting in config.SETTINGS.items() if setting.secret]
+    assert {"SECRET_KEY", "DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "EMAIL_HOST_PASSWORD"} <= set(secrets)
+    for name in secrets:
+        monkeypatch.delenv(name, raising=False)
+        (tmp_path / name).write_text(f"{NOWHERE.get(name, NOWHERE['DATABASE_URL'])}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    found = runpy.run_path(str(ROOT / "portal/settings.py"))
+    assert found["SECRET_KEY"] == NOWHERE["SECRET_KEY"]
+    assert found["DATABASES"]["default"]["PASSWORD"] == "not-to-be-shown"
+    assert "_FILE" not in str(found["EMAIL_HOST_PASSWORD"])
 
 
 @pytest.mark.parametrize(
@@ -81,16 +153,6 @@ def test_a_refused_setting_ends_the_start_with_that_line() -> None:
     done = run("web", "--wait", "0", **NOWHERE, LOG_LEVEL="loud")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == ("driftwatch-portal web: LOG_LEVEL must be one of debug, info, warning, error, not 'loud'.\n")
-
-
-@pytest.mark.parametrize(("process", "service"), [("web", "PostgreSQL"), ("gateway", "Redis"), ("beat", "PostgreSQL")])
-def test_a_service_that_does_not_respond_is_named_with_its_address_but_not_its_password(
-    process: str, service: str
-) -> None:
-    done = run(process, "--wait", "0", **NOWHERE)
-    assert done.returncode == 1
-    assert re.fullmatch(rf"driftwatch-portal {process}: {service} at 127.0.0.1:1 .*\n", done.stderr), done.stderr
-    assert "not-to-be-shown" not in done.stderr
 
 
 def test_the_gateway_needs_neither_a_database_nor_its_settings() -> None:

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         add.add_argument("--pem", type=Path, help="this Ed25519 private key (PEM, no password) instead of a new one")
         for verb, does in (("promote", "make it the active key"), ("retire", "make sensors reject its signatures")):
             one = verbs.add_parser(verb, help=does)
-            one.add_argument("key_id")
+            one.add_argument("key_id", metavar="KEY", help="the key's id, as `list` prints it")
             one.add_argument("--force", action="store_true", help="even if sensors must then enrol again")
 
     def handle(self, *args: Any, **options: Any) -> str:
