@@ -26,3 +26,4 @@ step "detection table" $bin/python scripts/detection_table.py --check
 step "policy tables" $bin/python scripts/policy_tables.py --check
 step "image requirements" $bin/python scripts/image_requirements.py --check
 step "priority table" $bin/python scripts/priority_table.py --check
+step "command tables" $bin/python scripts/command_tables.py --check

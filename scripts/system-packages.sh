@@ -25,6 +25,10 @@ else
     need kubectl kubernetes-client
     need unshare util-linux
     need nginx nginx-light
+    need caddy caddy
+    need jq jq
+    need curl curl
+    need openssl openssl
     need systemd-analyze systemd
     need make make
     need mkfs.xfs xfsprogs

@@ -1,0 +1,1 @@
+"""The commands of docs/, run from the pages themselves."""
