@@ -30,15 +30,20 @@ BLOCK: Final = 1024 * 1024
 
 
 class _Hashing:
-    """A file that hashes what it passes on."""
+    """A file that hashes what it passes on. `error`: the first error of a write."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.digest = hashlib.sha256()
+        self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
         self.digest.update(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
     def flush(self) -> None:
         self._file.flush()
@@ -48,9 +53,11 @@ def write_archive(file: Path, facts: dict[str, Any], passphrase: str, secret_key
     """Dump the database into `file`, which must not exist. It is there only once it is complete. Raises BackupError."""
     if file.exists():
         raise BackupError(f"{file} exists.")
-    partial = file.with_name(f"{file.name}.partial")
+    partial: Path | None = None
     try:
-        opened = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        # Of mode 0600, and new: one that lies there may be another's, readable by all.
+        opened, name = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.", suffix=".partial")
+        partial = Path(name)
         with os.fdopen(opened, "wb") as raw:
             with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
                 digest = _write_dump(archive, passphrase)
@@ -63,7 +70,8 @@ def write_archive(file: Path, facts: dict[str, Any], passphrase: str, secret_key
     except OSError as error:
         raise BackupError(f"{file} cannot be written: {error.strerror or error}.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            partial.unlink(missing_ok=True)
 
 
 def read_manifest(file: Path) -> dict[str, Any]:
@@ -94,7 +102,6 @@ def opened_dump(file: Path, manifest: dict[str, Any], passphrase: str) -> Iterat
             # In a file without a name, which is gone however this ends.
             with tempfile.TemporaryFile(dir=file.parent) as clear:
                 _decrypt(archive.read(IDENTITY), stored, cast("IO[bytes]", clear), passphrase)
-                clear.seek(0)
                 yield cast("IO[bytes]", clear)
 
 
@@ -103,17 +110,31 @@ def _write_dump(archive: zipfile.ZipFile, passphrase: str) -> str:
     identity = pyrage.x25519.Identity.generate() if passphrase else None
     if identity is not None:
         archive.writestr(IDENTITY, pyrage.passphrase.encrypt(f"{identity}\n".encode(), passphrase))
-    process = tools.start_dump()
-    output = cast("IO[bytes]", process.stdout)
-    with archive.open(SEALED_DUMP if identity else DUMP, "w", force_zip64=True) as stored:
-        hashing = _Hashing(stored)
-        if identity is not None:
-            pyrage.encrypt_io(output, hashing, [identity.to_public()])
-        else:
-            while block := output.read(BLOCK):
-                hashing.write(block)
-    tools.finish(process, "pg_dump")
+    # Where writing fails, the end of this block closes its pipes, and pg_dump ends with them.
+    with tools.start_dump() as process:
+        output = cast("IO[bytes]", process.stdout)
+        with archive.open(SEALED_DUMP if identity else DUMP, "w", force_zip64=True) as stored:
+            hashing = _Hashing(stored)
+            if identity is not None:
+                _encrypt(output, hashing, identity)
+            else:
+                while block := output.read(BLOCK):
+                    hashing.write(block)
+        tools.finish(process, "pg_dump")
     return hashing.digest.hexdigest()
+
+
+def _encrypt(output: IO[bytes], stored: _Hashing, identity: Any) -> None:
+    failure: Exception | None = None
+    try:
+        pyrage.encrypt_io(output, stored, [identity.to_public()])
+    except pyrage.EncryptError as error:
+        failure = error
+    # pyrage hides an error of the last write: the backup would lack its end.
+    if stored.error is not None:
+        raise stored.error
+    if failure is not None:
+        raise BackupError(f"The dump cannot be encrypted: {failure}.")
 
 
 def _check_digest(archive: zipfile.ZipFile, name: str, manifest: dict[str, Any]) -> None:
@@ -126,11 +147,16 @@ def _check_digest(archive: zipfile.ZipFile, name: str, manifest: dict[str, Any])
 
 
 def _decrypt(identity: bytes, stored: IO[bytes], clear: IO[bytes], passphrase: str) -> None:
+    """Decrypt into `clear`, and go back to its start. Raises BackupError."""
     try:
         text = pyrage.passphrase.decrypt(identity, passphrase).decode().strip()
-        pyrage.decrypt_io(stored, clear, [pyrage.x25519.Identity.from_str(text)])
     except pyrage.DecryptError:
         raise BackupError("The passphrase is not that of this backup.") from None
+    try:
+        pyrage.decrypt_io(stored, clear, [pyrage.x25519.Identity.from_str(text)])
+        clear.seek(0)
+    except (pyrage.DecryptError, OSError) as error:  # a full disk, or a dump that ends early
+        raise BackupError(f"The dump cannot be decrypted: {getattr(error, 'strerror', None) or error}.") from None
 
 
 @contextlib.contextmanager

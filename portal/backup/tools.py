@@ -17,7 +17,15 @@ from portal.backup.errors import BackupError
 from portal.embedded.errors import EmbeddedError
 from portal.embedded.postgres import find_binaries
 
-DUMP: Final = ("--format=custom", "--no-owner", "--no-privileges", "--lock-wait-timeout=60s")
+ENDED_TABLES: Final = ("accounts_session", "accounts_onetimelink")
+"""Their rows are not in a dump: what was ended or used since would be valid again where it is restored."""
+DUMP: Final = (
+    "--format=custom",
+    "--no-owner",
+    "--no-privileges",
+    "--lock-wait-timeout=60s",
+    *(f"--exclude-table-data={table}" for table in ENDED_TABLES),
+)
 """Without owners and rights: the role that restores owns the tables, and grants anew."""
 LOAD: Final = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
 
@@ -29,17 +37,18 @@ def start_dump() -> subprocess.Popen[bytes]:
 
 def load(dump: IO[bytes]) -> None:
     """Restore a dump into the empty database, in one transaction. Raises BackupError."""
-    process = _start("pg_restore", *LOAD, stdin=subprocess.PIPE)
-    stdin = cast("IO[bytes]", process.stdin)
-    with suppress(BrokenPipeError):  # it has failed; its status says so
-        shutil.copyfileobj(dump, stdin, 1024 * 1024)
-    with suppress(BrokenPipeError):
-        stdin.close()
-    finish(process, "pg_restore")
+    # Where reading the dump fails, the end of this block closes the pipe: pg_restore then commits nothing.
+    with _start("pg_restore", *LOAD, stdin=subprocess.PIPE) as process:
+        stdin = cast("IO[bytes]", process.stdin)
+        with suppress(BrokenPipeError):  # it has failed; its status says so
+            shutil.copyfileobj(dump, stdin, 1024 * 1024)
+        with suppress(BrokenPipeError):
+            stdin.close()
+        finish(process, "pg_restore")
 
 
 def finish(process: subprocess.Popen[bytes], name: str) -> None:
-    """Wait for the program to end. Raises BackupError with its last line where it failed."""
+    """Wait for the program to end. Raises BackupError with its reason where it failed."""
     said = cast("IO[bytes]", process.stderr).read().decode(errors="replace").strip().splitlines()
     if process.wait():
         # The reason comes first, then the statement, which may have a thousand words.

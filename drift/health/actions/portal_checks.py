@@ -91,6 +91,11 @@ def redis_checks() -> dict[str, CheckOutcome]:
             "redis": failing(),
             **dict.fromkeys(NEEDS_REDIS, not_checked("Redis does not respond")),
         }
+    except ValueError:
+        return {
+            "redis": failing("it holds what the portal cannot read"),
+            **dict.fromkeys(NEEDS_REDIS, not_checked("Redis holds what the portal cannot read")),
+        }
     return {
         "redis": _redis(facts),
         **{role: _process(facts, role) for role in ROLES},

@@ -33,7 +33,7 @@ def readiness(role: str) -> dict[str, CheckOutcome]:
     checks = {"database": database_checks if not role else _database_alone}
     if role != "web":
         checks["redis"] = redis_checks
-    pending = {name: _pending(f"{name} {role}", check) for name, check in checks.items()}
+    pending = {name: pending_check(f"{name} {role}", check) for name, check in checks.items()}
     deadline = time.monotonic() + WAIT_SECONDS
     found: _Found = {}
     for name, future in pending.items():
@@ -50,7 +50,7 @@ def _database_alone() -> _Found:
     return {"database": database_outcome()}
 
 
-def _pending(key: str, check: Callable[[], _Found]) -> Future[_Found]:
+def pending_check(key: str, check: Callable[[], _Found]) -> Future[_Found]:
     """Return the check that runs already under this key, else a new one."""
     with _lock:
         running = _running.get(key)

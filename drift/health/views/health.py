@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from drift.health.actions.dead_parts import dead_parts, dead_parts_at_once
 from drift.health.actions.health_report import health_report
-from drift.health.actions.portal_checks import redis_checks
-from drift.health.domain.conditions import BY_CODE, PARTS
+from drift.health.domain.conditions import PARTS
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import polled_fragment
-
-DISTRIBUTE: Final = ("redis", "worker", "beat", "gateway")
-"""Without these a saved version does not reach sensors as it should."""
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -28,6 +23,9 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def banner(request: HttpRequest) -> HttpResponse:
     """What is dead of the parts that distribute a version, for pages where versions are saved; empty where all live."""
-    found = redis_checks()
-    dead = [(BY_CODE[code], found[code]) for code in DISTRIBUTE if found[code].state == "failing"]
-    return polled_fragment(request, "health/banner.html", {"dead": dead})
+    return polled_fragment(request, "health/banner.html", {"dead": dead_parts()})
+
+
+def banner_context(_request: HttpRequest) -> dict[str, object]:
+    """Give every template what the banner shows at first; only those with a banner call it."""
+    return {"dead_parts": dead_parts_at_once}

@@ -15,7 +15,6 @@ from django.db.migrations.loader import MigrationLoader
 from accounts import audit
 from accounts.actions.audit_seals import seal_entries
 from accounts.database_roles import as_database_owner, as_portal_role
-from accounts.models import OneTimeLink, Session
 from accounts.queries.audit_verification import verify_audit_log
 from portal.backup import tools
 from portal.backup.archive import is_signed, opened_dump, read_manifest
@@ -46,9 +45,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         call_command("migrate", interactive=False, verbosity=0)
         with as_portal_role():
-            # What was ended or used since the backup would be valid again.
-            Session.objects.all().delete()
-            OneTimeLink.objects.all().delete()
             audit.record(None, "restored", "database", "", after={"backup": manifest["created_at"]})
             seal_entries(everywhere=True)
             result = verify_audit_log([])
