@@ -17,6 +17,8 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from drift.redis_servers import sync_client
+
 logger = logging.getLogger(__name__)
 
 Argument = str | int | bool | None
@@ -52,4 +54,4 @@ def _redis_client(url: str) -> redis.Redis:
 
 def _new_client(url: str) -> redis.Redis:
     # One immediate retry replaces a connection that a restart of Redis closed; a request must not wait for its return.
-    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1))
+    return sync_client(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1))

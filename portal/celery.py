@@ -13,14 +13,10 @@ from kombu.utils.json import dumps
 
 from accounts.request_context import current_request_id, set_program
 from drift.health.domain.process_reports import INTERVAL
+from drift.redis_servers import broker_settings
 from portal.task_signatures import sign
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-
-
-def broker_url(redis_url: str) -> str:
-    """Return Celery's form of a Redis URL: it expects redis+socket:// for a Unix socket."""
-    return redis_url.replace("unix://", "redis+socket://", 1) if redis_url.startswith("unix://") else redis_url
 
 
 BEAT_SCHEDULE: dict[str, dict[str, object]] = {
@@ -59,13 +55,20 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 }
 
 app = Celery("driftwatch")
+_broker = broker_settings(settings.REDIS_URL)
 app.conf.update(
-    broker_url=broker_url(settings.REDIS_URL),
+    broker_url=_broker["broker_url"],
+    broker_use_ssl=_broker.get("broker_use_ssl"),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     # visibility_timeout: longer than task_time_limit, or a running task would be delivered again.
     # socket_timeout: longer than the worker's blocking read (1 s), yet short: a hung broker must not block a Save.
-    broker_transport_options={"visibility_timeout": 600, "socket_connect_timeout": 2, "socket_timeout": 5},
+    broker_transport_options={
+        "visibility_timeout": 600,
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+        **_broker.get("broker_transport_options", {}),
+    },
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,

@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from drift.redis_servers import check_address
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -193,40 +195,59 @@ def web_address(name: str, default: str, help_: str) -> str:
 
 def redis_address() -> str:
     """Return REDIS_URL, which may hold a password: an error does not show it."""
-    value = secret("REDIS_URL", "Redis 7 or Valkey 8: redis://[:password@]host:port/0 or unix:///path.")
+    value = secret(
+        "REDIS_URL",
+        "Redis 7 or Valkey 8: redis://[:password@]host:port/0 or unix:///path; with Sentinels"
+        " redis+sentinel://[:password@]host:port,host:port/SERVICE.",
+    )
     try:
-        parts = urlsplit(value)
-        is_valid = bool(parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0)
+        check_address(value)
     except ValueError:
-        is_valid = False
-    if not is_valid or parts.scheme not in {"redis", "rediss", "unix"}:
         raise ImproperlyConfigured(
-            "REDIS_URL must be redis://, rediss:// or unix://, with a host and a port or a path."
-        )
+            "REDIS_URL must be redis://, rediss:// or unix://, with a host and a port or a path,"
+            " or redis+sentinel://host:port,host:port/SERVICE."
+        ) from None
     return value
 
 
 ONLY_WHEN_ASKED: Final = 2**62
 """Executions after which psycopg prepares a statement by itself."""
+VANISHED: Final = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "20000",
+}
+"""libpq notices within about 20 s that a server, or the network to it, has vanished; the kernel's own times are 15
+minutes and two hours, in which all threads would wait. A URL may set others."""
+VANISHED_CLIENT: Final = (
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 -c tcp_user_timeout=20000"
+)
+"""The same for the server: the locks of a client that vanished hold up everybody else's statements."""
 
 
-def database(name: str, url: str) -> dict[str, object]:
+def database(name: str, url: str, *, is_pooled: bool = False) -> dict[str, object]:
     """Return Django's settings of the PostgreSQL URL that is the setting `name`.
 
-    psycopg parses it, so every libpq form works. It may hold a password: an error does not show it.
+    psycopg parses it, so every libpq form works. It may hold a password: an error does not show it. `is_pooled`: no
+    statement is prepared and no cursor outlives its transaction, since the next one may be another connection's.
     """
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError:
         raise ImproperlyConfigured(f"{name} must be postgresql://user:password@host:port/name.") from None
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    options = {key: value for key, value in parts.items() if key not in known}
+    options = {**VANISHED, **{key: value for key, value in parts.items() if key not in known}}
+    if not is_pooled:  # a pooler refuses what it does not know, and has keep-alives of its own
+        options["options"] = f"{VANISHED_CLIENT} {options.get('options', '')}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         **{name: str(parts.get(key) or "") for key, name in known.items()},
         "CONN_MAX_AGE": 0,
+        "DISABLE_SERVER_SIDE_CURSORS": is_pooled,
         # Django's default is None, with which psycopg ignores `prepare=True` too.
-        "OPTIONS": {**options, "prepare_threshold": ONLY_WHEN_ASKED},
+        "OPTIONS": {**options, "prepare_threshold": None if is_pooled else ONLY_WHEN_ASKED},
     }
 
 

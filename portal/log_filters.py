@@ -8,7 +8,7 @@ from typing import Final
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
-from psycopg.errors import QueryCanceled
+from psycopg.errors import QueryCanceled, ReadOnlySqlTransaction
 
 from accounts.client_address import client_address
 
@@ -18,7 +18,12 @@ DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 
 
 def is_database_unavailable(error: BaseException | None) -> bool:
-    """Return whether the database is unavailable. A statement timeout is not: that is our bug, logged in full."""
+    """Return whether the database is unavailable. A statement timeout is not: that is our bug, logged in full.
+
+    A server that only reads is a standby, or one that is being replaced: whoever tries again finds the other.
+    """
+    if error is not None and isinstance(error.__cause__, ReadOnlySqlTransaction):
+        return True
     return isinstance(error, DATABASE_UNAVAILABLE) and not isinstance(error.__cause__, QueryCanceled)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -133,9 +134,16 @@ TEMPLATES = [
 ]
 
 
+_POOLED = config.boolean(
+    "DATABASE_POOLER",
+    default=False,
+    help_="DATABASE_URL leads to a pooler that shares connections between transactions, such as PgBouncer.",
+)
 DATABASES = {
     "default": config.database(
-        "DATABASE_URL", config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name.")
+        "DATABASE_URL",
+        config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name."),
+        is_pooled=_POOLED,
     )
 }
 _OWNER_URL = config.optional_secret(
@@ -152,11 +160,12 @@ WEB_STATEMENT_SECONDS = config.integer(
 WEB_THREADS = config.integer("WEB_THREADS", 8, "Threads of each web process.", minimum=1)
 if DATABASE_POOL:
     # Only threaded web processes set it: forked workers must not inherit a pool, and their statements may take longer.
-    given = DATABASES["default"]["OPTIONS"]
+    given: dict[str, Any] = DATABASES["default"]["OPTIONS"]  # type: ignore[assignment]
+    # Without it eight slow queries would occupy all threads of a web process. A pooler sets it itself.
+    limit = {} if _POOLED else {"options": f"{given['options']} -c statement_timeout={WEB_STATEMENT_SECONDS}s"}
     DATABASES["default"]["OPTIONS"] = {
-        **given,  # type: ignore[dict-item]
-        # Without it eight slow queries would occupy all threads of a web process.
-        "options": f"{given.get('options', '')} -c statement_timeout={WEB_STATEMENT_SECONDS}s".strip(),  # type: ignore[attr-defined]
+        **given,
+        **limit,
         # While the database is down a request holds its thread for `timeout` at most. The pool doubles the pause
         # between its attempts until `reconnect_timeout`, then starts over: so it reconnects soon after a restart.
         "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 3, "reconnect_timeout": 5},
@@ -186,9 +195,14 @@ REDIS_URL = config.redis_address()
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": [REDIS_URL],  # a list: Django splits a string at the commas between Sentinels
         "KEY_PREFIX": "driftwatch",
-        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2, "serializer": "portal.cache_values.JsonValues"},
+        "OPTIONS": {
+            "pool_class": "drift.redis_servers.ConnectionPool",
+            "socket_timeout": 2,
+            "socket_connect_timeout": 2,
+            "serializer": "portal.cache_values.JsonValues",
+        },
     }
 }
 

@@ -155,7 +155,7 @@ def text(length):
 class Migration(migrations.Migration):
     dependencies = [("accounts", "0003_scopes")]
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.AddField("auditentry", "origin", text(64)),
         migrations.AddField("auditentry", "address", text(45)),
         migrations.AddField("auditentry", "agent", text(200)),

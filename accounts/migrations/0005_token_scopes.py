@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
 
     operations = [
         # Every request reads the users: a lock that waits behind a long query would stop them all.
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.AddField("apitoken", "last_used_address", models.GenericIPAddressField(blank=True, null=True)),
         migrations.AddField(
             "apitoken", "requests_per_minute", models.PositiveIntegerField(db_default=600, default=600)

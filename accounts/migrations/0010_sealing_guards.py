@@ -66,6 +66,6 @@ def unguard(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [("accounts", "0009_verified_addresses")]
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.RunPython(guard, unguard),
     ]

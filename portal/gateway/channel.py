@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from accounts import request_ids
 from drift.fleet.domain.push_messages import CHANNEL, LATEST, PushMessage, decode_push
+from drift.redis_servers import async_client
 from portal.gateway.streams import Streams, jittered
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ async def listen(url: str, streams: Streams) -> None:
     """Forward pushes until cancelled; without Redis, retry with increasing, jittered waits."""
     wait = 0.1
     while True:
-        client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=2)
+        client = async_client(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=2)
         try:
             async for message in _messages(client):
                 _take(message, streams)

@@ -8,12 +8,12 @@ import os
 import platform
 import time
 
-import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from drift.health.domain.process_reports import INTERVAL, KEY, encode_report, field_name, new_report
+from drift.redis_servers import async_client
 from portal.gateway.streams import Streams
 from sensor.version import VERSION
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 async def report(url: str, streams: Streams) -> None:
     """Report this process and its open streams until cancelled; without Redis, try again."""
     started = time.monotonic()
-    client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=2, socket_timeout=2)
+    client = async_client(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=2, socket_timeout=2)
     name, is_quiet = field_name("gateway", platform.node(), os.getpid()), False
     try:
         while True:

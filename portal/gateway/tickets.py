@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Final
 
-import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from drift.fleet.domain.push_messages import TicketBody
+from drift.redis_servers import async_client
 
 KEY: Final = "driftwatch:ticket:"
 REDIS_SECONDS: Final = 1.0
@@ -20,7 +20,7 @@ class UsedTickets:
     """Remembers each ticket until it expires: in Redis for all gateways, and here for when Redis is away."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
+        self._redis = async_client(
             redis_url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS
         )
         self._here: dict[tuple[str, float], None] = {}

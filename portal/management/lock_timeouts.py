@@ -1,4 +1,4 @@
-"""Migrations that never hold up the portal: each waits five seconds for a lock, and is tried again.
+"""Migrations that never hold up the portal: each waits a second for a lock, and is tried again.
 
 `ALTER TABLE` takes a moment, but while it waits behind a long query every request waits behind it.
 """
@@ -15,10 +15,12 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from psycopg.errors import LockNotAvailable
 
-LOCK_TIMEOUT: Final = "5s"
-ATTEMPTS: Final = 5
-PAUSE: Final = 2.0
-"""Seconds between two attempts, in which what waited behind the migration is served."""
+LOCK_TIMEOUT: Final = "1s"
+"""What needs the same table waits behind the migration for as long: no request takes over two seconds."""
+ATTEMPTS: Final = 30
+PAUSE: Final = 4.0
+"""Seconds between two attempts, in which what waited behind the migration is served. In all they last longer than
+most queries and backtests."""
 
 
 class LockTimeoutExecutor(MigrationExecutor):

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
+from drift.redis_servers import place_of, sync_client
 from portal import config
 
 PAUSE: Final = 1.0
@@ -84,10 +84,9 @@ def database_responds() -> None:
 def redis_responds() -> None:
     """Raise NeedMissing if Redis or Valkey does not respond."""
     url = config.redis_address()
-    parts = urlsplit(url)
-    where = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+    where = place_of(url)
     try:
-        client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+        client = sync_client(url, socket_timeout=2, socket_connect_timeout=2)
         client.ping()
         client.close()
     except (redis.RedisError, OSError, ValueError) as error:

@@ -20,7 +20,7 @@ DAYS_AHEAD: Final = 7
 """How long beat may be down before ingest has to create a partition itself."""
 LOCK: Final = 0x64726966
 """Advisory lock: two processes never create or drop partitions at once."""
-LOCK_TIMEOUT: Final = "5s"
+LOCK_TIMEOUT: Final = "1s"
 """Dropping locks the whole table for a moment. Where a query holds it longer, the partition goes an hour later; without
 a timeout the waiting DROP would hold up every query behind it."""
 _NAME: Final = re.compile(rf"^{EVENT_TABLE}_(\d{{8}})$")

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-MOMENT = "SET LOCAL lock_timeout = '5s'"
+MOMENT = "SET LOCAL lock_timeout = '1s'"
 """Dropping a column takes a moment, but while it waits behind a long query every upload waits too: give up instead."""
 
 

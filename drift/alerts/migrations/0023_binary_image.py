@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [("alerts", "0022_index_of_places")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.AddField(
             model_name="binary",
             name="image_name",

@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     dependencies = [("alerts", "0023_binary_image")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         *(migrations.AddField("alert", name, models.CharField(max_length=256, null=True)) for name in COLUMNS),
     ]

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     dependencies = [("alerts", "0026_alert_column_indexes")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.AddField(
             model_name="suppressionrule",
             name="covers_new_content",

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
             ],
             options={"indexes": [models.Index(fields=["last_seen_on"], name="provenances_by_last_seen")]},
         ),
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.RunSQL(
             "ALTER TABLE alerts_driftevent ADD COLUMN provenance_id bigint NOT NULL DEFAULT 0",
             "ALTER TABLE alerts_driftevent DROP COLUMN provenance_id",

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [("alerts", "0039_provenances")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.RunSQL(
             """
             ALTER TABLE alerts_driftevent DROP CONSTRAINT alerts_driftevent_outcome_check;

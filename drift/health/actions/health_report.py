@@ -92,6 +92,7 @@ def _dated(outcome: CheckOutcome, began_at: dt.datetime | None) -> CheckOutcome:
 
 
 _STORED: Final[dict[str, Callable[[], CheckOutcome]]] = {
+    "database_service": storage.service_outcome,
     "portal_clock": storage.database_clock_outcome,
     "partitions": storage.partitions_outcome,
     "disk": storage.disk_outcome,

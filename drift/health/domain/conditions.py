@@ -48,6 +48,14 @@ PORTAL: Final = (
         ready_roles=_EVERY_ROLE,
     ),
     Condition(
+        "database_service",
+        "portal",
+        "Service of the database",
+        "PostgreSQL only reads, its commits wait for a standby, or a query that reads nothing takes over a second.",
+        "Saves, sign-ins and ingest fail, hang or are slow; sensors spool their events and retry.",
+        "Check the standby in synchronous_standby_names, which server DATABASE_URL leads to, and what slows it down.",
+    ),
+    Condition(
         "redis",
         "portal",
         "Redis",

@@ -24,6 +24,9 @@ FREE_SHARE: Final = 0.1
 NEEDED_AHEAD: Final = 2
 """Days after today whose partitions must exist; beat creates them seven days ahead."""
 CLOCK_SECONDS: Final = 5.0
+STANDBY_SECONDS: Final = 5.0
+SLOW_SECONDS: Final = 1.0
+"""For a query that reads nothing: a hundred times what it takes on a busy server nearby."""
 RECENT: Final = dt.timedelta(days=1)
 
 
@@ -36,6 +39,30 @@ def database_outcome() -> CheckOutcome:
         # Not the error's text, which names hosts.
         return failing()
     return ok("responds")
+
+
+def service_outcome() -> CheckOutcome:
+    """Return whether PostgreSQL writes, commits and responds as it should.
+
+    Who waits for a standby is seen of sessions of the portal's own role, which are those that matter.
+    """
+    began = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('transaction_read_only')::boolean, count(*),"
+            " coalesce(extract(epoch FROM max(clock_timestamp() - query_start)), 0)"
+            " FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()"
+        )
+        reads_only, waiting, waited = cursor.fetchone()
+    seconds = time.monotonic() - began
+    if reads_only:
+        return failing("it only reads: it is a standby, or was made to")
+    if waited > STANDBY_SECONDS:
+        commits = "1 commit waits" if waiting == 1 else f"{waiting} commits wait"
+        return failing(f"{commits} for a standby, for {waited:.0f} s by now")
+    if seconds > SLOW_SECONDS:
+        return failing(f"it took {seconds:.1f} s to respond")
+    return ok()
 
 
 def partitions_outcome() -> CheckOutcome:

@@ -16,7 +16,7 @@ def flag():
 class Migration(migrations.Migration):
     dependencies = [("notify", "0003_notice_places")]
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.AddField("mailsettings", "audit_heads", flag()),
         migrations.AddField("webhook", "audit_heads", flag()),
         *(

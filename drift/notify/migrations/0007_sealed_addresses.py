@@ -48,7 +48,7 @@ def unseal(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [("notify", "0006_valid_notice_kinds")]
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", "SET LOCAL lock_timeout = '5s'"),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", "SET LOCAL lock_timeout = '1s'"),
         migrations.AlterField("webhook", "url", models.URLField(max_length=1_024, default="", db_default="")),
         migrations.AddField("webhook", "sealed_url", models.BinaryField(null=True)),
         migrations.AddField("webhook", "masked_url", models.CharField(max_length=1_040, default="", db_default="")),

@@ -9,6 +9,6 @@ class Migration(migrations.Migration):
     dependencies = [("notify", "0007_sealed_addresses")]
     operations = [
         migrations.RunSQL(
-            ["SET lock_timeout = '5s'", "VACUUM (FULL) notify_webhook", "RESET lock_timeout"], migrations.RunSQL.noop
+            ["SET lock_timeout = '1s'", "VACUUM (FULL) notify_webhook", "RESET lock_timeout"], migrations.RunSQL.noop
         )
     ]

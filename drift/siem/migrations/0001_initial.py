@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     operations = [
         # For the foreign key, which waits for whoever changes a scope.
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '1s'", migrations.RunSQL.noop),
         migrations.CreateModel(
             name="SiemDestination",
             fields=[

@@ -73,7 +73,7 @@ def test_each_migration_has_a_lock_timeout_and_the_next_statement_none(applied: 
     applied()
     with connection.cursor() as cursor:
         cursor.execute("SELECT shown, current_setting('lock_timeout') FROM patience")
-        assert cursor.fetchone() == ("5s", "0")
+        assert cursor.fetchone() == ("1s", "0")
 
 
 @pytest.mark.services
@@ -87,7 +87,7 @@ def test_a_migration_that_meets_a_lock_lets_others_pass_and_is_tried_again(
     parameters = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
     with psycopg.connect(**parameters) as holder:
         holder.execute("LOCK TABLE alerts_savedview IN ACCESS SHARE MODE")
-        with pytest.raises(CommandError, match=r"alerts patience did not get its locks within 5 × 200ms"):
+        with pytest.raises(CommandError, match=r"alerts patience did not get its locks within 30 × 200ms"):
             applied()
         assert len(tried) == lock_timeouts.ATTEMPTS - 1
         with connection.cursor() as cursor:

@@ -101,6 +101,8 @@ class _DatabaseAway:
 
 
 class _Epoch:
+    monotonic = staticmethod(time.monotonic)
+
     def time(self) -> float:
         return 0.0
 
@@ -162,6 +164,7 @@ def _unproven(world: World) -> None:
 
 BREAK: dict[str, Callable[[World], Any]] = {
     "database": lambda w: w.patch.setattr(storage_conditions, "connection", _DatabaseAway()),
+    "database_service": lambda w: w.patch.setattr(storage_conditions, "SLOW_SECONDS", -1.0),
     "redis": lambda w: w.configure(REDIS_URL="redis://:not-to-be-shown@127.0.0.1:1/0"),
     "worker": lambda w: well.report("worker", ago=11),
     "beat": lambda w: well.report("beat", ago=11),
@@ -204,6 +207,7 @@ BREAK: dict[str, Callable[[World], Any]] = {
 """How each condition is made to hold, and nothing else."""
 NOT_CHECKED = {
     "database": {
+        "database_service",
         "partitions",
         "disk",
         "portal_clock",
