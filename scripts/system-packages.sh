@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that tests, or with the argument `bench` the sensor's benchmark, need and that are missing.
+# Installs the Debian packages that tests, or with the argument `bench` the sensor's benchmark, need and that are missing;
+# with `long` also those of the long drills.
 #
 # Only as root on Debian. Elsewhere tests skip with their reason, and the benchmark names what it needs.
 set -eu
@@ -33,8 +34,11 @@ else
     need make make
     need mkfs.xfs xfsprogs
     need mkfs.btrfs btrfs-progs
+    need ip iproute2
+    packages="$packages libfaketime"
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 fi
+[ "${1:-}" != long ] || packages="$packages libevent-2.1-7 libc-ares2"
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
@@ -46,6 +50,13 @@ if [ "${1:-}" != bench ] && ! command -v promtool >/dev/null 2>&1; then
         dpkg-deb --extract prometheus_*.deb . && cp usr/bin/promtool /usr/local/bin/) ||
         echo "promtool could not be fetched: tests of the alert rules will be skipped."
     rm -r "$promtool"
+fi
+# So is PgBouncer.
+if [ "${1:-}" = long ] && ! command -v pgbouncer >/dev/null 2>&1; then
+    pgbouncer=$(mktemp -d)
+    (cd "$pgbouncer" && apt-get download -qq pgbouncer >/dev/null 2>&1 && dpkg-deb --extract pgbouncer_*.deb . &&
+        cp usr/sbin/pgbouncer /usr/local/bin/)
+    rm -r "$pgbouncer"
 fi
 [ "${1:-}" = bench ] || PYTHON=/usr/bin/python3 sh "$(dirname "$0")/helm.sh" >/dev/null ||
     echo "Helm could not be fetched: tests of the charts will be skipped."

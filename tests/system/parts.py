@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,9 +23,10 @@ SERVICES = ("postgres", "valkey")
 class Parts:
     """PostgreSQL, Valkey, web, gateway, worker and beat; each is down until it is started."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, data: Path | None = None) -> None:
+        """`data`: where PostgreSQL's directory is made, if not in `directory`."""
         self._directory, self._running = directory, dict[str, subprocess.Popen[bytes]]()
-        self._database = postgres.Postgres(directory / "pg", directory / "run", postgres.find_binaries())
+        self._database = postgres.Postgres((data or directory) / "pg", directory / "run", postgres.find_binaries())
         self._queue = valkey.Valkey(directory / "valkey", directory / "run" / "v.sock", valkey.find_binary())
         self.port, gateway = free_port(), free_port()
         self.env = {
@@ -37,6 +39,8 @@ class Parts:
             "PUBLIC_URL": self.url,
             "STREAM_URL": f"http://127.0.0.1:{gateway}/stream",
         }
+        self.own_env: dict[str, dict[str, str]] = {}
+        """What is added to the environment of one program."""
         self.commands = {
             "postgres": self._database.command(),
             "valkey": self._queue.command(),
@@ -70,9 +74,10 @@ class Parts:
     def start(self, *names: str) -> None:
         """Start programs; wait only for web to respond."""
         for name in names:
+            env = {**self.env, **self.own_env.get(name, {})}
             with (self._directory / f"{name}.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
-                    self.commands[name], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+                    self.commands[name], cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
                 )
         if "web" in names:
             eventually(self._answers, "web answers", 90)
@@ -84,12 +89,21 @@ class Parts:
             os.killpg(process.pid, 9)
             process.wait()
 
+    def revive(self, name: str) -> None:
+        """Start a program again where it has ended, as a supervisor does."""
+        if self._running[name].poll() is not None:
+            self.start(name)
+
     def stop(self) -> None:
         self.kill(*reversed(list(self._running)))
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to one program, not to what it started."""
         self._running[name].send_signal(number)
+
+    def pid(self, name: str) -> int:
+        """Return the pid of a program, whose children have its session."""
+        return self._running[name].pid
 
     def restart(self, name: str) -> None:
         """End a program as an operator does, with SIGTERM, and start it again once it has ended."""
@@ -106,6 +120,13 @@ class Parts:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+    def doctor(self) -> dict[str, str]:
+        """Return the state of each condition of health, as `doctor` finds it."""
+        command = [sys.executable, "manage.py", "doctor", "--json"]
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=150, check=False)
+        assert done.stdout, done.stderr
+        return {row["code"]: row["state"] for row in json.loads(done.stdout)}
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query, straight from the database."""

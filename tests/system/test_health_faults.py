@@ -5,6 +5,7 @@ Processes are stopped with SIGSTOP: they hang, and no supervisor restarts them.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import json
 import os
@@ -19,8 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
+from sensor import wire
 from sensor.policy import default_document
 from tests.system.stack import ROOT, Stack, eventually
 
@@ -144,3 +147,20 @@ def test_doctor_prints_what_hangs_and_its_status_is_for_cron(stack: Stack, api: 
     assert done.returncode == 1, done.stderr
     rows = {row["code"]: row["state"] for row in json.loads(done.stdout)}
     assert (rows["gateway"], rows["worker"]) == ("failing", "ok")
+
+
+def test_a_nodes_clock_that_is_wrong_is_shown_soon_after_its_next_heartbeat(stack: Stack, api: httpx.Client) -> None:
+    cluster = {"name": "clocks", "distribution": "other", "kubernetes_version": None}
+    body = {"token": stack.enrolment_token("123456789012"), "cluster": cluster, "node": "n", "sensor_version": "0"}
+    answer = httpx.post(f"{stack.url}/api/v1/sensors/enrol", json=body, timeout=30).raise_for_status()
+    headers = {"Authorization": f"Bearer {answer.json()['credential']}"}
+
+    def shown(ahead: float, expected: str) -> bool:
+        sent_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=ahead)
+        heartbeat = wire.Heartbeat("0", None, [], "ebpf", None, wire.Counters(), sent_at=sent_at)
+        url = f"{stack.url}/api/v1/sensors/me/heartbeat"
+        httpx.post(url, content=msgspec.json.encode(heartbeat), headers=headers, timeout=30).raise_for_status()
+        return state(api, "sensor_clock") == expected
+
+    measured("a node's clock is 90 s ahead, health", lambda: shown(90, "failing"))
+    measured("its clock is right again, health", lambda: shown(0, "ok"))
