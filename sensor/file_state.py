@@ -30,6 +30,9 @@ class OriginFlag:
     DRIFT: Final = 1 << 3
     OTHER: Final = 1 << 4
     WHOLE: Final = 1 << 5
+    WORKLOAD: Final = 1 << 7
+    EXEC: Final = 1 << 8
+    NO_SESSION: Final = 1 << 9
 
 
 _WRITERS: Final = OriginFlag.IMAGE | OriginFlag.RUNTIME | OriginFlag.UNKNOWN | OriginFlag.DRIFT
@@ -74,9 +77,12 @@ class FileState(msgspec.Struct, frozen=True):
 
     @property
     def has_known_writers(self) -> bool:
-        """Whether all who opened it for writing were seen, from when it was empty on, in the container that asks."""
+        """Whether all who wrote to it were seen, from when it was empty on, in the container that asks.
+
+        Who opened it for writing counts as a writer where that is seen.
+        """
         is_whole = self.origins & (OriginFlag.WHOLE | OriginFlag.OTHER) == OriginFlag.WHOLE
-        return bool(self.flags & StateFlag.OPENS_SEEN) and is_whole and bool(self.origins & _WRITERS)
+        return bool(self.flags & _SEEN) and is_whole and bool(self.origins & _WRITERS)
 
     @property
     def is_memorable(self) -> bool:

@@ -52,6 +52,8 @@ FILE_FACTS: Final = Layout(ino="Q", size="Q", ctime_sec="q", ctime_nsec="I", dev
 FILE_STATE: Final = Layout(
     ino="Q", begun_ns="Q", opened_ns="Q", written_ns="Q", dev="I", generation="I", flags="I", origins="I"
 )
+LOOK: Final = Layout(opener_pid="I", unused="I")
+"""`struct look` behind the state."""
 WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", is_opener="I", unused="I", comm="16s", parent_comm="16s")
 OPENED: Final = Layout(
     role="I",
@@ -292,7 +294,7 @@ def decode(data: bytes) -> Record:
         filename=sections.filename.rstrip(b"\0"),
         loaded_by=_path(sections.loaded_by),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
-        writer=_writer(WRITER.read(data, _AT["writer"]), sections.writer_path),
+        writer=last_writer(WRITER.read(data, _AT["writer"]), sections.writer_path),
         state=file_state(data, _AT["state"]),
         opened=tuple(_opened(sections.opened)) if sections.opened else (),
         session=head.session,
@@ -302,7 +304,8 @@ def decode(data: bytes) -> Record:
     )
 
 
-def _writer(fields: Any, path: bytes) -> LastWriter | None:
+def last_writer(fields: Any, path: bytes) -> LastWriter | None:
+    """Return a `struct writer` with the names of its program's path; None where nobody was seen."""
     if not fields.at_ns:
         return None
     return LastWriter(
@@ -350,7 +353,7 @@ def _opened(data: bytes) -> Iterator[Opened]:
             path=_path(path),
             mount_point=_path(path[file.below_mount :]),
             inner_path=_path(inner_path),
-            writer=_writer(writer, writer_path),
+            writer=last_writer(writer, writer_path),
             state=state,
         )
 

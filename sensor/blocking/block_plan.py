@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from sensor import wire
+from sensor.judgement.provenance import SESSIONS
+from sensor.policy.properties import WRITER_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sensor.policy import Policy
+    from sensor.wire import Session
 
 NEW: Final = 1 << 0
 FILELESS: Final = 1 << 1
@@ -51,13 +54,23 @@ class ClusterLocation(NamedTuple):
 
 
 class BlockPlan(NamedTuple):
-    """`kinds` are the bits above; `holds`: some exec on the root filesystem may be blocked, so all are held."""
+    """`kinds` are the bits above, by session; `holds`: some exec on the root filesystem may be blocked."""
 
-    kinds: int
+    kinds: tuple[int, int, int]
     holds: bool
 
+    @property
+    def any_kinds(self) -> int:
+        """Return the bits of any session."""
+        return self.kinds[0] | self.kinds[1] | self.kinds[2]
 
-BLOCK_NOTHING: Final = BlockPlan(0, holds=False)
+    def without(self, kinds: int) -> BlockPlan:
+        """Return the plan with these bits left to nobody, or to holding."""
+        unknown, workload, exec_ = (own & ~kinds for own in self.kinds)
+        return self._replace(kinds=(unknown, workload, exec_))
+
+
+BLOCK_NOTHING: Final = BlockPlan((0, 0, 0), holds=False)
 
 
 def block_plan(
@@ -65,12 +78,27 @@ def block_plan(
 ) -> BlockPlan:
     """Return the drift to block in a container: drift that the policy blocks for every process it could run."""
     workload = wire.flatten_container(container, *location)
+    # Most policies look at no session, and then one plan is that of all.
+    sessions = SESSIONS if policy.has_conditions(("session",)) else SESSIONS[:1]
+    plans = [_plan_of_session(policy, detect, workload, session) for session in sessions]
+    unknown, workloads, entered = [kinds for kinds, _ in plans] * (len(SESSIONS) // len(plans))
+    return BlockPlan((unknown, workloads, entered), holds=any(holds for _, holds in plans))
+
+
+def _plan_of_session(
+    policy: Policy, detect: Collection[str], workload: dict[str, Any], session: Session | None
+) -> tuple[int, bool]:
+    """Return the bits to block alone, and whether to hold execs, for processes of this session."""
+    # Who wrote a memfd is never known.
+    writers = dict.fromkeys(WRITER_PROPERTIES)
     prospects = {
-        kind: policy.predict_block(workload, kind) if kind in detect else "never"
+        kind: policy.predict_block(workload, kind, {"session": session, **(writers if kind == "fileless" else {})})
+        if kind in detect
+        else "never"
         for kind in {*HELD_KINDS, *(kind for kinds in KERNEL_KINDS.values() for kind in kinds)}
     }
     kinds = sum(bit for bit, needed in KERNEL_KINDS.items() if all(prospects[kind] == "always" for kind in needed))
-    return BlockPlan(kinds, any(prospects[kind] != "never" for kind in HELD_KINDS))
+    return kinds, any(prospects[kind] != "never" for kind in HELD_KINDS)
 
 
 def workload_id(container: wire.Container) -> int:

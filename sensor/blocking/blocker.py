@@ -201,17 +201,17 @@ class Blocker:
 
 def _needs_names(known: TrackedContainer) -> bool:
     """Return whether the kernel program needs the names of the image's files; without them it stops none by name."""
-    return bool(known.plan.kinds & BY_NAME) and known.layers.is_complete
+    return bool(known.plan.any_kinds & BY_NAME) and known.layers.is_complete
 
 
 def _without_unreadable_layers(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
     """Leave out all that takes the image's content to tell drift from an image's file, where that is unknown."""
-    return plan if known.layers.is_complete else BlockPlan(plan.kinds & ~(NEW | MAPPED), holds=False)
+    return plan if known.layers.is_complete else plan.without(NEW | MAPPED)._replace(holds=False)
 
 
 def _without_unknown_mounts(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
     """Leave other filesystems out of the plan while it is unknown which of them the runtime mounted."""
     if known.volumes is None or len(known.volumes) > MAX_DEVICES:
-        plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME | SCRIPT | VOLUME_SCRIPT))
+        plan = plan.without(FOREIGN | VOLUME | SCRIPT | VOLUME_SCRIPT)
     # A filesystem is blocked as a whole: on a volume's there may be a file of the image, or the runtime's init.
-    return plan._replace(kinds=plan.kinds & ~(VOLUME | VOLUME_SCRIPT)) if known.spares_volumes else plan
+    return plan.without(VOLUME | VOLUME_SCRIPT) if known.spares_volumes else plan

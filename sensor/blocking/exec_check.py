@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sensor import wire
 from sensor.blocking.block_plan import NEW, ClusterLocation
-from sensor.capture.block_tables import ExecMark
+from sensor.blocking.held_provenance import ProvenanceCases, ProvenanceFacts, provenance_cases, without_writers
+from sensor.capture.block_tables import ExecMark, ExecMarks
 from sensor.container.overlay import Layers
 from sensor.container.recent import Recent
 from sensor.files.deadline import Worker
@@ -18,12 +19,13 @@ from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from sensor.judgement.image_layers import ImageIndex, open_in_image
 from sensor.names.escaping import safe_text
-from sensor.policy.properties import PROCESS_PROPERTIES
+from sensor.policy.properties import PROCESS_PROPERTIES, PROVENANCE_PROPERTIES, WRITER_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sensor.file_state import FileState, WriteRecords
+    from sensor.capture.write_records import WriterRecords
+    from sensor.file_state import FileState
     from sensor.policy import Policy
     from sensor.policy.block_prediction import BlockPrediction
     from sensor.wire import Container
@@ -35,6 +37,7 @@ MAX_HASHES: Final = 4_096
 MAX_INDEXES: Final = 64
 KNOWN_WHEN_HELD: Final = (
     *("process_name", "process_path", "process_sha256", "parent_process", "drift_kind", "file_image"),
+    *PROVENANCE_PROPERTIES,
 )
 UNKNOWN_WHEN_HELD: Final = frozenset(PROCESS_PROPERTIES) - set(KNOWN_WHEN_HELD)
 """Process properties that a held exec does not show: they can only be read once it runs."""
@@ -44,14 +47,14 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class HeldContainer:
-    """A container whose execs are held; `kinds` are the bits that the kernel blocks there alone.
+    """A container whose execs are held; `kinds` are the bits that the kernel blocks there alone, by session.
 
     `denies_new`: its workload is past the kill limit.
     """
 
     layers: Layers
     container: Container
-    kinds: int
+    kinds: tuple[int, int, int]
     denies_new: bool = False
 
 
@@ -105,18 +108,21 @@ class InlineWorker(Worker):
 
 
 class Finding(NamedTuple):
-    """What a check found: the mark for the exec, None where it may run; with CHECKED the data that may."""
+    """What a check found: the marks for the exec, and the data for which they hold, where that counts."""
 
-    mark: ExecMark | None
+    marks: ExecMarks
     data: FileState | None = None
+
+
+RUNS: Final = Finding(ExecMarks.always(None))
 
 
 class ExecChecker:
     """Checks the execs of one container; remembers hashes by what `records` say of the data. Not thread-safe."""
 
-    def __init__(self, indexes: ImageIndexes, records: WriteRecords | None = None) -> None:
+    def __init__(self, indexes: ImageIndexes, records: WriterRecords | None = None) -> None:
         self._hasher = Hasher(MAX_HASHED_BYTES, MAX_HASHES, worker=InlineWorker(), records=records)
-        self._indexes = indexes
+        self._indexes, self._records = indexes, records
 
     def is_image_file(self, held: HeldContainer, opened: OpenedFile) -> bool:
         """Return whether the file is the image's, unchanged: it has the change time and size of the layer's file."""
@@ -131,52 +137,112 @@ class ExecChecker:
         is_script = opened.is_script
         original = open_in_image(held.layers, opened.inner)
         with contextlib.closing(original) if original is not None else contextlib.nullcontext():
-            if not is_script and held.kinds & NEW and original is None:
+            if not is_script and original is None and all(kinds & NEW for kinds in held.kinds):
                 # The kernel left it to this check only because the name filter may hold its name.
-                return Finding(ExecMark.KILL)
-            kinds = _kinds(opened, is_in_image=original is not None, is_script=is_script)
+                return Finding(ExecMarks.always(ExecMark.KILL))
+            exec_ = _CheckedExec(policy, held, opened, _kinds(opened, is_in_image=original is not None))
             may_be_same = original is not None and original.size == opened.file.size
-            if not may_be_same and _is_blocked_unseen(policy, held, kinds):
-                return Finding(ExecMark.KILL)
+            cases = provenance_cases(policy.policy, self._records, opened.file.fd)
+            if not may_be_same and cases.marks(exec_.unseen_mark).all == {ExecMark.KILL}:
+                return Finding(ExecMarks.always(ExecMark.KILL))
             digest, status, data = self._hasher.digest_and_state(opened.file)
             if digest is None:
-                # Too large or unreadable: an allow list may name its hash. One that can change all the time has none.
-                is_unknowable = status == "gone" and _is_blocked_unchecked(policy, held, opened, kinds)
-                return Finding(ExecMark.KILL if is_unknowable else ExecMark.LATE)
+
+                def unread_mark(facts: ProvenanceFacts) -> ExecMark:
+                    if not may_be_same and exec_.is_blocked_unseen(facts):
+                        return ExecMark.KILL
+                    # Too large or unreadable: an allow list may name its hash. What can change all the time has none.
+                    is_unknowable = status == "gone" and exec_.is_blocked_unchecked(facts)
+                    return ExecMark.KILL if is_unknowable else ExecMark.LATE
+
+                return _finding(cases.marks(unread_mark), cases)
             # An unreadable original, such as on a failing disk, may have the same content: blocking fails open.
-            if may_be_same and original is not None and self._hasher.digest_of_image(original) in {None, digest}:
-                return _as_checked(policy, held, opened, kinds, data)
-        blocked = self._prediction(policy, held, opened, digest, kinds)
-        if blocked == "never":
-            return _as_checked(policy, held, opened, kinds, data)
-        # Where a property decides that a held exec does not show yet, blocking fails open.
-        return Finding(ExecMark.KILL if blocked == "always" else ExecMark.LATE)
+            is_same = may_be_same and original is not None and self._hasher.digest_of_image(original) in {None, digest}
 
-    def is_denied(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> bool:
-        """Return whether to stop a new file that there is no time to check: by all that counts but its content.
+        def mark(facts: ProvenanceFacts) -> ExecMark | None:
+            blocked = "never" if is_same else self._prediction(exec_, digest, facts)
+            if blocked != "never":
+                # Where a property decides that a held exec does not show yet, blocking fails open.
+                return ExecMark.KILL if blocked == "always" else ExecMark.LATE
+            # It may run with these data alone, where others would be stopped.
+            is_checked = data is not None and exec_.is_blocked_unchecked(without_writers(facts))
+            return ExecMark.CHECKED if is_checked else None
 
-        Never a file by a path that the image has. Any thread may call it. Raises OSError where a file cannot be read.
+        return _finding(cases.marks(mark), cases, data)
+
+    def unchecked_marks(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> ExecMarks:
+        """Return KILL for a new file that there is no time to check: where all decides so but its content and writers.
+
+        LATE for any other, and for a file by a path that the image has. Any thread may call it. Raises OSError where a
+        file cannot be read.
         """
         original = open_in_image(held.layers, opened.inner)
         if original is not None:
             original.close()
-            return False
-        return _is_blocked_unchecked(
-            policy, held, opened, _kinds(opened, is_in_image=False, is_script=opened.is_script)
-        )
+            return ExecMarks.always(ExecMark.LATE)
+        exec_ = _CheckedExec(policy, held, opened, _kinds(opened, is_in_image=False))
+        return provenance_cases(policy.policy).marks(exec_.unchecked_mark)
 
-    def _prediction(
-        self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
-    ) -> BlockPrediction:
-        predictions = {_prediction(policy, held, opened, digest, kind) for kind in kinds}
+    def _prediction(self, exec_: _CheckedExec, digest: str, facts: ProvenanceFacts) -> BlockPrediction:
+        predictions = {exec_.prediction(digest, kind, facts) for kind in exec_.kinds}
         if len(predictions) > 1:
-            predictions = {_prediction(policy, held, opened, digest, self._new_or_copy(held, opened, digest))}
+            predictions = {exec_.prediction(digest, self._new_or_copy(exec_, digest), facts)}
         return predictions.pop()
 
-    def _new_or_copy(self, held: HeldContainer, opened: OpenedFile, digest: str) -> str:
+    def _new_or_copy(self, exec_: _CheckedExec, digest: str) -> str:
         """Return the kind. Only where the policy decides the two differently: indexing an image takes a while."""
-        is_copy = self._indexes.get(held.layers).find_copy(opened.file.size, digest, self._hasher) is not None
+        index = self._indexes.get(exec_.held.layers)
+        is_copy = index.find_copy(exec_.opened.file.size, digest, self._hasher) is not None
         return "copy_of_image_file" if is_copy else "new_file"
+
+
+@dataclasses.dataclass(frozen=True)
+class _CheckedExec:
+    """What a policy decides of an exec, by what a held exec shows; `kinds` of drift that it may be, if it is drift."""
+
+    policy: HoldPolicy
+    held: HeldContainer
+    opened: OpenedFile
+    kinds: Sequence[str]
+
+    def unseen_mark(self, facts: ProvenanceFacts) -> ExecMark | None:
+        return ExecMark.KILL if self.is_blocked_unseen(facts) else None
+
+    def unchecked_mark(self, facts: ProvenanceFacts) -> ExecMark:
+        is_denied = self.is_blocked_unchecked(facts, UNKNOWN_WHEN_HELD | frozenset(WRITER_PROPERTIES))
+        return ExecMark.KILL if is_denied else ExecMark.LATE
+
+    def is_blocked_unseen(self, facts: ProvenanceFacts) -> bool:
+        """Return whether these kinds are blocked whatever the content: then a file too large to hash is killed too."""
+        policy = self.policy
+        workload = wire.flatten_container(self.held.container, *policy.location)
+        prospects = (
+            kind in policy.detect and policy.policy.predict_block(workload, kind, facts) for kind in self.kinds
+        )
+        return all(prospect == "always" for prospect in prospects)
+
+    def is_blocked_unchecked(self, facts: ProvenanceFacts, unknown: frozenset[str] | None = None) -> bool:
+        """Return whether it is blocked by all that counts but its content, and what else is `unknown`."""
+        return all(self.prediction(None, kind, facts, unknown) == "always" for kind in self.kinds)
+
+    def prediction(
+        self, digest: str | None, kind: str, facts: ProvenanceFacts, unknown: frozenset[str] | None = None
+    ) -> BlockPrediction:
+        """Return whether drift of this kind is blocked."""
+        policy, opened = self.policy, self.opened
+        if kind not in policy.detect:
+            return "never"
+        # Its file is on the container's own root.
+        process: dict[str, str | None] = {
+            "process_name": safe_text(opened.path.rpartition(b"/")[2]),
+            "process_path": safe_text(opened.path),
+            "process_sha256": digest,
+            "parent_process": safe_text(opened.parent) or None,
+            "drift_kind": kind,
+            "file_image": None,
+        }
+        event = wire.flatten_container(self.held.container, *policy.location) | process | facts
+        return policy.policy.predict_block_of_process(event, UNKNOWN_WHEN_HELD if unknown is None else unknown)
 
 
 def may_block_replaced(policy: HoldPolicy, held: HeldContainer) -> bool:
@@ -186,52 +252,20 @@ def may_block_replaced(policy: HoldPolicy, held: HeldContainer) -> bool:
     return any(policy.policy.predict_block(workload, kind) != "never" for kind in kinds)
 
 
-def _as_checked(
-    policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, kinds: Sequence[str], data: FileState | None
-) -> Finding:
-    """Return that the exec may run: with these data alone, where others would be stopped."""
-    if data is None or not _is_blocked_unchecked(policy, held, opened, kinds):
-        return Finding(None)
-    return Finding(ExecMark.CHECKED, data)
+def _finding(marks: ExecMarks, cases: ProvenanceCases, data: FileState | None = None) -> Finding:
+    """Return the marks with the state of the file when its writers were looked up, else with the data that were read.
+
+    The former is older: if the file changed in between, the kernel program finds it changed.
+    """
+    if marks.depends_on_writers:
+        return Finding(marks, cases.state)
+    return Finding(marks, (cases.state or data) if ExecMark.CHECKED in marks.all else None)
 
 
-def _is_blocked_unchecked(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, kinds: Sequence[str]) -> bool:
-    """Return whether a file is blocked by all that counts but its content, which is not known."""
-    return all(_prediction(policy, held, opened, None, kind) == "always" for kind in kinds)
-
-
-def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[str]:
+def _kinds(opened: OpenedFile, *, is_in_image: bool) -> list[str]:
     """Return the kinds of drift that the exec may be, if it is drift."""
-    if is_script:
+    if opened.is_script:
         return ["script"]
     if opened.path != opened.inner:
         return ["foreign_mount"]
     return ["replaced"] if is_in_image else ["new_file", "copy_of_image_file"]
-
-
-def _is_blocked_unseen(policy: HoldPolicy, held: HeldContainer, kinds: Sequence[str]) -> bool:
-    """Return whether these kinds are blocked whatever the content: then a file too large to hash is killed too."""
-    workload = wire.flatten_container(held.container, *policy.location)
-    return all(kind in policy.detect and policy.policy.predict_block(workload, kind) == "always" for kind in kinds)
-
-
-def _prediction(
-    policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str | None, kind: str
-) -> BlockPrediction:
-    """Return whether drift of this kind is blocked, by all that a held exec shows."""
-    if kind not in policy.detect:
-        return "never"
-    event = wire.flatten_container(held.container, *policy.location) | _process_facts(opened, digest, kind)
-    return policy.policy.predict_block_of_process(event, UNKNOWN_WHEN_HELD)
-
-
-def _process_facts(opened: OpenedFile, digest: str | None, kind: str) -> dict[str, str | None]:
-    """Return the KNOWN_WHEN_HELD of the process that the exec would start; its file is on the container's own root."""
-    return {
-        "process_name": safe_text(opened.path.rpartition(b"/")[2]),
-        "process_path": safe_text(opened.path),
-        "process_sha256": digest,
-        "parent_process": safe_text(opened.parent) or None,
-        "drift_kind": kind,
-        "file_image": None,
-    }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor.blocking import watchdog
 from sensor.blocking.hold_messages import (
+    HELD_MAPS,
     ExpectContainer,
     FollowPolicy,
     ForgetContainer,
@@ -137,7 +138,7 @@ class HoldClient:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(SEND_SECONDS)
         fds = self._tables.fds
-        maps = {"marks": fds.marks, "guard": fds.guard, "state": fds.state, "observed": fds.observed}
+        maps = {name: getattr(fds, name) for name in HELD_MAPS}
         passed = {"beat": beat, "messages": theirs.fileno(), **maps}
         try:
             self._watchdog = subprocess.Popen(

@@ -8,6 +8,9 @@ import msgspec
 
 from sensor.wire import Container
 
+HELD_MAPS: Final = ("marks", "guard", "state", "observed", "writers")
+"""The maps whose descriptors it inherits, as options of its command line: of `BlockTableDescriptors`."""
+
 
 class FollowPolicy(msgspec.Struct, tag="follow"):
     """Decide by this policy (a normalised document, at this location) from now on."""
@@ -26,8 +29,8 @@ class WatchContainer(msgspec.Struct, tag="watch"):
     lowers: list[bytes]
     upper: bytes
     container: Container
-    kinds: int
-    """Bits of `block_plan.NEW` and so on: what the kernel blocks there alone."""
+    kinds: tuple[int, int, int]
+    """By session the bits of `block_plan.NEW` and so on: what the kernel blocks there alone."""
     denies_new: bool = False
     """Whether a new file for which there is no time is denied: its workload is past the kill limit."""
 

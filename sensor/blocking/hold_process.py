@@ -12,6 +12,7 @@ import socket
 import sys
 from typing import Final
 
+from sensor.blocking.hold_messages import HELD_MAPS
 from sensor.blocking.hold_server import HoldServer
 from sensor.blocking.watchdog import CANNOT_HOLD, die_with_parent
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
@@ -49,8 +50,8 @@ def _be_quick() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sensor.blocking.hold_process")
-    for name in ("--parent", "--beat", "--messages", "--marks", "--guard", "--state", "--observed"):
-        parser.add_argument(name, type=int, required=True)
+    for name in ("parent", "beat", "messages", *HELD_MAPS):
+        parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args()
 
 
@@ -64,8 +65,8 @@ def main() -> int:
         log.warning("Cannot hold execs: the hard limit of open files (RLIMIT_NOFILE) is below %d", MIN_DESCRIPTORS)
         return CANNOT_HOLD
     beat = mmap.mmap(arguments.beat, mmap.PAGESIZE)
-    maps = arguments.marks, arguments.guard, arguments.state, arguments.observed
-    tables = BlockTables(Libbpf(), BlockTableDescriptors(-1, -1, *maps))
+    maps = {name: getattr(arguments, name) for name in HELD_MAPS}
+    tables = BlockTables(Libbpf(), BlockTableDescriptors(enforcement=-1, image_names=-1, **maps))
     tables.remove_marks()
     try:
         group = Fanotify(permission=True, report_tid=True)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.block_plan import MAPPED, ClusterLocation
 from sensor.blocking.exec_check import (
+    RUNS,
     ExecChecker,
     Finding,
     HeldContainer,
@@ -40,7 +41,7 @@ from sensor.blocking.hold_messages import (
 )
 from sensor.blocking.inspectors import Inspectors
 from sensor.blocking.unidentified_execs import OverdueContainer, UnidentifiedExecs
-from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTables, ExecMark
+from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTables, ExecMark, ExecMarks
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import CLOSE_WRITE, OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
 from sensor.container.mounts import HOST_INIT, inner_path
@@ -154,11 +155,11 @@ class HoldServer:
             self._run_unchecked(held)
 
     def _run_unchecked(self, held: HeldExec) -> None:
-        self._answer(held, self._unchecked_mark(held))
+        self._answer(held, self._unchecked_marks(held))
         held.file.close()
 
-    def _unchecked_mark(self, held: HeldExec) -> ExecMark:
-        """Return the mark for an exec that there is no time to check: it runs, but for one past the kill limit.
+    def _unchecked_marks(self, held: HeldExec) -> ExecMarks:
+        """Return the marks for an exec that there is no time to check: it runs, but for one past the kill limit.
 
         In this thread, as all others may be busy: that is what an attacker would see to.
         """
@@ -166,16 +167,17 @@ class HoldServer:
         if any(watched.held.denies_new for watched in list(self._watched.values())):
             with contextlib.suppress(OSError):
                 found = self._found(held)
-                if found is not None and self._is_denied(*found):
-                    self._mark_script(held, ExecMark.KILL, is_script=found[1].is_script)
-                    return ExecMark.KILL
-        return ExecMark.LATE
+                if found is not None:
+                    marks = self._denied(*found)
+                    self._mark_script(held, marks, is_script=found[1].is_script)
+                    return marks
+        return ExecMarks.always(ExecMark.LATE)
 
-    def _is_denied(self, watched: WatchedContainer, opened: OpenedFile) -> bool:
-        """Return whether a file that could not be checked is stopped all the same: a new one, past the kill limit."""
+    def _denied(self, watched: WatchedContainer, opened: OpenedFile) -> ExecMarks:
+        """Return KILL for what could not be checked and is stopped all the same: a new file, past the kill limit."""
         if self._policy is None or not watched.held.denies_new:
-            return False
-        return watched.checker.is_denied(self._policy, watched.held, opened)
+            return ExecMarks.always(ExecMark.LATE)
+        return watched.checker.unchecked_marks(self._policy, watched.held, opened)
 
     def _keep_deadlines(self) -> None:
         """Let execs run that have waited for too long; replace inspectors that hang."""
@@ -184,7 +186,7 @@ class HoldServer:
             late = [held for held in self._held.values() if now - held.since > HOLD_SECONDS]
         for held in late:
             self._show_life()
-            self._answer(held, self._unchecked_mark(held))
+            self._answer(held, self._unchecked_marks(held))
             # Only if no inspector has it: that one still reads the file, and closes it.
             if self._unidentified.withdraw(held) or self._inspectors.withdraw(held.file.dev, held):
                 held.file.close()
@@ -196,18 +198,18 @@ class HoldServer:
             self._group.close()
             os._exit(3)
 
-    def _answer(self, held: HeldExec, mark: ExecMark | None, data: FileState | None = None) -> None:
-        """Let an exec go on, once, after the kernel program has its mark."""
+    def _answer(self, held: HeldExec, marks: ExecMarks, data: FileState | None = None) -> None:
+        """Let an exec go on, once, after the kernel program has its marks."""
         with self._lock:
             if self._held.pop(id(held), None) is None:
                 return
         answer = self._group.allow
         try:
-            if mark is not None:
-                self._tables.mark(held.event.pid, held.kernel_ino, mark, data)
+            if marks.all != {None}:
+                self._tables.mark(held.event.pid, held.kernel_ino, marks, data)
         except CaptureUnavailable as error:
             log.warning("An exec could not be marked for the kernel program: %s", error)
-            if mark is ExecMark.KILL:
+            if marks.all == {ExecMark.KILL}:
                 answer = self._group.deny
         finally:
             answer(held.event)
@@ -263,7 +265,7 @@ class HoldServer:
 
     def _inspect(self, held: HeldExec) -> None:
         """Check one exec and answer it, whatever happens."""
-        found = Finding(None)
+        found = RUNS
         try:
             found = self._checked(held)
         except OSError as error:
@@ -278,18 +280,17 @@ class HoldServer:
         """Return what to do with an exec."""
         file = self._found(held)
         if file is None or id(held) not in self._held:
-            return Finding(None)
+            return RUNS
         watched, opened = file
         is_script = opened.is_script
         with watched.lock:
             found = self._finding(watched, opened, is_script=is_script)
-        if found.mark is ExecMark.LATE and self._is_denied(watched, opened):
-            found = Finding(ExecMark.KILL)
-        if found.mark is None:
+        if ExecMark.LATE in found.marks.all:
+            found = found._replace(marks=found.marks.with_denied(self._denied(watched, opened)))
+        if found.marks.all == {None}:
             # An earlier exec of this file by the thread may have failed and left its mark.
             self._tables.unmark(held.event.pid, held.kernel_ino)
-        else:
-            self._mark_script(held, found.mark, is_script=is_script)
+        self._mark_script(held, found.marks, is_script=is_script)
         return found
 
     def _found(self, held: HeldExec) -> tuple[WatchedContainer, OpenedFile] | None:
@@ -302,20 +303,20 @@ class HoldServer:
         inner = inner_path(mount, path) if mount is not None else path
         return watched, OpenedFile(held.file, path, inner, held.parent_name())
 
-    def _mark_script(self, held: HeldExec, mark: ExecMark, *, is_script: bool) -> None:
+    def _mark_script(self, held: HeldExec, marks: ExecMarks, *, is_script: bool) -> None:
         """Mark a script that is to be stopped by its thread too: at the tracepoint only the interpreter is known.
 
         A later script of the thread does not remove this mark: that script may be this one's interpreter.
         """
-        if mark is ExecMark.KILL and is_script:
-            self._tables.mark(held.event.pid, ANY_SCRIPT_INO, mark)
+        if is_script and ExecMark.KILL in marks.sure_kills.all:
+            self._tables.mark(held.event.pid, ANY_SCRIPT_INO, marks.sure_kills)
 
     def _finding(self, watched: WatchedContainer, opened: OpenedFile, *, is_script: bool) -> Finding:
         if watched.checker.is_image_file(watched.held, opened):
             if not is_script:
                 self._remember(watched.held, opened.file)
-            return Finding(None)
-        return watched.checker.check(self._policy, watched.held, opened) if self._policy is not None else Finding(None)
+            return RUNS
+        return watched.checker.check(self._policy, watched.held, opened) if self._policy is not None else RUNS
 
     def _remember(self, held: HeldContainer, file: OpenFile) -> None:
         """Stop checking a file of the image; the kernel reports it again only after a write."""
@@ -324,7 +325,8 @@ class HoldServer:
         self._image_files[file.key] = None
         # It is not told of writes through a mapping. Where the kernel program does not stop such a file by itself, each
         # exec of it goes on being held, and is answered at once.
-        if self._policy is not None and (held.kinds & MAPPED or not may_block_replaced(self._policy, held)):
+        stops_mapped = all(kinds & MAPPED for kinds in held.kinds)
+        if self._policy is not None and (stops_mapped or not may_block_replaced(self._policy, held)):
             with contextlib.suppress(OSError):
                 self._group.ignore(OPEN_EXEC_PERM, file.fd)
                 # The kernel program knows of a mapping only as long as its record does.

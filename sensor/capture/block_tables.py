@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.capture.write_records import KernelWriteRecords
+from sensor.judgement.provenance import SESSIONS
 from sensor.record import kernel_device
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ MAX_DEVICES: Final = 32
 MARK_SECONDS: Final = 60.0
 """From the answer to a held exec until its tracepoint, which a thread of little priority reaches late on a busy node.
 An exec that fails in between leaves its mark behind."""
-_ENTRY: Final = struct.Struct(f"<QQII{MAX_DEVICES}I")
+_ENTRY: Final = struct.Struct(f"<QQ4III{MAX_DEVICES}I")
 _GUARD: Final = struct.Struct("<Q")
 _MARK_KEY: Final = struct.Struct("<QII")
-_MARK: Final = struct.Struct("<QQQQII")
+_MARK: Final = struct.Struct("<QQQQQII")
+_WHAT_BITS: Final = 4
+_SESSIONS: Final = 4
+"""Places for each session in a mark: `SESSION_MASK` and one."""
 HOLD_SERVER: Final = 5
 """The key of the map `state`: `STATE_HOLD_SERVER`."""
 ANY_SCRIPT_INO: Final = 0
@@ -47,6 +51,54 @@ class ExecMark(enum.IntEnum):
     """Let it run if the file has the data that it had at its check; else kill it."""
 
 
+class ExecMarks(NamedTuple):
+    """The marks of an exec for each session of SessionOf, None where it may run: the kernel program knows which it is.
+
+    `unknown` of a file of which not all writers are known, `known` of one with the writers that the record has: None
+    where they make no difference.
+    """
+
+    unknown: tuple[ExecMark | None, ...]
+    known: tuple[ExecMark | None, ...] | None = None
+
+    @classmethod
+    def always(cls, mark: ExecMark | None) -> ExecMarks:
+        """Return the same mark for all."""
+        return cls((mark,) * len(SESSIONS))
+
+    @property
+    def all(self) -> frozenset[ExecMark | None]:
+        """Return the marks that there are."""
+        return frozenset(self.unknown + (self.known or ()))
+
+    @property
+    def depends_on_writers(self) -> bool:
+        """Whether known writers make a difference."""
+        return self.known is not None and self.known != self.unknown
+
+    @property
+    def sure_kills(self) -> ExecMarks:
+        """Return what of it is KILL whoever the writers are."""
+        pairs = zip(self.unknown, self.known or self.unknown, strict=True)
+        return ExecMarks(tuple(one if one is other is ExecMark.KILL else None for one, other in pairs))
+
+    def with_denied(self, denied: ExecMarks) -> ExecMarks:
+        """Return these marks with KILL for LATE where `denied` has it, which looks at no writers."""
+        known = None if self.known is None else _denied(self.known, denied.unknown)
+        return ExecMarks(_denied(self.unknown, denied.unknown), known)
+
+    def packed(self) -> int:
+        """Return `what` of `struct mark`."""
+        known = self.unknown if self.known is None else self.known
+        places = [*self.unknown, *(None,) * (_SESSIONS - len(self.unknown)), *known]
+        return sum((mark or 0) << (_WHAT_BITS * place) for place, mark in enumerate(places))
+
+
+def _denied(marks: Sequence[ExecMark | None], denied: Sequence[ExecMark | None]) -> tuple[ExecMark | None, ...]:
+    pairs = zip(marks, denied, strict=True)
+    return tuple(deny if mark is ExecMark.LATE and deny is ExecMark.KILL else mark for mark, deny in pairs)
+
+
 class BlockTableDescriptors(NamedTuple):
     """File descriptors of the maps."""
 
@@ -56,22 +108,26 @@ class BlockTableDescriptors(NamedTuple):
     guard: int
     state: int
     observed: int
+    writers: int
 
 
 @dataclasses.dataclass(frozen=True)
 class ContainerEntry:
-    """What the kernel blocks in one container; `devices` (as os.makedev) are the filesystems its runtime mounted."""
+    """What the kernel blocks in one container; `devices` (as os.makedev) are the filesystems its runtime mounted.
+
+    `kinds` by session, as of a BlockPlan.
+    """
 
     upper_ino: int
     image: int
-    kinds: int
+    kinds: Sequence[int]
     devices: Sequence[int] = ()
 
     def packed(self) -> bytes:
         """Return the entry as `struct enforcement`."""
         devices = [kernel_device(dev) for dev in self.devices]
         padding = [0] * (MAX_DEVICES - len(devices))
-        return _ENTRY.pack(self.upper_ino, self.image, self.kinds, len(devices), *devices, *padding)
+        return _ENTRY.pack(self.upper_ino, self.image, *self.kinds, 0, len(devices), 0, *devices, *padding)
 
 
 class BlockTables:
@@ -116,11 +172,15 @@ class BlockTables:
         (deadline,) = _GUARD.unpack(self._libbpf.lookup(self.fds.guard, _word(0), _GUARD.size))
         return (deadline - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9 if deadline else 0.0
 
-    def mark(self, thread: int, ino: int, mark: ExecMark, data: FileState | None = None) -> None:
-        """Mark the exec that a thread is about to make of a file; CHECKED with the data that were checked."""
+    def mark(self, thread: int, ino: int, marks: ExecMarks, data: FileState | None = None) -> None:
+        """Mark the exec that a thread is about to make of a file.
+
+        CHECKED, and marks for known writers, hold for the data that were checked.
+        """
         times = (data.begun_ns, data.opened_ns, data.written_ns) if data is not None else (0, 0, 0)
+        origins = data.origins if data is not None else 0
         seconds = MARK_SECONDS if ino != ANY_SCRIPT_INO else ANY_SCRIPT_SECONDS
-        value = _MARK.pack(_boottime_deadline(seconds), *times, mark, 0)
+        value = _MARK.pack(_boottime_deadline(seconds), *times, marks.packed(), origins, int(marks.depends_on_writers))
         key, now = _MARK_KEY.pack(ino, thread, 0), time.monotonic()
         with self._lock:
             while self._marked and now - next(iter(self._marked.values())) > MARK_SECONDS:
@@ -137,7 +197,7 @@ class BlockTables:
     def write_records(self) -> KernelWriteRecords:
         """Return the record of writers for this process, which becomes the one that holds execs."""
         self._libbpf.update(self.fds.state, _word(HOLD_SERVER), os.getpid().to_bytes(8, "little"))
-        return KernelWriteRecords(self._libbpf, self.fds.observed)
+        return KernelWriteRecords(self._libbpf, self.fds.observed, self.fds.writers)
 
     def unmark(self, thread: int, ino: int) -> None:
         """Remove the mark of an earlier exec of the file by this thread, which failed."""

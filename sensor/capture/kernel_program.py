@@ -137,7 +137,7 @@ class KernelProgram:
         """Return the record of writers, of use until `close`; None where this kernel can't keep it."""
         if RECORD not in self.capabilities:
             return None
-        return KernelWriteRecords(self._libbpf, self._fds.maps["observed"])
+        return KernelWriteRecords(self._libbpf, self._fds.maps["observed"], self._fds.maps["writers"])
 
     def detect(self, *, interpreters: bool) -> None:
         """Have execs of interpreters sent, or not, though they are the image's."""

@@ -26,7 +26,7 @@ _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _CAP_SYS_ADMIN: Final = 21
 MAPS: Final = (
     "ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed", "tracks",
-    "kept_execs", "claims", "processes",
+    "kept_execs", "claims", "processes", "writers",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor.capture.errors import CaptureUnavailable
-from sensor.policy.properties import SESSION_CAPABILITY, WRITER_CAPABILITY
+from sensor.policy.properties import SESSION_CAPABILITY, WRITER_CAPABILITY, WRITER_ORIGIN_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,11 +67,16 @@ def ways(kernel: Prober, options: ProgramOptions) -> list[Way]:
     found = []
     if functions := kernel.record_functions():
         chosen = _with(kernel, options, functions, by_functions=True)
-        found.append(Way("by functions", chosen, (RECORD, RECORD_OPENS, SESSION_CAPABILITY, WRITER_CAPABILITY)))
+        facts = (SESSION_CAPABILITY, WRITER_CAPABILITY, WRITER_ORIGIN_CAPABILITY)
+        found.append(Way("by functions", chosen, (RECORD, RECORD_OPENS, *facts)))
     if tracepoints := kernel.record_tracepoints():
         chosen = _with(kernel, options, tracepoints, by_functions=False)
-        lacks = "opens of files for writing are not recorded, and writes on ext4 alone"
-        found.append(Way("by tracepoints", chosen, (RECORD, SESSION_CAPABILITY), lacks))
+        lacks = (
+            "opens of files for writing are not recorded, writes on ext4 alone, and no writer is known as the image's"
+        )
+        # Where nobody sees writers at all, a record of writes names none.
+        writer = (WRITER_CAPABILITY,) if options.writers else ()
+        found.append(Way("by tracepoints", chosen, (RECORD, SESSION_CAPABILITY, *writer), lacks))
     chosen = _with(kernel, options, (), by_functions=False)
     lacks = "who writes to a file is not recorded: no verdict is remembered, and hashes of images' own files alone"
     found.append(Way("without a record of writers", chosen, (SESSION_CAPABILITY,), lacks))

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.file_state import OriginFlag
+from sensor.judgement.provenance import MAX_NAME, base_name, provenance, writer_name
 from sensor.names.escaping import safe_text
 from sensor.names.event_ids import exec_event_id
-from sensor.record import Flag, SessionOf
+from sensor.record import Flag
 from sensor.wire import (
     MAX_ANCESTORS,
     MAX_ARGV_BYTES,
@@ -21,7 +21,6 @@ from sensor.wire import (
     FileOrigin,
     Parent,
     Process,
-    ProcessProvenance,
     Writer,
 )
 
@@ -32,11 +31,9 @@ if TYPE_CHECKING:
     from sensor.file_state import FileState
     from sensor.judgement.decide import MountedImage, Verdict
     from sensor.record import LastWriter, Record
-    from sensor.wire import Container, Session, WriterOrigin
+    from sensor.wire import Container
 
-MAX_NAME: Final = 256
 _NS: Final = 1_000_000_000
-_SESSIONS: Final[dict[int, Session]] = {SessionOf.WORKLOAD: "workload", SessionOf.EXEC: "exec"}
 
 
 def boot_id() -> str:
@@ -110,9 +107,9 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
     argv, cut = bounded_argv(record.argv)
     parent, written_by = None, None
     if writer is not None and written_at is not None:
-        above = Ancestor(safe_text(_base_name(writer.parent_name), MAX_NAME), writer.parent_pid)
+        above = Ancestor(safe_text(base_name(writer.parent_name), MAX_NAME), writer.parent_pid)
         written_by = Writer(
-            name=safe_text(_base_name(writer.path or writer.name), MAX_NAME),
+            name=writer_name(writer),
             path=safe_text(writer.path, MAX_PATH) or None,
             pid=writer.pid,
             at=written_at,
@@ -121,10 +118,10 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
     if record.ancestors:
         pid, comm = record.ancestors[0]
         # Named by its program where that was seen: a process may give itself any comm.
-        name = _base_name(record.parent_path) if record.parent_path else comm
+        name = base_name(record.parent_path) if record.parent_path else comm
         parent = Parent(safe_text(name, MAX_NAME), pid, safe_text(record.parent_path, MAX_PATH) or None)
     return Process(
-        name=safe_text(_base_name(verdict.path), MAX_NAME),
+        name=safe_text(base_name(verdict.path), MAX_NAME),
         path=safe_text(verdict.path, MAX_PATH),
         argv=argv,
         argv_truncated=cut or bool(record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE)),
@@ -139,7 +136,8 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
         via=safe_text(verdict.via, MAX_PATH) if verdict.via else None,
         parent=parent,
         written_by=written_by,
-        provenance=_provenance(record, written_by if writer is not None and writer.is_opener else None, state),
+        # A memfd's writers need not have opened it.
+        provenance=provenance(record.session, writer, state if verdict.kind != "fileless" else None),
         ancestors=[Ancestor(safe_text(comm), pid) for pid, comm in record.ancestors[1 : MAX_ANCESTORS + 1]],
     )
 
@@ -173,33 +171,8 @@ def _file_history(record: Record, verdict: Verdict) -> tuple[LastWriter | None, 
     return (record.writer, record.state) if verdict.path == _shown(record.path) else (None, None)
 
 
-def _provenance(record: Record, writer: Writer | None, state: FileState | None) -> ProcessProvenance:
-    """Return what a policy may go by: of writers nothing, unless all who opened the file for writing are known."""
-    session = _SESSIONS.get(record.session)
-    if state is None or not state.has_known_writers:
-        return ProcessProvenance(session)
-    origin = _writer_origin(state.origins)
-    if writer is None:
-        return ProcessProvenance(session, writer_origin=origin)
-    parent = writer.parent.name if writer.parent is not None else None
-    return ProcessProvenance(session, writer.path, writer.name, origin, parent)
-
-
-def _writer_origin(origins: int) -> WriterOrigin | None:
-    """Return the least trusted of all who opened a file for writing; None where one of them may be anything."""
-    if origins & OriginFlag.DRIFT:
-        return "drift"
-    if origins & OriginFlag.UNKNOWN:
-        return None
-    return "runtime" if origins & OriginFlag.RUNTIME else "image"
-
-
 def _shown(path: bytes) -> bytes:
     return b"/" + path.lstrip(b"/")
-
-
-def _base_name(path: bytes) -> bytes:
-    return path.rsplit(b"/", 1)[-1]
 
 
 def utc_time(since_boot_ns: int, booted_ns: int) -> dt.datetime:

@@ -6,26 +6,23 @@ A sensor may stop an exec before it knows the file's name, content and parent on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sensor.policy.decisions import effective_action
 from sensor.policy.document_terms import DEFAULT_RULE, DIGEST_PREFIX
 from sensor.policy.drift_kinds import NAMED_TO_BLOCK
 from sensor.policy.lookup_tables import AllowListTable, rule_mask
 from sensor.policy.matchers import rule_conditions
-from sensor.policy.properties import PROCESS_PROPERTIES
 from sensor.policy.string_tables import RuleSet
 
 BlockPrediction = Literal["always", "depends", "never"]
 """`always`: every such process is blocked; `never`: none is; `depends`: it depends on the process."""
-UNKNOWN_PROPERTIES: Final = frozenset(PROCESS_PROPERTIES) - {"drift_kind"}
-"""The properties of a process that are unknown until it is examined."""
 
 
 class BlockingRules:
-    """Which rules block, and which of them look at the process; each as a rule set."""
+    """Which rules block, and which of them name kinds or list digests; each as a rule set."""
 
-    __slots__ = ("_block", "_default_blocks", "_list_digests", "_lists", "_name_kinds", "_need_process", "_positions")
+    __slots__ = ("_block", "_default_blocks", "_list_digests", "_lists", "_name_kinds", "_positions")
 
     def __init__(
         self, rules: Sequence[Mapping[str, Any]], lists: AllowListTable, *, default_blocks: bool = False
@@ -33,7 +30,6 @@ class BlockingRules:
         properties = [{condition["property"] for condition in rule_conditions(rule)} for rule in rules]
         self._lists, self._default_blocks = lists, default_blocks
         self._block = rule_mask(effective_action(rule) == "block" for rule in rules)
-        self._need_process = rule_mask(bool(names & UNKNOWN_PROPERTIES) for names in properties)
         self._name_kinds = rule_mask("drift_kind" in names for names in properties)
         self._list_digests = rule_mask(_lists_digests(rule) for rule in rules)
         self._positions = {rule["id"]: position for position, rule in enumerate(rules)}
@@ -51,8 +47,8 @@ class BlockingRules:
         """Return where a rule stands among all, by its id."""
         return self._positions[rule]
 
-    def predict(self, candidates: RuleSet, kind: str) -> BlockPrediction:
-        """Return the prediction, given the rules whose conditions hold apart from those on the process."""
+    def predict(self, candidates: RuleSet, kind: str, uncertain: RuleSet) -> BlockPrediction:
+        """Return the prediction, given the rules whose known conditions hold; those of `uncertain` have others."""
         blocking = self._block & (self._name_kinds if kind in NAMED_TO_BLOCK else ~0)
         # Only content counts for a fileless process, so a list of names and paths never lets one run.
         listing = self._lists.having & (self._list_digests if kind == "fileless" else ~0)
@@ -63,7 +59,7 @@ class BlockingRules:
             decisive = bool(rule & self._lists.decisive)
             some_not |= bool(rule & listing) or (decisive and not rule & blocking)
             some_blocked |= decisive and bool(rule & blocking)
-            if decisive and not rule & self._need_process:
+            if decisive and not rule & uncertain:
                 break  # decides every process that reaches it
         else:
             is_blocked = self._default_blocks and kind not in NAMED_TO_BLOCK

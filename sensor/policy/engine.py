@@ -5,7 +5,8 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sensor.policy.block_prediction import BlockingRules, BlockPrediction
@@ -38,7 +39,6 @@ class Policy:
         self._workload_matchers = self._matchers.select(WORKLOAD_PROPERTIES)
         self._residuals = ResidualPolicies(rules, self._matchers, cache_entries)
         self._workloads: BoundedCache[ResidualPolicy] = BoundedCache(cache_entries)
-        self._pod_and_kind_matchers = self._matchers.select(["pod_name", "drift_kind"])
         self._blocking = BlockingRules(rules, self._lists, default_blocks=self._default.action == "block")
 
     def decide(self, event: FlatEvent) -> Decision:
@@ -59,12 +59,22 @@ class Policy:
         trace.append({"rule": decision.rule, "failed": None})
         return decision, trace
 
-    def predict_block(self, workload: FlatEvent, kind: str) -> BlockPrediction:
-        """Predict whether drift of this kind is blocked in a workload with a known pod name, whatever the process."""
-        event = {"pod_name": workload.get("pod_name"), "drift_kind": kind}
+    def has_conditions(self, properties: Iterable[str]) -> bool:
+        """Return whether a rule looks at one of these properties."""
+        return bool(self._having(properties))
+
+    def predict_block(
+        self, workload: FlatEvent, kind: str, known: Mapping[str, Any] = MappingProxyType({})
+    ) -> BlockPrediction:
+        """Predict whether drift of this kind is blocked in a workload with a known pod name, whatever the process.
+
+        `known` are properties of the process that are known all the same, None where it has no such property.
+        """
+        event: dict[str, Any] = {"pod_name": workload.get("pod_name"), "drift_kind": kind, **known}
         in_cloud = self._enabled & self._clouds.matching(workload.get("provider"), workload.get("account"))
-        candidates = narrow(narrow(in_cloud, self._workload_matchers, workload), self._pod_and_kind_matchers, event)
-        return self._blocking.predict(candidates, kind)
+        candidates = narrow(in_cloud, self._workload_matchers, workload)
+        candidates = narrow(candidates, self._matchers.select(event), event)
+        return self._blocking.predict(candidates, kind, self._having(frozenset(PROCESS_PROPERTIES) - event.keys()))
 
     def may_block(self, rule: str | None, kind: str) -> bool:
         """Return whether this rule, where it decided drift of this kind, may block it: routine kinds must be named."""
@@ -78,9 +88,7 @@ class Policy:
         in_cloud = self._enabled & self._clouds.matching(event.get("provider"), event.get("account"))
         known = self._matchers.select({"pod_name", *PROCESS_PROPERTIES} - unknown)
         candidates = narrow(narrow(in_cloud, self._workload_matchers, event), known, event)
-        uncertain = 0
-        for matcher in self._matchers.select(unknown):
-            uncertain |= matcher.has
+        uncertain = self._having(unknown)
         outcomes, kind = set[bool](), event.get("drift_kind")
         while True:
             decision = self._decide_among(candidates, event)
@@ -92,6 +100,13 @@ class Policy:
         if len(outcomes) > 1:
             return "depends"
         return "always" if outcomes == {True} else "never"
+
+    def _having(self, properties: Iterable[str]) -> RuleSet:
+        """Return the rules with a condition on one of these properties."""
+        having = 0
+        for matcher in self._matchers.select(properties):
+            having |= matcher.has
+        return having
 
     def _decide_among(self, candidates: RuleSet, event: FlatEvent) -> Decision:
         """Return the decision, given the rules whose scopes all match; only the event's file still counts."""

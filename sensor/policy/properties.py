@@ -14,8 +14,9 @@ OPERATORS: Final = ("starts_with", "ends_with", "equals", "contains", "matches")
 EQUALS: Final = ("equals",)
 
 SESSION_CAPABILITY: Final = "session"
-WRITER_CAPABILITY: Final = "writer-origin"
-"""Of sensors whose events say how a process came into its container, and who wrote its file."""
+WRITER_CAPABILITY: Final = "writer"
+WRITER_ORIGIN_CAPABILITY: Final = "writer-origin"
+"""Of sensors whose events say how a process came into its container, who wrote its file, and of what origin that is."""
 
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
 Form = Literal["string", "labels", "image"]
@@ -268,7 +269,7 @@ TABLE: Final = (
         alert="detail__event__process__provenance__writer_origin",
         is_suggested=False,
         values=("image", "runtime", "drift"),
-        capability=WRITER_CAPABILITY,
+        capability=WRITER_ORIGIN_CAPABILITY,
     ),
     Property(
         name="written_by_parent",
@@ -278,6 +279,19 @@ TABLE: Final = (
         row="provenance",
         columns=("written_by_parent",),
         alert="detail__event__process__provenance__written_by_parent",
+        capability=WRITER_CAPABILITY,
+    ),
+    Property(
+        name="written_in_session",
+        label="Writer session",
+        scope="process_scope",
+        event=("process.provenance?.written_in_session",),
+        row="provenance",
+        columns=("written_in_session",),
+        operators=EQUALS,
+        alert="detail__event__process__provenance__written_in_session",
+        is_suggested=False,
+        values=("workload", "exec"),
         capability=WRITER_CAPABILITY,
     ),
 )
@@ -301,6 +315,8 @@ FILE_PROPERTIES: Final = names(row="binary")
 """What is the same for all events of a file."""
 PROVENANCE_PROPERTIES: Final = names(row="provenance")
 """What the events of one file may have a few of: who wrote it, and who ran it."""
+WRITER_PROPERTIES: Final = tuple(name for name in PROVENANCE_PROPERTIES if name != "session")
+"""What is known of those who wrote it."""
 EVENT_PROPERTIES: Final = names(row="event")
 """What differs from event to event of one workload and file."""
 EQUALS_ONLY: Final = frozenset(each.name for each in TABLE if each.operators == EQUALS)

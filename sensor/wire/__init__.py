@@ -25,6 +25,7 @@ from sensor.wire.bounds import (
     Provider,
     Session,
     WriterOrigin,
+    WriterSession,
 )
 from sensor.wire.calls import (
     BundlePayload,
@@ -136,6 +137,7 @@ __all__ = [
     "WireError",
     "Writer",
     "WriterOrigin",
+    "WriterSession",
     "decode_event",
     "decode_exec_report",
     "flatten",

@@ -15,6 +15,7 @@ Confidence = Literal["certain", "change_time"]
 GapReason = Literal["layers_unreadable", "no_overlay", "no_layers", "root_unknown", "execs_lost"]
 Session = Literal["workload", "exec"]
 WriterOrigin = Literal["image", "runtime", "drift"]
+WriterSession = Literal["workload", "exec"]
 Provider = Literal["azure", "aws", "gcp"]
 Distribution = Literal["aks", "eks", "gke", "other"]
 

@@ -31,6 +31,7 @@ from sensor.wire.bounds import (
     Text,
     Time,
     WriterOrigin,
+    WriterSession,
 )
 
 
@@ -83,6 +84,7 @@ class ProcessProvenance(Struct, frozen=True, gc=False):
     written_by_name: Name | None = None
     writer_origin: WriterOrigin | None = None
     written_by_parent: Name | None = None
+    written_in_session: WriterSession | None = None
 
 
 class EntryExec(Struct, frozen=True, gc=False):

@@ -62,7 +62,7 @@ def binary_ids(facts: Iterable[BinaryFacts]) -> dict[BinaryFacts, int]:
 
 def provenance_ids(facts: Iterable[ProvenanceFacts]) -> dict[ProvenanceFacts, int]:
     """Return the provenances' ids, storing those that are new."""
-    return _cached_ids(_provenance_ids, _store_provenances, facts)
+    return _cached_ids(_provenance_ids, _store_provenances, facts, lambda each: each.identity)
 
 
 def record_sightings(pairs: Iterable[Pair]) -> None:

@@ -65,6 +65,12 @@ class ProvenanceFacts(NamedTuple):
     written_by_name: str
     writer_origin: str
     written_by_parent: str
+    written_in_session: str = ""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The facts that its digest is made of: without the writer's session those that were there before it."""
+        return tuple(self) if self.written_in_session else tuple(self[:5])
 
 
 def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
@@ -103,6 +109,7 @@ def provenance_facts(event: wire.Event) -> ProvenanceFacts | None:
         found.written_by_name or "",
         found.writer_origin or "",
         found.written_by_parent or "",
+        found.written_in_session or "",
     )
 
 

@@ -94,6 +94,7 @@ class Provenance(models.Model):
     written_by_name = models.CharField(max_length=256, blank=True)
     writer_origin = models.CharField(max_length=16, blank=True)
     written_by_parent = models.CharField(max_length=256, blank=True)
+    written_in_session = models.CharField(max_length=16, blank=True, db_default="")
     first_seen_on = models.DateField()
     last_seen_on = models.DateField()
 

@@ -32,12 +32,15 @@ enum blocked_kind {
 	BLOCK_MAPPED = 1 << 6,     /* in the container's own layer, and mapped shared and writable by somebody */
 };
 
+#define SESSION_MASK 3         /* of `enum session`, as an index */
+
 /* Of the container whose root filesystem has this device number. */
 struct enforcement {
 	__u64 upper_ino;           /* of its own layer: device numbers are given away again */
 	__u64 image;
-	__u32 kinds;
+	__u32 kinds[SESSION_MASK + 1]; /* by session */
 	__u32 device_count;
+	__u32 unused;
 	__u32 devices[MAX_DEVICES]; /* that the runtime mounted */
 };
 
@@ -52,7 +55,18 @@ enum mark_what { MARK_KILL = 1, MARK_LATE = 2, MARK_CHECKED = 3 };
  * had at the check, and no others.
  */
 struct mark_key { __u64 ino; __u32 thread; __u32 unused; };
-struct mark { __u64 until_ns, begun_ns, opened_ns, written_ns; __u32 what; __u32 unused; };
+struct mark {
+	__u64 until_ns, begun_ns, opened_ns, written_ns;
+	/*
+	 * Four bits of `enum mark_what` for each session: of a file whose writers are not known where it is executed, and behind
+	 * these of one with the very writers that user space knows.
+	 */
+	__u64 what;
+	__u32 origins;             /* the record's at the check */
+	__u32 by_writers;          /* the two differ */
+};
+#define WHAT_BITS 4
+#define KNOWN_WRITERS (WHAT_BITS * (SESSION_MASK + 1))
 
 struct guard { __u64 deadline_ns; };
 
@@ -166,7 +180,7 @@ __attribute__((noinline)) __u32 kind_of(__u64 mnt_address, __u64 dentry_address,
 }
 
 /* The kinds of all files that were opened for an exec. */
-static __always_inline __u32 kinds_of_exec(struct scratch *s, struct file *program, struct enforcement *e, __u32 root_dev, bool is_warm)
+static __always_inline __u32 kinds_of_exec(struct scratch *s, struct file *program, __u32 blocked, __u32 root_dev, bool is_warm)
 {
 	__u32 of_exec = (is_warm ? EXEC_IS_WARM : 0) | (s->header.flags & FLAG_SCRIPT ? EXEC_IS_SCRIPT : 0);
 	__u32 kinds = kind_of((__u64)BPF_CORE_READ(program, f_path.mnt), (__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, of_exec);
@@ -175,7 +189,7 @@ static __always_inline __u32 kinds_of_exec(struct scratch *s, struct file *progr
 
 	if (path->dentry)
 		kinds |= kind_of(path->mnt, path->dentry, root_dev, of_exec);
-	if (!(e->kinds & (BLOCK_SCRIPT | BLOCK_VOLUME_SCRIPT)))
+	if (!(blocked & (BLOCK_SCRIPT | BLOCK_VOLUME_SCRIPT)))
 		return kinds;
 	for (__u32 i = 0; i < MAX_SCRIPTS; i++) {
 		if (i >= s->files.script_count)
@@ -188,17 +202,33 @@ static __always_inline __u32 kinds_of_exec(struct scratch *s, struct file *progr
 	return kinds;
 }
 
-/* Take what user space found of a file that this thread opened; it serves once. */
-static __always_inline __u32 take_mark(struct mark *mark, __u32 thread, __u64 ino, __u64 now)
+/* Take what user space found of a file that this thread opened; it serves once. As of a file whose writers are not known. */
+static __always_inline __u32 take_mark(struct mark *mark, __u32 thread, __u64 ino, __u64 now, __u32 session)
 {
 	struct mark_key key = { .ino = ino, .thread = thread };
 	struct mark *found = bpf_map_lookup_elem(&marks, &key);
 
-	if (!found)
+	if (!found) {
+		mark->by_writers = 0;
 		return 0;
+	}
 	*mark = *found;
 	bpf_map_delete_elem(&marks, &key);
-	return now > mark->until_ns ? 0 : mark->what;
+	if (now > mark->until_ns) {
+		mark->by_writers = 0;
+		return 0;
+	}
+	return mark->what >> (WHAT_BITS * (session & SESSION_MASK)) & ((1 << WHAT_BITS) - 1);
+}
+
+/* The same where its writers are known here. If there are others by now than at the check, it is as if nobody had looked in time. */
+static __always_inline __u32 by_writers(struct mark *mark, struct file_state *now, __u32 session, __u32 unknown)
+{
+	if ((now->origins & (ORIGIN_WHOLE | ORIGIN_OTHER)) != ORIGIN_WHOLE)
+		return unknown;
+	if (now->origins != mark->origins || now->begun_ns != mark->begun_ns || now->opened_ns != mark->opened_ns || now->written_ns != mark->written_ns)
+		return unknown == MARK_KILL || unknown == MARK_CHECKED ? MARK_KILL : MARK_LATE;
+	return mark->what >> (KNOWN_WRITERS + WHAT_BITS * (session & SESSION_MASK)) & ((1 << WHAT_BITS) - 1);
 }
 
 /* Whether a file has the data that user space has checked. Where nothing shows that, it is believed: blocking fails open. */
@@ -211,44 +241,48 @@ static __always_inline bool is_as_checked(struct mark *mark, struct file_state *
 	return !(now->flags & STATE_OPENS_SEEN) || (now->begun_ns == mark->begun_ns && now->opened_ns == mark->opened_ns);
 }
 
-__attribute__((noinline)) __u32 mark_of(__u64 dentry_address, __u32 root_dev, __u32 thread, __u64 now)
+__attribute__((noinline)) __u32 mark_of(__u64 dentry_address, __u32 root_dev, __u32 thread, __u64 now, __u32 session)
 {
 	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry_address, d_inode);
 	struct file_state state;
 	struct enforcement *e;
 	struct mark mark;
-	__u32 what = take_mark(&mark, thread, BPF_CORE_READ(inode, i_ino), now);
+	__u32 what = take_mark(&mark, thread, BPF_CORE_READ(inode, i_ino), now, session);
 
 	if (!is_in_own_layer(inode, root_dev))
 		return what == MARK_LATE ? what : 0;
-	if (what == MARK_KILL)
+	if (what == MARK_KILL && !mark.by_writers)
 		return what;
 	put_state(&state, real_inode(inode), 1);
+	if (mark.by_writers)
+		what = by_writers(&mark, &state, session, what);
+	if (what == MARK_KILL)
+		return what;
 	if (what == MARK_CHECKED)
 		return is_as_checked(&mark, &state) ? 0 : MARK_KILL;
 	/* Who holds execs is told of writes, but not of those through a mapping: such a file may not have been held at all. */
 	e = bpf_map_lookup_elem(&enforcement, &root_dev);
-	return e && e->kinds & BLOCK_MAPPED && state.flags & (STATE_MAPPED | STATE_WAS_MAPPED) ? MARK_KILL : what;
+	return e && e->kinds[session & SESSION_MASK] & BLOCK_MAPPED && state.flags & (STATE_MAPPED | STATE_WAS_MAPPED) ? MARK_KILL : what;
 }
 
 /* What user space found of the files of this very exec: one that it could not look at in time spares no other. */
-static __always_inline __u32 marked(struct scratch *s, struct file *program, __u32 root_dev, __u32 thread, __u64 now)
+static __always_inline __u32 marked(struct scratch *s, struct file *program, __u32 root_dev, __u32 thread, __u64 now, __u32 session)
 {
-	__u32 what = mark_of((__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, thread, now), other;
+	__u32 what = mark_of((__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, thread, now, session), other;
 	struct mark mark;
 
 	if (s->files.interpreter.dentry) {
-		other = mark_of(s->files.interpreter.dentry, root_dev, thread, now);
+		other = mark_of(s->files.interpreter.dentry, root_dev, thread, now, session);
 		what = what == MARK_KILL || !other ? what : other;
 	}
 	if (s->header.flags & FLAG_SCRIPT && !s->files.script_count) {
-		other = take_mark(&mark, thread, 0, now);
+		other = take_mark(&mark, thread, 0, now, session);
 		what = what == MARK_KILL || !other ? what : other;
 	}
 	for (__u32 i = 0; i < MAX_SCRIPTS; i++) {
 		if (i >= s->files.script_count)
 			continue;
-		other = mark_of(s->files.scripts[i].dentry, root_dev, thread, now);
+		other = mark_of(s->files.scripts[i].dentry, root_dev, thread, now, session);
 		what = what == MARK_KILL || !other ? what : other;
 	}
 	return what;
@@ -263,7 +297,7 @@ static __always_inline __u32 block(struct scratch *s, struct task_struct *task, 
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct enforcement *e;
 	struct guard *g;
-	__u32 zero = 0, what, met;
+	__u32 zero = 0, what, met, session, blocked;
 	bool is_warm = 1;
 
 	g = bpf_map_lookup_elem(&guard, &zero);
@@ -278,9 +312,11 @@ static __always_inline __u32 block(struct scratch *s, struct task_struct *task, 
 	if (!e || !is_same_root(e, dev, root))
 		return 0;
 	met = is_warm ? FLAG_ENFORCED | FLAG_WARM : FLAG_ENFORCED;
-	what = marked(s, file, dev, thread, now);
+	session = session_of(task);
+	blocked = e->kinds[session & SESSION_MASK];
+	what = marked(s, file, dev, thread, now, session);
 	/* What needs no look is stopped also where user space had no time for one. */
-	if (what != MARK_KILL && !(e->kinds & kinds_of_exec(s, file, e, dev, is_warm)))
+	if (what != MARK_KILL && !(blocked & kinds_of_exec(s, file, blocked, dev, is_warm)))
 		return what == MARK_LATE ? met | FLAG_LATE : met;
 	return bpf_send_signal(SIGKILL) ? met : met | FLAG_KILLED;
 }

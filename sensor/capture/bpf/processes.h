@@ -96,16 +96,31 @@ static __always_inline __u32 origin_of_current(struct task_struct *task, bool is
 	return found->origin ? found->origin & ~ORIGIN_ENV : ORIGIN_UNKNOWN;
 }
 
-/* The session of a task, for its record, and how its line entered the container. */
-static __always_inline void put_session(struct header *h, struct task_struct *task)
+/* What is noted of a task's process; NULL where that is nothing, or where it has run nothing in its container yet. */
+static __always_inline struct process *process_inside(struct task_struct *task)
 {
 	__u32 key = BPF_CORE_READ(task, tgid);
 	struct process *found = bpf_map_lookup_elem(&processes, &key);
 
+	return found && found->session != SESSION_ENTERING && is_same_process(found, BPF_CORE_READ(task, group_leader)) ? found : 0;
+}
+
+static __always_inline __u32 session_of(struct task_struct *task)
+{
+	struct process *found = process_inside(task);
+
+	return found ? found->session : SESSION_UNKNOWN;
+}
+
+/* The session of a task, for its record, and how its line entered the container. */
+static __always_inline void put_session(struct header *h, struct task_struct *task)
+{
+	struct process *found = process_inside(task);
+
 	h->session = SESSION_UNKNOWN;
 	h->entered_ns = 0;
 	h->entered_pid = 0;
-	if (!found || found->session == SESSION_ENTERING || !is_same_process(found, BPF_CORE_READ(task, group_leader)))
+	if (!found)
 		return;
 	h->session = found->session;
 	if (found->session != SESSION_EXEC || found->entered_ns <= ENTERED_UNSEEN)

@@ -70,6 +70,9 @@ enum origin {
 	ORIGIN_OTHER = 1 << 4,   /* somebody was in another mount namespace than the one that runs it */
 	ORIGIN_WHOLE = 1 << 5,   /* the file was empty when the record began: nobody else wrote to it */
 	ORIGIN_ENV = 1 << 6,     /* with ORIGIN_IMAGE: env(1) for a script of the image, which it runs next */
+	ORIGIN_WORKLOAD = 1 << 7, /* somebody in the session of that name (`enum session`) */
+	ORIGIN_EXEC = 1 << 8,
+	ORIGIN_NO_SESSION = 1 << 9, /* somebody whose session is not known, as of the node's own programs */
 };
 
 /* How a process came into its container (sessions.h). */

@@ -39,14 +39,16 @@ struct write_record {
 	__u8 by_image, by_runtime, by_unknown, by_drift;
 	__u8 by_other;             /* in another mount namespace than the first */
 	__u8 is_whole;             /* it was empty when the record began */
-	__u8 unused[6];
+	__u8 in_workload, in_exec, in_unknown; /* the sessions of all these */
+	__u8 unused[3];
 	__u64 latest;              /* who `by_…` counts last (`current_program`) */
 	__u64 namespace_id;        /* of the first, 0 where nobody was seen */
 };
 
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 32768); __type(key, struct file_key); __type(value, struct write_record); } write_records SEC(".maps");
-/* By thread of the sensor or its hold server: the file that it looked at last. */
-struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u32); __type(value, struct file_state); } observed SEC(".maps");
+/* By thread of the sensor or its hold server: the file that it looked at last, and who opened that for writing last. */
+struct look { struct file_state state; __u32 opener_pid; __u32 unused; };
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u32); __type(value, struct look); } observed SEC(".maps");
 
 /* How the record is kept: `state` at STATE_RECORD; 0 where it is not. */
 enum { RECORD_BY_TRACEPOINTS = 1, RECORD_BY_FUNCTIONS = 2 };
@@ -68,24 +70,16 @@ static __always_inline struct file_key key_of(struct inode *real)
 	return key;
 }
 
-/* Who wrote it, as flags of `enum origin`; the current task's container is the one that asks. */
+/* Who wrote it, as flags of `enum origin`; the current task's container is the one that asks. Without branches, for old verifiers. */
 static __always_inline __u32 origins_of(struct write_record *record)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u32 origins = 0;
+	__u32 origins = record->by_image * ORIGIN_IMAGE | record->by_runtime * ORIGIN_RUNTIME | record->by_unknown * ORIGIN_UNKNOWN
+			| record->by_drift * ORIGIN_DRIFT | record->by_other * ORIGIN_OTHER | record->is_whole * ORIGIN_WHOLE
+			| record->in_workload * ORIGIN_WORKLOAD | record->in_exec * ORIGIN_EXEC | record->in_unknown * ORIGIN_NO_SESSION;
 
-	if (record->by_image)
-		origins |= ORIGIN_IMAGE;
-	if (record->by_runtime)
-		origins |= ORIGIN_RUNTIME;
-	if (record->by_unknown)
-		origins |= ORIGIN_UNKNOWN;
-	if (record->by_drift)
-		origins |= ORIGIN_DRIFT;
-	if (record->by_other || record->namespace_id != namespace_at((__u64)BPF_CORE_READ(task, nsproxy, mnt_ns)))
+	if (record->namespace_id != namespace_at((__u64)BPF_CORE_READ(task, nsproxy, mnt_ns)))
 		origins |= ORIGIN_OTHER;
-	if (record->is_whole)
-		origins |= ORIGIN_WHOLE;
 	return origins;
 }
 
@@ -144,16 +138,33 @@ static __always_inline void raise(struct write_record *record, __u64 now)
 	record->opened_ns = now > before ? now : before + 1;
 }
 
-/* The current process has opened it for writing, or writes to it. */
+/*
+ * The current process has opened it for writing, or writes to it. To be called before the time of that is noted: who reads
+ * the record reads the times first.
+ */
 static __always_inline void put_origin(struct write_record *record, struct task_struct *task)
 {
 	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
 	bool is_on_host = BPF_CORE_READ(ns, ns.inum) == host_namespace_inum;
 
 	record->latest = current_program(task);
+	switch (is_on_host ? SESSION_UNKNOWN : session_of(task)) {
+	case SESSION_WORKLOAD:
+		record->in_workload = 1;
+		break;
+	case SESSION_EXEC:
+		record->in_exec = 1;
+		break;
+	default:
+		record->in_unknown = 1;
+	}
 	switch (origin_of_current(task, is_on_host)) {
 	case ORIGIN_IMAGE:
-		record->by_image = 1;
+		/* By tracepoints nobody sees what code it has loaded since it started, nor who traces it. */
+		if (state_value(STATE_RECORD) == RECORD_BY_FUNCTIONS)
+			record->by_image = 1;
+		else
+			record->by_unknown = 1;
 		break;
 	case ORIGIN_RUNTIME:
 		record->by_runtime = 1;
@@ -196,9 +207,9 @@ static __always_inline void note_open(struct inode *inode)
 		if (!found)
 			return;
 	}
-	raise(found, now);
 	put_opener(found, task);
 	put_origin(found, task);
+	raise(found, now);
 }
 
 /* Every open on the node, once it is granted: of overlay's files the one below follows. */
@@ -218,8 +229,11 @@ int BPF_PROG(on_look, struct inode *inode, int type)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	__u32 key = thread, process = thread >> 32;
+	struct write_record *found;
 	struct task_struct *task;
-	struct file_state now;
+	struct look now = {};
+	struct inode *real;
+	struct file_key of;
 
 	if (type != F_UNLCK)
 		return 0;
@@ -230,7 +244,16 @@ int BPF_PROG(on_look, struct inode *inode, int type)
 	}
 	if (process != state_value(STATE_SENSOR) && process != state_value(STATE_HOLD_SERVER))
 		return 0;
-	put_state(&now, real_inode(inode), 0);
+	real = real_inode(inode);
+	of = key_of(real);
+	put_state(&now.state, real, 0);
+	found = bpf_map_lookup_elem(&write_records, &of);
+	if (found) {
+		now.opener_pid = found->opener_pid;
+		/* The sensor asks for whatever container it is. */
+		if (!found->by_other)
+			now.state.origins &= ~ORIGIN_OTHER;
+	}
 	bpf_map_update_elem(&observed, &key, &now, BPF_ANY);
 	return 0;
 }
@@ -243,14 +266,44 @@ static __always_inline void note_write(struct inode *inode)
 
 	if (!found)
 		return;
-	found->written_ns = bpf_ktime_get_boot_ns();
 	task = (struct task_struct *)bpf_get_current_task();
+	/* Also who was given the file open: by another process, or by what the same one ran before, as nohup(1) does. */
+	if (found->latest != current_program(task))
+		put_origin(found, task);
+	found->written_ns = bpf_ktime_get_boot_ns();
 	/* A loop device writes by the kernel's own threads: who holds execs is told of that no more than of a mapping's writes. */
 	if (!BPF_CORE_READ(task, mm))
 		found->mapped_ns = found->written_ns;
-	/* Also who was given the file open: by another process, or by what the same one ran before, as nohup(1) does. */
-	if (state_value(STATE_RECORD) == RECORD_BY_FUNCTIONS && found->latest != current_program(task))
-		put_origin(found, task);
+}
+
+/*
+ * Of a write that a tracepoint shows. There a record begins with a write in a container: who has opened the file is not seen,
+ * and does not count, for each write is.
+ */
+static __always_inline void note_traced_write(struct inode *inode)
+{
+	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
+	struct write_record first = {};
+	struct mnt_namespace *ns;
+
+	if (!found) {
+		ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+		if (!ns || BPF_CORE_READ(ns, ns.inum) == host_namespace_inum)
+			return;
+		first.begun_ns = bpf_ktime_get_boot_ns();
+		first.namespace_id = namespace_at((__u64)ns);
+		first.is_whole = !inode->i_size && inode->i_mapping->i_mmap_writable.counter <= 0;
+		/* Two may write to it at once: the second finds the first one's record. */
+		bpf_map_update_elem(&write_records, &key, &first, BPF_NOEXIST);
+		found = bpf_map_lookup_elem(&write_records, &key);
+		if (!found)
+			return;
+	}
+	if (found->latest != current_program(task))
+		put_opener(found, task);
+	note_write(inode);
 }
 
 static __always_inline void note_mapping(struct inode *real)
@@ -348,9 +401,9 @@ int on_cut(__u64 *arguments)
 	if (found) {
 		__u64 now = bpf_ktime_get_boot_ns();
 
+		put_origin(found, (struct task_struct *)bpf_get_current_task());
 		raise(found, now);
 		found->written_ns = now;
-		put_origin(found, (struct task_struct *)bpf_get_current_task());
 	}
 	return 0;
 }
@@ -365,8 +418,8 @@ static __always_inline void note_memfd_write(struct inode *inode)
 		return;
 	found = bpf_map_lookup_elem(&write_records, &key);
 	if (found) {
-		raise(found, bpf_ktime_get_boot_ns());
 		put_origin(found, (struct task_struct *)bpf_get_current_task());
+		raise(found, bpf_ktime_get_boot_ns());
 	}
 }
 
@@ -385,39 +438,51 @@ int BPF_PROG(on_memfd_write_old, struct file *file)
 	return 0;
 }
 
+/* The first touch of a page of a shared writable mapping: who writes to it later does not show. */
+static __always_inline void note_page(struct inode *inode)
+{
+	struct file_key key = key_of(inode);
+	struct write_record *found;
+
+	note_mapping(inode);
+	found = bpf_map_lookup_elem(&write_records, &key);
+	if (found)
+		found->by_unknown = found->in_unknown = 1;
+}
+
 /* By tracepoints: writes to ext4, and the first touch of each page of a mapping by any filesystem's page cache. */
 SEC("tp_btf/ext4_da_write_begin")
 int BPF_PROG(on_ext4_delayed_write, struct inode *inode)
 {
-	note_write(inode);
+	note_traced_write(inode);
 	return 0;
 }
 
 SEC("tp_btf/ext4_write_begin")
 int BPF_PROG(on_ext4_write, struct inode *inode)
 {
-	note_write(inode);
+	note_traced_write(inode);
 	return 0;
 }
 
 SEC("tp_btf/ext4_truncate_enter")
 int BPF_PROG(on_ext4_cut, struct inode *inode)
 {
-	note_write(inode);
+	note_traced_write(inode);
 	return 0;
 }
 
 SEC("tp_btf/ext4_fallocate_enter")
 int BPF_PROG(on_ext4_allocate, struct inode *inode)
 {
-	note_write(inode);
+	note_traced_write(inode);
 	return 0;
 }
 
 SEC("tp_btf/ext4_punch_hole")
 int BPF_PROG(on_ext4_punch, struct inode *inode)
 {
-	note_write(inode);
+	note_traced_write(inode);
 	return 0;
 }
 
@@ -425,7 +490,7 @@ SEC("tp_btf/iomap_dio_rw_begin")
 int BPF_PROG(on_direct_access, struct kiocb *iocb)
 {
 	if (iocb->ki_filp->f_mode & FMODE_WRITE)
-		note_write(iocb->ki_filp->f_inode);
+		note_traced_write(iocb->ki_filp->f_inode);
 	return 0;
 }
 
@@ -433,7 +498,7 @@ SEC("tp_btf/mm_filemap_fault")
 int BPF_PROG(on_fault, struct address_space *mapping)
 {
 	if (mapping->i_mmap_writable.counter > 0)
-		note_mapping(mapping->host);
+		note_page(mapping->host);
 	return 0;
 }
 
@@ -441,6 +506,6 @@ SEC("tp_btf/mm_filemap_map_pages")
 int BPF_PROG(on_map_pages, struct address_space *mapping)
 {
 	if (mapping->i_mmap_writable.counter > 0)
-		note_mapping(mapping->host);
+		note_page(mapping->host);
 	return 0;
 }

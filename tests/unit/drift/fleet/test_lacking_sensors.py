@@ -131,12 +131,13 @@ def test_the_preview_of_a_rule_says_how_many_sensors_do_not_report_what_it_looks
 ) -> None:
     """Of no sensor that is not live, nor of one that never reported."""
     cluster = old_sensor.cluster
-    estate.seen(estate.sensor(cluster, "knows")[0], capabilities=["ebpf", "session", "writer-origin"])
+    estate.seen(estate.sensor(cluster, "knows")[0], capabilities=["ebpf", "session", "writer", "writer-origin"])
     estate.sensor(cluster, "silent")
     looks_at = [("session", "workload"), ("writer_origin", "image"), ("written_by", "/usr/bin/dpkg")]
     conditions = [{"property": name, "any_of": [{"operator": "equals", "value": value}]} for name, value in looks_at]
     assert unreported_facts(admin, {"process_scope": conditions}) == [
         ("Session", 2, 3),
-        ("Writer origin, Writer path", 2, 3),
+        ("Writer origin", 2, 3),
+        ("Writer path", 2, 3),
     ]
     assert unreported_facts(admin, {"process_scope": []}) == []

@@ -14,7 +14,7 @@ import pytest
 from sensor.blocking.block_plan import MAPPED
 from sensor.blocking.hold_messages import ExpectContainer, FollowPolicy, ForgetContainer, WatchContainer, encoded_line
 from sensor.blocking.hold_server import HoldServer
-from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark
+from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark, ExecMarks
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent, Scope
 from sensor.policy import normalise
 from sensor.wire import Container
@@ -65,7 +65,8 @@ class Spy:
         self._record("stop_ignoring", mask, os.fstat(fd).st_ino)
 
     def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
-        self._record("mark", first, second, *(each for each in rest if each is not None), *_whose(fd))
+        given = (_only_mark(each) if isinstance(each, ExecMarks) else each for each in rest if each is not None)
+        self._record("mark", first, second, *given, *_whose(fd))
 
     def unmark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
         self._record("unmark", first, second, *rest, *_whose(fd))
@@ -81,6 +82,11 @@ class Spy:
 
     def seconds_left(self) -> float:
         return self.lease
+
+
+def _only_mark(marks: ExecMarks) -> ExecMark | ExecMarks | None:
+    """Return the mark where there is one for all cases."""
+    return next(iter(marks.all)) if len(marks.all) == 1 else marks
 
 
 def _whose(fd: int | None) -> list[str]:
@@ -104,7 +110,7 @@ class Bench:
     def watch(self, *, denies_new: bool = False, kinds: int = MAPPED) -> None:
         container = Container(id="c" * 64, name="app", image_name="app:1")
         point, lowers = bytes(self.directory), [bytes(self.lower)]
-        self.send(WatchContainer(self.dev, point, lowers, b"/upper", container, kinds, denies_new))
+        self.send(WatchContainer(self.dev, point, lowers, b"/upper", container, (kinds,) * 3, denies_new))
 
     @property
     def dev(self) -> int:

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sensor.blocking import exec_check
 from sensor.blocking.block_plan import NEW, ClusterLocation
 from sensor.blocking.exec_check import ExecChecker, Finding, HeldContainer, HoldPolicy, ImageIndexes, OpenedFile
-from sensor.capture.block_tables import ExecMark
+from sensor.capture.block_tables import ExecMark, ExecMarks
 from sensor.container.overlay import Layers
-from sensor.file_state import StateFlag
+from sensor.file_state import OriginFlag, StateFlag
 from sensor.files.handles import OpenFile
 from sensor.policy import DEFAULT_DETECT, compile_policy
+from sensor.record import LastWriter, SessionOf
 from sensor.wire import Container
 from tests.unit.sensor.file_states import FakeWriteRecords
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
@@ -48,7 +50,7 @@ class Box:
 
     def held(self, kinds: int = 0) -> HeldContainer:
         layers = Layers((bytes(self.lower),), bytes(self.upper))
-        return HeldContainer(layers, Container(id="c" * 64, name="app", image_name="app:1"), kinds)
+        return HeldContainer(layers, Container(id="c" * 64, name="app", image_name="app:1"), (kinds, kinds, kinds))
 
     def opened(self, path: str, layer: Path | None = None, seen_at: str = "", parent: bytes = b"sh") -> OpenedFile:
         fd = os.open((layer or self.upper) / path, os.O_RDONLY)
@@ -60,10 +62,24 @@ class Box:
     def finding(self, path: str, kinds: int = 0, **more: Any) -> Finding:
         return self.checker.check(self.policy, self.held(kinds), self.opened(path, **more))
 
-    def says(self, path: str, kinds: int = 0, **more: Any) -> ExecMark | None:
-        """Return the mark; None where the exec may run, also where that is for the checked data alone."""
-        mark, data = self.finding(path, kinds, **more)
+    def says(
+        self, path: str, kinds: int = 0, *, session: int = SessionOf.UNKNOWN, is_known: bool = False, **more: Any
+    ) -> ExecMark | None:
+        """Return the mark; None where the exec may run, also where that is for the checked data alone.
+
+        `is_known`: of a file whose writers are those that the record has.
+        """
+        marks, data = self.finding(path, kinds, **more)
+        mark = (marks.unknown if marks.known is None or not is_known else marks.known)[session]
         return None if mark is ExecMark.CHECKED and data is not None else mark
+
+    def write_as(self, path: str, origins: int, writer: LastWriter | None = None) -> None:
+        """Put a file there whose record has these writers."""
+        self.put(self.upper, path, b"new " + path.encode())
+        ino = (self.upper / path).stat().st_ino
+        self.records.origins[ino] = origins
+        if writer is not None:
+            self.records.writers[ino] = writer
 
     def close(self) -> None:
         for file in self._open:
@@ -106,9 +122,9 @@ def test_a_file_that_runs_may_do_so_with_the_data_that_were_checked_where_others
     box.put(box.upper, "bin/tool", b"the image's tool")
     data = box.records.of((box.upper / "bin/tool").stat().st_ino)
     box.follow(block())
-    assert box.finding("bin/tool") == (ExecMark.CHECKED, data)
+    assert box.finding("bin/tool") == (ExecMarks.always(ExecMark.CHECKED), data)
     box.follow(block(process_scope=scope("drift_kind", "new_file")))
-    assert box.finding("bin/tool") == (None, None)
+    assert box.finding("bin/tool") == (ExecMarks.always(None), None)
 
 
 @pytest.mark.parametrize(("action", "mark"), [("block", ExecMark.KILL), ("alert", ExecMark.LATE)])
@@ -132,7 +148,7 @@ def test_a_file_that_was_written_to_is_read_again_though_its_change_time_stays(b
     box.records.note_write(before.st_ino)
     opened = box.opened("bin/tool")
     opened.file.ctime_ns = before.st_ctime_ns
-    assert box.checker.check(box.policy, box.held(), opened).mark is ExecMark.KILL
+    assert box.checker.check(box.policy, box.held(), opened).marks == ExecMarks.always(ExecMark.KILL)
 
 
 def test_a_replaced_file_is_stopped(box: Box) -> None:
@@ -211,7 +227,7 @@ def test_a_rule_by_such_a_property_that_decides_nothing_here_lets_nothing_run(
     box.follow(other, block(process_scope=scope("process_path", "/tmp/x")))
     assert box.says("tmp/x") is ExecMark.KILL
     held, opened = box.held(), box.opened("tmp/x")
-    assert box.checker.is_denied(box.policy, held, opened)
+    assert box.checker.unchecked_marks(box.policy, held, opened) == ExecMarks.always(ExecMark.KILL)
 
 
 def test_a_copy_of_an_image_file_is_distinguished_from_a_new_file(box: Box) -> None:
@@ -305,3 +321,104 @@ def test_a_touched_file_runs_if_the_image_s_file_is_unreadable(box: Box, monkeyp
     assert box.says("bin/tool") is None
     box.put(box.upper, "bin/tool", b"of another size")
     assert box.says("bin/tool") is ExecMark.KILL
+
+
+DPKG = LastWriter(1, 7, b"dpkg", b"/usr/bin/dpkg", 6, b"apt-get", is_opener=True)
+WHOLE = OriginFlag.WHOLE | OriginFlag.IMAGE | OriginFlag.WORKLOAD
+"""Written by the image's own programs in the workload's session, from when it was empty on."""
+TRUSTED = {"writer_origin": "image", "written_by": "/usr/bin/dpkg", "written_in_session": "workload"}
+UNKNOWN, WORKLOAD, EXEC = SessionOf.UNKNOWN, SessionOf.WORKLOAD, SessionOf.EXEC
+
+
+def scopes(**conditions: str) -> list[Json]:
+    return [condition for name, value in conditions.items() for condition in scope(name, value)]
+
+
+def test_a_rule_on_the_session_stops_that_session_alone(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(process_scope=scopes(session="exec")))
+    said = [box.says("tmp/x", session=session) for session in (UNKNOWN, WORKLOAD, EXEC)]
+    assert said == [None, None, ExecMark.KILL]
+
+
+def test_an_unknown_session_satisfies_no_rule_that_would_let_it_run(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(session="workload")), block())
+    said = [box.says("tmp/x", session=session) for session in (UNKNOWN, WORKLOAD, EXEC)]
+    assert said == [ExecMark.KILL, None, ExecMark.KILL]
+
+
+def test_a_file_of_a_trusted_writer_runs_with_its_own_data_alone(box: Box) -> None:
+    box.write_as("tmp/x", WHOLE, DPKG)
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(**TRUSTED)), block())
+    marks, data = box.finding("tmp/x")
+    assert marks.known is not None
+    assert set(marks.known) == {ExecMark.CHECKED}
+    assert set(marks.unknown) == {ExecMark.KILL}
+    assert data == box.records.of((box.upper / "tmp/x").stat().st_ino)
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        pytest.param(WHOLE | OriginFlag.DRIFT, id="also drift"),
+        pytest.param(WHOLE | OriginFlag.UNKNOWN, id="also somebody unknown"),
+        pytest.param(WHOLE | OriginFlag.RUNTIME, id="also the node"),
+        pytest.param(WHOLE | OriginFlag.EXEC, id="also a person"),
+        pytest.param(WHOLE | OriginFlag.NO_SESSION, id="also somebody of no known session"),
+        pytest.param(WHOLE | OriginFlag.OTHER, id="also another container"),
+        pytest.param(WHOLE & ~OriginFlag.WHOLE, id="it was not empty when the record began"),
+    ],
+)
+def test_one_more_writer_of_less_trust_ends_the_trust(box: Box, origins: int) -> None:
+    box.write_as("tmp/x", origins, DPKG)
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(**TRUSTED)), block())
+    assert {box.says("tmp/x", session=WORKLOAD, is_known=is_known) for is_known in (True, False)} == {ExecMark.KILL}
+
+
+def test_a_rule_on_drifted_writers_stops_what_they_wrote(box: Box) -> None:
+    box.write_as("tmp/x", WHOLE | OriginFlag.DRIFT)
+    box.write_as("tmp/y", WHOLE)
+    box.follow(block(process_scope=scopes(writer_origin="drift")))
+    assert (box.says("tmp/x", is_known=True), box.says("tmp/y", is_known=True)) == (ExecMark.KILL, None)
+    assert box.says("tmp/x") is None
+
+
+def test_the_name_of_the_writer_is_not_known_where_somebody_wrote_after_it(box: Box) -> None:
+    box.write_as("tmp/x", WHOLE, msgspec.structs.replace(DPKG, is_opener=False))
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(written_by="/usr/bin/dpkg")), block())
+    assert box.says("tmp/x", is_known=True) is ExecMark.KILL
+
+
+def test_a_block_above_wins_over_trust_below(box: Box) -> None:
+    box.write_as("tmp/x", WHOLE, DPKG)
+    above = block(process_scope=scopes(process_path="/tmp/x"))
+    box.follow(above, minimal_rule(2, action="ignore", process_scope=scopes(**TRUSTED)))
+    assert box.says("tmp/x", is_known=True) is ExecMark.KILL
+
+
+def test_past_the_kill_limit_no_file_is_denied_unchecked_that_a_trusted_writer_may_have_written(box: Box) -> None:
+    box.write_as("tmp/x", WHOLE, DPKG)
+    opened = box.opened("tmp/x")
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(**TRUSTED)), block())
+    assert box.checker.unchecked_marks(box.policy, box.held(), opened) == ExecMarks.always(ExecMark.LATE)
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(session="workload")), block())
+    denied = box.checker.unchecked_marks(box.policy, box.held(), opened)
+    assert denied.unknown == (ExecMark.KILL, ExecMark.LATE, ExecMark.KILL)
+
+
+def test_writers_are_looked_up_only_where_a_rule_asks_for_them(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def look_at_writer(fd: int) -> tuple[None, None]:
+        asked.append(fd)
+        return None, None
+
+    monkeypatch.setattr(box.records, "look_at_writer", look_at_writer)
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(process_scope=scopes(session="exec")))
+    box.finding("tmp/x")
+    assert asked == []
+    box.follow(block(process_scope=scopes(written_by_name="curl")))
+    assert box.says("tmp/x") is None
+    assert len(asked) == 1

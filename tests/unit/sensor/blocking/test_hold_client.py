@@ -48,7 +48,7 @@ while True:
 
 
 class FakeTables:
-    fds = BlockTableDescriptors(-1, -1, *(os.open("/dev/null", os.O_RDONLY) for _ in range(4)))
+    fds = BlockTableDescriptors(-1, -1, *(os.open("/dev/null", os.O_RDONLY) for _ in range(5)))
 
 
 def document(action: str) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def elsewhere(bench: Bench) -> Iterator[str]:
     try:
         os.write(fd, b"evil")
         container = Container(id="e" * 64, name="other", image_name="app:1")
-        held = HeldContainer(Layers((bytes(bench.lower),), b"/upper"), container, 0)
+        held = HeldContainer(Layers((bytes(bench.lower),), b"/upper"), container, (0, 0, 0))
         bench.server._watched[os.fstat(fd).st_dev] = WatchedContainer(held, ExecChecker(ImageIndexes()))
         yield f"/proc/self/fd/{fd}"
     finally:
@@ -262,7 +262,7 @@ def test_a_path_below_an_unmounted_root_is_never_marked(bench: Bench, is_there: 
     """Once unmounted, the same path is a directory of the node's own filesystem."""
     container = Container(id="d" * 64, name="ended", image_name="app:1")
     point = bytes(bench.directory) if is_there else POINT
-    bench.send(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
+    bench.send(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, (0, 0, 0)))
     bench.send(ForgetContainer(bench.dev + 1, point))
     bench.open(bench.file("tool", b"good", image=b"good"))
     bench.spy.await_allowed()

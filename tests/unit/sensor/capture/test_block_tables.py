@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sensor.capture import block_tables
-from sensor.capture.block_tables import BlockTableDescriptors, BlockTables, ExecMark
+from sensor.capture.block_tables import BlockTableDescriptors, BlockTables, ExecMark, ExecMarks
 
 MARKS = 3
 
@@ -41,7 +41,7 @@ def kernel() -> FakeKernel:
 
 @pytest.fixture
 def tables(kernel: FakeKernel) -> BlockTables:
-    return BlockTables(kernel, BlockTableDescriptors(1, 2, MARKS, 4, 5, 6))  # type: ignore[arg-type]
+    return BlockTables(kernel, BlockTableDescriptors(1, 2, MARKS, 4, 5, 6, 7))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -52,35 +52,35 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_a_mark_that_an_exec_left_behind_is_removed_once_it_has_expired(
     tables: BlockTables, kernel: FakeKernel, clock: Clock
 ) -> None:
-    tables.mark(7, 1, ExecMark.KILL)
+    tables.mark(7, 1, ExecMarks.always(ExecMark.KILL))
     clock.now += block_tables.MARK_SECONDS - 1
-    tables.mark(8, 1, ExecMark.KILL)
+    tables.mark(8, 1, ExecMarks.always(ExecMark.KILL))
     assert len(kernel.maps[MARKS]) == 2
     clock.now += 2
-    tables.mark(9, 1, ExecMark.KILL)
+    tables.mark(9, 1, ExecMarks.always(ExecMark.KILL))
     assert len(kernel.maps[MARKS]) == 2
 
 
 def test_a_mark_that_is_made_anew_lasts_as_long_as_any(tables: BlockTables, kernel: FakeKernel, clock: Clock) -> None:
-    tables.mark(7, 1, ExecMark.CHECKED)
+    tables.mark(7, 1, ExecMarks.always(ExecMark.CHECKED))
     clock.now += block_tables.MARK_SECONDS - 1
-    tables.mark(7, 1, ExecMark.KILL)
+    tables.mark(7, 1, ExecMarks.always(ExecMark.KILL))
     clock.now += 2
-    tables.mark(8, 1, ExecMark.KILL)
+    tables.mark(8, 1, ExecMarks.always(ExecMark.KILL))
     assert len(kernel.maps[MARKS]) == 2
 
 
 def test_a_mark_of_a_script_that_is_not_named_lasts_for_a_moment(tables: BlockTables, kernel: FakeKernel) -> None:
-    tables.mark(7, 1, ExecMark.KILL)
-    tables.mark(7, block_tables.ANY_SCRIPT_INO, ExecMark.KILL)
+    tables.mark(7, 1, ExecMarks.always(ExecMark.KILL))
+    tables.mark(7, block_tables.ANY_SCRIPT_INO, ExecMarks.always(ExecMark.KILL))
     named, unnamed = (int.from_bytes(value[:8], "little") for value in kernel.maps[MARKS].values())
     assert (named - unnamed) / 1e9 > block_tables.MARK_SECONDS - 2 * block_tables.ANY_SCRIPT_SECONDS
 
 
 def test_the_marks_of_an_earlier_process_are_removed(tables: BlockTables, kernel: FakeKernel) -> None:
-    tables.mark(7, 1, ExecMark.KILL)
+    tables.mark(7, 1, ExecMarks.always(ExecMark.KILL))
     tables.unmark(7, 1)
     assert kernel.maps[MARKS] == {}
-    tables.mark(7, 1, ExecMark.KILL)
+    tables.mark(7, 1, ExecMarks.always(ExecMark.KILL))
     tables.remove_marks()
     assert kernel.maps[MARKS] == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import pytest
@@ -10,7 +11,8 @@ from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import LOOK, TRACEPOINTS, KernelObjects, ProgramOptions
 from sensor.capture.program_ways import RECORD, RECORD_OPENS, start, ways
 from sensor.policy.properties import SESSION_CAPABILITY as SESSION
-from sensor.policy.properties import WRITER_CAPABILITY as WRITERS
+from sensor.policy.properties import WRITER_CAPABILITY as WRITER
+from sensor.policy.properties import WRITER_ORIGIN_CAPABILITY as ORIGIN
 
 OPTIONS = ProgramOptions(65_536, libraries=False)
 REFUSED = "eBPF capture: bpf_object__load failed: Permission denied"
@@ -50,9 +52,9 @@ class Loader:
 @pytest.mark.parametrize(
     ("refused", "name", "capabilities"),
     [
-        pytest.param((), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITERS), id="none is refused"),
-        pytest.param(("on_open",), "by tracepoints", (RECORD, SESSION), id="functions"),
-        pytest.param(("on_read_open",), "by tracepoints", (RECORD, SESSION), id="one function of what is read"),
+        pytest.param((), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITER, ORIGIN), id="none is refused"),
+        pytest.param(("on_open",), "by tracepoints", (RECORD, SESSION, WRITER), id="functions"),
+        pytest.param(("on_read_open",), "by tracepoints", (RECORD, SESSION, WRITER), id="one function of what is read"),
         pytest.param(("on_open", "on_fault"), "without a record of writers", (SESSION,), id="tracepoints too"),
         pytest.param((LOOK,), "without a record of writers", (SESSION,), id="what both have"),
         pytest.param(("on_fork",), "for execs alone", (), id="the start of a process"),
@@ -105,3 +107,8 @@ def test_where_nothing_can_be_loaded_the_reason_is_that_of_the_least_way() -> No
         start(ways(Kernel(), OPTIONS), loader)
     assert loader.tried[-1] == ["on_exec"]
     assert len(loader.tried) == 4
+
+
+def test_where_no_writer_of_a_file_is_seen_none_is_promised() -> None:
+    (way, *_) = ways(Kernel(functions=False), dataclasses.replace(OPTIONS, writers=False))
+    assert way.capabilities == (RECORD, SESSION)

@@ -154,13 +154,37 @@ class TestProvenance:
             pytest.param({"origins": OriginFlag.IMAGE}, id="not from when it was empty"),
             pytest.param({"origins": WHOLE | OriginFlag.OTHER}, id="another container"),
             pytest.param({"origins": OriginFlag.WHOLE}, id="no writer was seen"),
-            pytest.param({"origins": WHOLE, "flags": StateFlag.WRITES_SEEN}, id="opens are not seen"),
+            pytest.param({"origins": WHOLE, "flags": 0}, id="neither opens nor writes are seen"),
             pytest.param({"origins": WHOLE, "state": None}, id="no record"),
         ],
     )
     def test_nothing_is_said_of_the_writer_where_another_may_have_written(self, changes: dict[str, Any]) -> None:
         found = self.of(**changes, session=SessionOf.WORKLOAD)
         assert found == wire.ProcessProvenance("workload")
+
+    def test_writes_that_are_all_seen_name_the_writer_as_well_as_opens_do(self) -> None:
+        assert self.of(self.WHOLE, flags=StateFlag.WRITES_SEEN) == self.of(self.WHOLE)
+
+    @pytest.mark.parametrize(
+        ("sessions", "expected"),
+        [
+            (OriginFlag.WORKLOAD, "workload"),
+            (OriginFlag.EXEC, "exec"),
+            (OriginFlag.WORKLOAD | OriginFlag.EXEC, "exec"),
+            (OriginFlag.WORKLOAD | OriginFlag.NO_SESSION, None),
+            (OriginFlag.EXEC | OriginFlag.NO_SESSION, None),
+            (0, None),
+        ],
+    )
+    def test_the_session_of_the_writers_is_known_where_each_one_s_is(self, sessions: int, expected: str | None) -> None:
+        assert self.of(self.WHOLE | sessions).written_in_session == expected
+
+    def test_the_session_of_the_writers_is_not_known_of_a_file_that_was_not_empty_before(self) -> None:
+        assert self.of(OriginFlag.IMAGE | OriginFlag.WORKLOAD).written_in_session is None
+
+    def test_of_a_memfd_nothing_is_said_of_writers(self) -> None:
+        fileless = Verdict("fileless", b"/tmp/x", None, "gone", 0)
+        assert self.of(self.WHOLE | OriginFlag.WORKLOAD, verdict=fileless) == wire.ProcessProvenance()
 
     def test_the_last_writer_is_not_named_where_another_opened_the_file_after_it(self) -> None:
         found = self.of(self.WHOLE, writer=TestWriter.CURL)

@@ -36,7 +36,10 @@ def flat(event: Json, provider: str, account: str, cluster_name: str) -> Json:
         "drift_kind": event["kind"],
         **{
             name: (process.get("provenance") or {}).get(name)
-            for name in ("session", "written_by", "written_by_name", "writer_origin", "written_by_parent")
+            for name in (
+                *("session", "written_by", "written_by_name", "writer_origin", "written_by_parent"),
+                "written_in_session",
+            )
         },
         "file_image": file_image + "@" + file_digest if file_image and file_digest else file_image,
     }
