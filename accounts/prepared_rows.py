@@ -1,4 +1,4 @@
-"""Look-ups with which nearly every request begins, as prepared statements.
+"""Statements that nearly every request needs, as prepared ones.
 
 The ORM takes longer to build such a query than PostgreSQL to answer it, and Django's cursor, which writes the
 parameters into the statement, makes PostgreSQL plan it each time.
@@ -24,7 +24,13 @@ def columns(*of: type[models.Model]) -> str:
 
 
 def prepared_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
-    """Return the first row of a query with placeholders as `%s`; None where there is none.
+    """Return the first row of a query with placeholders as `%s`; None where there is none."""
+    rows = prepared_rows(statement, parameters)
+    return rows[0] if rows else None
+
+
+def prepared_rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Execute a statement with placeholders as `%s`, and return its rows; none where it returns nothing.
 
     Django's `execute_wrapper` sees the statement, as it sees the ORM's.
     """
@@ -39,8 +45,7 @@ def prepared_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] |
         for wrapper in reversed(connection.execute_wrappers):
             run = partial(wrapper, run)
         run(statement, parameters, False, {"connection": connection, "cursor": cursor})  # noqa: FBT003 - Django's order
-        row: tuple[Any, ...] | None = cursor.fetchone()
-        return row
+        return cursor.fetchall() if cursor.description else []
 
 
 def instances(row: Sequence[Any], *of: type[models.Model]) -> list[Any]:

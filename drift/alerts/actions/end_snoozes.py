@@ -15,8 +15,6 @@ def end_snoozes(sightings: list[tuple[int, int]]) -> None:
     the same scope, and is not another workload.
     """
     waiting = Alert.objects.filter(status=Status.DISMISSED, until_spread=True)
-    if not waiting.exists():
-        return
     workloads = Workload.objects.in_bulk({workload for workload, _ in sightings})
     binaries = Binary.objects.in_bulk({binary for _, binary in sightings})
     for workload_id, binary_id in sightings:

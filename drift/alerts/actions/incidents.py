@@ -9,9 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from django.db import connection
-from django.db.models import Q
-
+from accounts.prepared_rows import prepared_rows
+from drift.alerts.actions.bulk_insert import insert_families
 from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.domain.fingerprints import digest, workload_facts
 from drift.alerts.domain.incident_story import Story, ancestors, event_story, programs
@@ -25,11 +24,17 @@ MAX_ANCESTORS: Final = 256
 MAX_CANDIDATES: Final = 500
 """Incidents that a batch may join, the latest. More of them within twenty minutes are made by a flood."""
 LOCK: Final = """
-SELECT pg_advisory_xact_lock(hashtextextended('incident ' || %s || ' ' || place, 0))
+SELECT pg_advisory_xact_lock(hashtextextended('incident ' || %s::bigint || ' ' || place, 0))
 FROM (SELECT unnest(%s::text[]) AS place ORDER BY 1) AS places
 """
 """One lock per container and workload, until the alerts are stored: two batches that both found no incident would make
 one each. In one order, so that two batches never deadlock."""
+CANDIDATES: Final = """
+SELECT id, container_id, scope, story, ancestors::text, first_seen, last_seen FROM alerts_incident
+WHERE cluster_id = %s AND (container_id = ANY(%s) OR scope = ANY(%s)) AND last_seen >= %s AND first_seen <= %s
+ORDER BY last_seen DESC LIMIT %s
+"""
+"""A statement of its own: its snapshot is taken once the lock is held."""
 EXTEND: Final = """
 UPDATE alerts_incident AS incident
 SET first_seen = more.first_seen, last_seen = more.last_seen, ancestors = more.ancestors::jsonb
@@ -110,10 +115,7 @@ def join_incidents(cluster_id: int, groups: list[EventGroup]) -> list[Incident |
     known = [each for each in joining if each.container]
     if not known:
         return [None] * len(groups)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            LOCK, [cluster_id, sorted({str(place) for each in known for place in (each.container, each.scope)})]
-        )
+    prepared_rows(LOCK, [cluster_id, sorted({str(place) for each in known for place in (each.container, each.scope)})])
     candidates = _candidates(cluster_id, known, [group.first_seen for group in groups])
     joined = [
         _join(cluster_id, group, alert, candidates) if alert.container else None
@@ -131,15 +133,22 @@ def _joining(cluster_id: int, event: wire.Event) -> JoiningAlert:
 
 def _candidates(cluster_id: int, alerts: list[JoiningAlert], times: list[dt.datetime]) -> Candidates:
     """Return the incidents of the alerts' containers and workloads that were active around any of the times."""
-    rows = Incident.objects.filter(
-        Q(container_id__in={each.container for each in alerts}) | Q(scope__in={each.scope for each in alerts}),
-        cluster=cluster_id,
-        last_seen__gte=min(times) - GAP,
-        first_seen__lte=max(times) + GAP,
-    ).order_by("-last_seen")[:MAX_CANDIDATES]
+    containers, scopes = sorted({each.container for each in alerts}), sorted({each.scope for each in alerts})
+    times_around = min(times) - GAP, max(times) + GAP
     found = Candidates()
-    for row in rows:
-        found.add(OpenIncident(row, set(row.ancestors)))
+    rows = prepared_rows(CANDIDATES, [cluster_id, containers, scopes, *times_around, MAX_CANDIDATES])
+    for pk, container_id, scope, story, above, first_seen, last_seen in rows:
+        incident = Incident(
+            pk=pk,
+            cluster_id=cluster_id,
+            container_id=container_id,
+            scope=scope,
+            story=story,
+            ancestors=json.loads(above),
+            first_seen=first_seen,
+            last_seen=last_seen,
+        )
+        found.add(OpenIncident(incident, set(incident.ancestors)))
     return found
 
 
@@ -165,11 +174,10 @@ def _join(cluster_id: int, group: EventGroup, alert: JoiningAlert, candidates: C
 
 
 def _store(incidents: list[OpenIncident]) -> None:
-    Incident.objects.bulk_create([each.incident for each in incidents if each.incident.pk is None])
+    insert_families([(each.incident, ()) for each in incidents if each.incident.pk is None])
     changed = [each.incident for each in incidents if each.changed]
     if changed:
         columns = zip(
             *((each.pk, each.first_seen, each.last_seen, json.dumps(each.ancestors)) for each in changed), strict=True
         )
-        with connection.cursor() as cursor:
-            cursor.execute(EXTEND, [list(column) for column in columns])
+        prepared_rows(EXTEND, [list(column) for column in columns])

@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Final, TypedDict, TypeVar
+from typing import Final, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
+from accounts.prepared_rows import prepared_rows
+from drift.alerts.actions.bulk_insert import upsert_rows
 from drift.alerts.actions.end_snoozes import end_snoozes
-from drift.alerts.actions.score_alerts import queue_spread
+from drift.alerts.actions.score_alerts import QUEUE_SPREAD
 from drift.alerts.domain.daily_cache import DailyCache
 from drift.alerts.domain.fingerprints import BinaryFacts, ProvenanceFacts, WorkloadFacts, digest
 from drift.alerts.models import Binary, Provenance, Workload
@@ -23,26 +25,21 @@ from drift.alerts.models import Binary, Provenance, Workload
 Facts = TypeVar("Facts", bound=tuple[object, ...])
 Pair = tuple[int, int]
 """The ids of a workload and a binary."""
-UPSERT_SIGHTINGS: Final = """
-INSERT INTO alerts_sighting (workload_id, binary_id, first_seen_on, last_seen_on)
-SELECT workload_id, binary_id, %(today)s, %(today)s
-FROM unnest(%(workloads)s::bigint[], %(binaries)s::bigint[]) AS pair (workload_id, binary_id)
-ORDER BY workload_id, binary_id
-ON CONFLICT (workload_id, binary_id) DO UPDATE SET last_seen_on = excluded.last_seen_on
-RETURNING id, workload_id, binary_id, xmax = 0
-"""
-"""xmax is 0 in a row that was inserted; ON CONFLICT DO UPDATE locks the row it finds, which sets xmax."""
-
-
-class Upsert(TypedDict):
-    """The arguments with which bulk_create inserts a row or updates the one that exists."""
-
-    update_conflicts: bool
-    unique_fields: list[str]
-    update_fields: list[str]
-
-
-UPSERT: Final[Upsert] = {"update_conflicts": True, "unique_fields": ["digest"], "update_fields": ["last_seen_on"]}
+UPSERT_SIGHTINGS: Final = f"""
+WITH stored AS (
+    INSERT INTO alerts_sighting (workload_id, binary_id, first_seen_on, last_seen_on)
+    SELECT workload_id, binary_id, day, day FROM unnest(%s::bigint[], %s::bigint[]) AS pair (workload_id, binary_id)
+    CROSS JOIN (SELECT %s::date AS day) AS today
+    ORDER BY workload_id, binary_id
+    ON CONFLICT (workload_id, binary_id) DO UPDATE SET last_seen_on = excluded.last_seen_on
+    RETURNING id, workload_id, binary_id, xmax = 0 AS is_new
+), queued AS ({QUEUE_SPREAD})
+SELECT id, workload_id, binary_id, is_new,
+       EXISTS (SELECT FROM alerts_alert WHERE status = 'dismissed' AND until_spread) AS is_awaited
+FROM stored
+"""  # noqa: S608 - made of constants
+"""xmax is 0 in a row that was inserted; ON CONFLICT DO UPDATE locks the row it finds, which sets xmax. What is new is
+queued to be scored again in the same statement, and only where a snooze waits for news are there others."""
 
 _workload_ids: Final[DailyCache[uuid.UUID, int]] = DailyCache()
 _binary_ids: Final[DailyCache[uuid.UUID, int]] = DailyCache()
@@ -110,7 +107,7 @@ def _store_workloads(facts: dict[uuid.UUID, WorkloadFacts], today: dt.date) -> d
         )
         for short, each in sorted(facts.items())  # in one order, so that two processes never deadlock on these rows
     ]
-    return {row.digest: row.pk for row in Workload.objects.bulk_create(rows, **UPSERT)}
+    return upsert_rows(rows, "digest", "last_seen_on")
 
 
 def _store_binaries(facts: dict[uuid.UUID, BinaryFacts], today: dt.date) -> dict[uuid.UUID, int]:
@@ -118,7 +115,7 @@ def _store_binaries(facts: dict[uuid.UUID, BinaryFacts], today: dt.date) -> dict
         Binary(digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
         for short, each in sorted(facts.items())  # in one order, as above
     ]
-    return {row.digest: row.pk for row in Binary.objects.bulk_create(rows, **UPSERT)}
+    return upsert_rows(rows, "digest", "last_seen_on")
 
 
 def _store_provenances(facts: dict[uuid.UUID, ProvenanceFacts], today: dt.date) -> dict[uuid.UUID, int]:
@@ -126,19 +123,16 @@ def _store_provenances(facts: dict[uuid.UUID, ProvenanceFacts], today: dt.date) 
         Provenance(digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
         for short, each in sorted(facts.items())  # in one order, as above
     ]
-    return {row.digest: row.pk for row in Provenance.objects.bulk_create(rows, **UPSERT)}
+    return upsert_rows(rows, "digest", "last_seen_on")
 
 
 @transaction.atomic
 def _store_sightings(pairs: dict[uuid.UUID, Pair], today: dt.date) -> dict[uuid.UUID, int]:
     workloads, binaries = zip(*pairs.values(), strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(UPSERT_SIGHTINGS, {"today": today, "workloads": list(workloads), "binaries": list(binaries)})
-        rows = cursor.fetchall()
+    rows = prepared_rows(UPSERT_SIGHTINGS, [list(workloads), list(binaries), today])
     # In this transaction: were the pair committed and the process killed before the snoozes ended, no later event
     # would find it new, and they would last for ever.
-    if new := [(workload, binary) for _, workload, binary, inserted in rows if inserted]:
+    if new := [(workload, binary) for _, workload, binary, is_new, is_awaited in rows if is_new and is_awaited]:
         end_snoozes(new)
-        queue_spread([binary for _, binary in new])
-    ids = {(workload, binary): pk for pk, workload, binary, _ in rows}
+    ids = {(workload, binary): pk for pk, workload, binary, *_ in rows}
     return {short: ids[pair] for short, pair in pairs.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from django.db import models
 from django.utils import timezone
 
-from drift.alerts.actions.bulk_insert import copy_rows
+from drift.alerts.actions.bulk_insert import insert_families
 from drift.alerts.actions.incidents import join_incidents
 from drift.alerts.actions.queue_notifications import notify_opened
 from drift.alerts.actions.score_alerts import score_new
@@ -23,6 +24,7 @@ from drift.alerts.models import (
     Alert,
     AlertActivity,
     AlertDetail,
+    AlertHour,
     AlertPulse,
     AlertScoring,
     Incident,
@@ -47,8 +49,8 @@ class NewAlert(NamedTuple):
     reason: str = ""
 
 
-def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = True) -> dict[int, EventGroup]:
-    """Open the alerts, given in fingerprint order, and return their events by alert id.
+def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = True) -> list[int]:
+    """Open the alerts, given in fingerprint order, with what they count, and return their ids.
 
     Raises IntegrityError where another transaction opened one of them a moment ago.
     """
@@ -68,39 +70,30 @@ def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = 
         _alert(source, each, rules[each.group.first.decision], incident)
         for each, incident in zip(new, incidents, strict=True)
     ]
-    suppressed = _suppress(alerts, new)
+    _suppress(alerts, new)
     events = [group.first.event for group in groups]
     score_new(alerts, events, [digest(*workload_facts(source.cluster_id, each.container).scope) for each in events])
-    copy_rows(alerts)  # gives them the ids that the other rows refer to
-    pairs = list(zip(alerts, groups, strict=True))
-    copy_rows([_pulse(alert, group) for alert, group in pairs])
-    copy_rows([AlertScoring(alert=alert) for alert in alerts], ids=False)
-    copy_rows([_detail(source, alert, group, rules[group.first.decision]) for alert, group in pairs])
-    opened = [AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts]
-    dismissed = [
-        AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
-        for alert, rule in suppressed
-    ]
-    aside = [AlertActivity(alert=alert, kind=ActivityKind.SET_ASIDE) for alert in alerts if alert.set_aside_at]
-    copy_rows([*opened, *dismissed, *aside], ids=False)
-    count_suppressed([rule.id for _, rule in suppressed])
+    insert_families(
+        [
+            (alert, [*_records(source, each, rules[each.group.first.decision]), *_first_activities(alert, each)])
+            for alert, each in zip(alerts, new, strict=True)
+        ]
+    )
+    count_suppressed([each.suppression.id for each in new if each.suppression])
     if notify:
         notify_opened(source.cluster_name, alerts)
-    return {alert.pk: group for alert, group in pairs}
+    return [alert.pk for alert in alerts]
 
 
-def _suppress(alerts: list[Alert], new: Sequence[NewAlert]) -> list[tuple[Alert, Suppression]]:
-    """Dismiss the alerts that a rule suppresses before they are stored; return them with their rules.
+def _suppress(alerts: list[Alert], new: Sequence[NewAlert]) -> None:
+    """Dismiss the alerts that a rule suppresses before they are stored.
 
     Without a snooze: later events count to the alert while the rule still matches, and open a new one afterwards.
     """
-    suppressed = []
     for alert, each in zip(alerts, new, strict=True):
         if rule := each.suppression:
             alert.status, alert.verdict = Status.DISMISSED, Resolution.SUPPRESSED
             alert.closed_at, alert.suppressed_by_id = timezone.now(), rule.id
-            suppressed.append((alert, rule))
-    return suppressed
 
 
 def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, incident: Incident | None) -> Alert:
@@ -139,23 +132,31 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
     )
 
 
-def _pulse(alert: Alert, group: EventGroup) -> AlertPulse:
-    return AlertPulse(
-        alert=alert,
-        count=group.count,
-        blocked=group.blocked,
-        last_seen=group.last_seen,
-        updated_at=timezone.now(),
-    )
+def _records(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None) -> list[models.Model]:
+    """Return the rows that an alert opens with: its counts, what explains it, and the request to score it again."""
+    group = new.group
+    return [
+        AlertPulse(count=group.count, blocked=group.blocked, last_seen=group.last_seen, updated_at=timezone.now()),
+        *(AlertHour(hour=hour, count=count) for hour, count in group.hours.items()),
+        _detail(source, group, rule),
+        AlertScoring(),
+    ]
 
 
-def _detail(source: BatchSource, alert: Alert, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
-    """Return what explains the alert: the first event, complete, with where it came from, and the rule."""
+def _first_activities(alert: Alert, new: NewAlert) -> Iterator[AlertActivity]:
+    yield AlertActivity(kind=ActivityKind.OPENED)
+    if new.suppression:
+        yield AlertActivity(kind=ActivityKind.SUPPRESSED, after={"rule": new.suppression.name})
+    if alert.set_aside_at:
+        yield AlertActivity(kind=ActivityKind.SET_ASIDE)
+
+
+def _detail(source: BatchSource, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
+    """Return what explains an alert: the first event, complete, with where it came from, and the rule."""
     event: dict[str, Any] = msgspec.to_builtins(group.first.event)
     event["decision"] = msgspec.to_builtins(group.first.decision)
     origin = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
     return AlertDetail(
-        alert=alert,
         event={**event, **origin, "node": source.node},
         rule=rule,
         search=search_text(source, group.first.event),

@@ -41,7 +41,7 @@ ORDER BY fingerprint FOR NO KEY UPDATE
 COUNT: Final = f"""
 WITH more AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS more (
-        alert_id bigint, hour timestamptz, count bigint, blocked bigint, last_seen timestamptz, is_new boolean
+        alert_id bigint, hour timestamptz, count bigint, blocked bigint, last_seen timestamptz
     )
 ), bumped AS (
     UPDATE alerts_alertpulse AS pulse
@@ -50,7 +50,7 @@ WITH more AS (
         last_seen = greatest(pulse.last_seen, more.last_seen), updated_at = %s
     FROM (
         SELECT alert_id, sum(count)::bigint AS count, sum(blocked)::bigint AS blocked, max(last_seen) AS last_seen
-        FROM more WHERE NOT is_new GROUP BY alert_id
+        FROM more GROUP BY alert_id
     ) AS more
     WHERE pulse.alert_id = more.alert_id
 )
@@ -71,14 +71,13 @@ WHERE observed_on = flood.day AND sensor_id = %s AND event.event_id = flood.even
 
 
 class HourCount(msgspec.Struct):
-    """What one hour of a batch adds to an alert. `is_new`: the alert's pulse was made with these counts in it."""
+    """What one hour of a batch adds to an alert."""
 
     alert_id: int
     hour: dt.datetime
     count: int
     blocked: int
     last_seen: dt.datetime
-    is_new: bool
 
 
 def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Cursor[tuple[Any, ...]]) -> None:
@@ -90,10 +89,10 @@ def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Curso
         new, floods = _within_budget(cursor, source, new)
         new_floods, more = _count_floods(cursor, source, suppressions, floods)
         new, counts = [*new, *new_floods], [*counts, *more]
-    opened = open_alerts(source, new, notify=not source.quarantined) if new else {}
-    for pk, group in opened.items():
-        counts += _hour_counts(pk, group, is_new=True)
-    cursor.execute(COUNT, [msgspec.json.encode(counts).decode(), timezone.now()], prepare=True)
+    if new:
+        open_alerts(source, new, notify=not source.quarantined)
+    if counts:
+        cursor.execute(COUNT, [msgspec.json.encode(counts).decode(), timezone.now()], prepare=True)
 
 
 def _count(
@@ -116,7 +115,7 @@ def _count(
                 suppression = None if source.quarantined else suppressions.match(share)
                 new.append(NewAlert(share, alert.id if alert else None, suppression))
             else:
-                counts += _hour_counts(counting.id, share, is_new=False)
+                counts += _hour_counts(counting.id, share)
                 _widen(counting, share)
     return new, counts
 
@@ -209,11 +208,11 @@ def _widen(alert: AlertSnapshot, group: EventGroup) -> None:
         Alert.objects.filter(pk=alert.id).update(**changes)
 
 
-def _hour_counts(pk: int, group: EventGroup, *, is_new: bool) -> list[HourCount]:
+def _hour_counts(pk: int, group: EventGroup) -> list[HourCount]:
     """Return the group's counts by hour. Blocked executions, which have no histogram, are all in the first row."""
     last_seen, blocked = group.last_seen, group.blocked
     rows = []
     for hour, count in group.hours.items():
-        rows.append(HourCount(pk, hour, count, blocked, last_seen, is_new))
+        rows.append(HourCount(pk, hour, count, blocked, last_seen))
         blocked = 0
     return rows

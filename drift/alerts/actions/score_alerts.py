@@ -37,26 +37,32 @@ DELETE FROM alerts_alertscoring WHERE id IN (
     SELECT id FROM alerts_alertscoring ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %s
 ) RETURNING alert_id
 """
+CERTAINLY_MANY: Final = 60
+"""Sightings of a content, or days of a way, after which one more changes no priority."""
 QUEUE: Final = """
 INSERT INTO alerts_alertscoring (alert_id, created_at)
 SELECT alert.id, now() FROM ({contents}) AS content (sha256)
 CROSS JOIN LATERAL (
     SELECT alert.id FROM alerts_binary AS file JOIN alerts_alert AS alert ON alert.binary_id = file.id
     WHERE file.sha256 = content.sha256 AND alert.status IN ('active', 'in_progress')
-    ORDER BY alert.id DESC LIMIT %s
+    ORDER BY alert.id DESC LIMIT {limit}
 ) AS alert
 """
 GIVEN: Final = "SELECT unnest(%s::text[])"
-SPREADING: Final = """
-SELECT DISTINCT sha256 FROM alerts_binary AS file WHERE id = ANY(%s) AND sha256 <> '' AND (
-    SELECT count(*) FROM (
-        SELECT FROM alerts_binary AS same JOIN alerts_sighting AS sighting ON sighting.binary_id = same.id
-        WHERE same.sha256 = file.sha256 LIMIT %s
-    ) AS seen
-) < %s
-"""
-CERTAINLY_MANY: Final = 60
-"""Sightings of a content, or days of a way, after which one more changes no priority."""
+QUEUE_SPREAD: Final = QUEUE.format(
+    contents=f"""
+    SELECT DISTINCT sha256 FROM alerts_binary AS file
+    WHERE id IN (SELECT binary_id FROM stored WHERE is_new) AND sha256 <> '' AND (
+        SELECT count(*) FROM (
+            SELECT FROM alerts_binary AS same JOIN alerts_sighting AS sighting ON sighting.binary_id = same.id
+            WHERE same.sha256 = file.sha256 LIMIT {CERTAINLY_MANY - 1}
+        ) AS seen
+    ) < {CERTAINLY_MANY - 1}
+""",  # noqa: S608 - made of constants
+    limit=MAX_QUEUED,
+)
+"""Part of a statement that stores sightings as `stored`: queues the open alerts whose content has just appeared in
+another workload. The statement sees the sightings before it: one less than there are then."""
 STORE: Final = """
 UPDATE alerts_alert AS alert
 SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals, habit = scored.habit
@@ -106,20 +112,13 @@ def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Seq
 def queue_contents(hashes: Iterable[str]) -> None:
     """Queue the open alerts of these contents to be scored again: of each the newest MAX_QUEUED."""
     with connection.cursor() as cursor:
-        cursor.execute(QUEUE.format(contents=GIVEN), [sorted(set(hashes) - {""}), MAX_QUEUED])
+        cursor.execute(QUEUE.format(contents=GIVEN, limit=MAX_QUEUED), [sorted(set(hashes) - {""})])
 
 
 def queue_ways(ways: Iterable[uuid.UUID | None]) -> None:
     """Queue the open alerts that came about in these ways: of each the newest MAX_QUEUED."""
     with connection.cursor() as cursor:
         cursor.execute(QUEUE_WAYS.format(ways=GIVEN_WAYS), [list({way for way in ways if way}), MAX_QUEUED, []])
-
-
-def queue_spread(binaries: Sequence[int]) -> None:
-    """Queue the open alerts whose content, that of these files, has just appeared in another workload."""
-    parameters: list[list[int] | int] = [list(binaries), CERTAINLY_MANY, CERTAINLY_MANY, MAX_QUEUED]
-    with connection.cursor() as cursor:
-        cursor.execute(QUEUE.format(contents=SPREADING), parameters)
 
 
 def score_queued(seconds: float = SECONDS) -> int:

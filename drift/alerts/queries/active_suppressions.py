@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Final
 
-from django.db.models import Q
 from django.utils import timezone
 
+from accounts.prepared_rows import prepared_rows
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.domain.suppression_match import Suppression, compile_suppression
-from drift.alerts.models import HashVerdict, ListedHash, SuppressedContent, SuppressionRule
+from drift.alerts.models import HashVerdict, ListedHash, SuppressedContent
+
+RULES: Final = """
+SELECT id, name,
+       ARRAY(SELECT environment_id FROM alerts_suppressionrule_environments WHERE suppressionrule_id = rule.id),
+       conditions::text, covers_new_content
+FROM alerts_suppressionrule AS rule WHERE enabled AND (expires_at IS NULL OR expires_at > %s) ORDER BY id
+"""
 
 
 class ActiveSuppressions:
@@ -24,17 +33,11 @@ class ActiveSuppressions:
     @cached_property
     def _rules(self) -> dict[int, Suppression]:
         """The rules by id, oldest first."""
-        unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        rows = SuppressionRule.objects.filter(unexpired, enabled=True).prefetch_related("environments").order_by("pk")
         return {
-            row.pk: compile_suppression(
-                row.pk,
-                row.name,
-                frozenset(each.pk for each in row.environments.all()),
-                row.conditions,
-                covers_new_content=row.covers_new_content,
+            pk: compile_suppression(
+                pk, name, frozenset(environments), json.loads(conditions), covers_new_content=covers_new_content
             )
-            for row in rows
+            for pk, name, environments, conditions, covers_new_content in prepared_rows(RULES, [timezone.now()])
         }
 
     def match(self, group: EventGroup) -> Suppression | None:

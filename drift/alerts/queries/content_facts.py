@@ -9,35 +9,42 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from accounts.prepared_rows import prepared_rows
 from drift.alerts.domain.content_signals import HARMLESS, ContentFacts
-from drift.alerts.models import HashVerdict, ListedHash
+from drift.alerts.models import HashVerdict
 
 MAX_SIGHTINGS: Final = 300
 """Sightings of a content that are read, so that one in a million containers costs as much as a rare one."""
-SIGHTINGS: Final = """
-SELECT content.sha256, workload.cluster_id, workload.namespace, workload.scope, min(seen.first_seen_on)
-FROM unnest(%s::text[]) AS content (sha256)
+KNOWN: Final = """
+WITH content AS (SELECT sha256 FROM unnest(%s::text[]) AS content (sha256))
+SELECT 'seen' AS what, content.sha256, workload.cluster_id, workload.namespace, workload.scope,
+       min(seen.first_seen_on) AS day, NULL::text AS verdict, NULL::bigint AS alert, NULL::text AS list
+FROM content
 CROSS JOIN LATERAL (
     SELECT workload_id, sighting.first_seen_on FROM alerts_binary AS file
     JOIN alerts_sighting AS sighting ON sighting.binary_id = file.id
     WHERE file.sha256 = content.sha256 LIMIT %s
 ) AS seen
 JOIN alerts_workload AS workload ON workload.id = seen.workload_id
-GROUP BY 1, 2, 3, 4
-"""
-VERDICTS: Final = """
-SELECT content.sha256, alert.cluster_id, alert.namespace, alert.verdict, alert.id
-FROM unnest(%s::text[]) AS content (sha256)
+GROUP BY content.sha256, workload.cluster_id, workload.namespace, workload.scope
+UNION ALL
+SELECT 'judged', content.sha256, alert.cluster_id, alert.namespace, NULL, NULL, alert.verdict, alert.id, NULL
+FROM content
 JOIN alerts_binary AS file ON file.sha256 = content.sha256
 CROSS JOIN LATERAL (
     SELECT id, cluster_id, namespace, verdict, set_aside_at, sample FROM alerts_alert
     WHERE binary_id = file.id ORDER BY first_seen DESC LIMIT %s
 ) AS alert
-WHERE alert.verdict = ANY(%s) AND alert.set_aside_at IS NULL AND NOT alert.sample
-ORDER BY alert.id DESC
+WHERE alert.verdict = ANY(%s::text[]) AND alert.set_aside_at IS NULL AND NOT alert.sample
+UNION ALL
+SELECT 'listed', content.sha256, NULL, NULL, NULL, NULL, list.verdict, NULL, list.name
+FROM content
+JOIN alerts_listedhash AS listed ON listed.sha256 = content.sha256
+JOIN alerts_hashlist AS list ON list.id = listed.hash_list_id
+ORDER BY alert DESC, list
 """
+"""What ran where, what reviewers and what lists say: one statement, because every batch that opens an alert has it."""
+JUDGED: Final = [*sorted(HARMLESS), "true_positive"]
 Place = tuple[int, str]
 """Cluster and namespace."""
 
@@ -80,20 +87,17 @@ class ContentKnowledge:
 
 
 def content_knowledge(contents: Iterable[PlacedContent]) -> ContentKnowledge:
-    """Return what is known of these contents, with three queries."""
+    """Return what is known of these contents, with one query."""
     hashes = sorted({each.sha256 for each in contents} - {""})
     known = ContentKnowledge()
     if not hashes:
         return known
-    judged = [*sorted(HARMLESS), "true_positive"]
-    with connection.cursor() as cursor:
-        cursor.execute(SIGHTINGS, [hashes, MAX_SIGHTINGS])
-        for sha256, cluster, namespace, scope, first in cursor.fetchall():
+    rows = prepared_rows(KNOWN, [hashes, MAX_SIGHTINGS, MAX_SIGHTINGS, JUDGED])
+    for what, sha256, cluster, namespace, scope, first, verdict, alert, name in rows:
+        if what == "seen":
             known.sightings[sha256].append(((cluster, namespace), scope, first))
-        cursor.execute(VERDICTS, [hashes, MAX_SIGHTINGS, judged])
-        for sha256, cluster, namespace, verdict, alert in cursor.fetchall():
+        elif what == "judged":
             known.verdicts[sha256].append(((cluster, namespace), verdict, alert))
-    listed = ListedHash.objects.filter(sha256__in=hashes).order_by("hash_list__name")
-    for sha256, name, verdict in listed.values_list("sha256", "hash_list__name", "hash_list__verdict"):
-        (known.bad if verdict == HashVerdict.BAD else known.good).setdefault(sha256, name)
+        else:
+            (known.bad if verdict == HashVerdict.BAD else known.good).setdefault(sha256, name)
     return known

@@ -7,8 +7,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from accounts.prepared_rows import prepared_rows
 from drift.alerts.domain.habits import HabitFacts
 
 MAX_OWN_DAYS: Final = 30
@@ -68,11 +67,10 @@ def known_habits(asked: Iterable[PlacedHabit]) -> dict[PlacedHabit, KnownHabits]
     ways = list(dict.fromkeys(asked))
     if not ways:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(FACTS, [*map(list, zip(*ways, strict=True)), MAX_OWN_DAYS, MAX_DAYS])
-        return {
-            ways[number - 1]: KnownHabits(
-                HabitFacts(own_days, workloads, days, attack or 0), HabitFacts(own_days, attack=nearby or 0)
-            )
-            for number, own_days, workloads, days, attack, nearby in cursor.fetchall()
-        }
+    rows = prepared_rows(FACTS, [*map(list, zip(*ways, strict=True)), MAX_OWN_DAYS, MAX_DAYS])
+    return {
+        ways[number - 1]: KnownHabits(
+            HabitFacts(own_days, workloads, days, attack or 0), HabitFacts(own_days, attack=nearby or 0)
+        )
+        for number, own_days, workloads, days, attack, nearby in rows
+    }

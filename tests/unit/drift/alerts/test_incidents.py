@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from drift.alerts.actions.event_keys import clear_caches
 from drift.alerts.actions.ingest import ingest
@@ -121,16 +121,43 @@ def test_an_incident_of_a_portal_from_before_is_left_alone(estate: Estate) -> No
     assert incidents() == [1, 1]
 
 
-def test_a_hundred_new_alerts_take_as_many_queries_as_two(estate: Estate) -> None:
+class Statements:
+    """The statements that are executed, by Django or by psycopg alone; beginnings and ends of transactions left out."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.texts: list[str] = []
+        for name in ("execute", "copy"):
+            monkeypatch.setattr(psycopg.Cursor, name, self._counted(getattr(psycopg.Cursor, name)))
+
+    def _counted(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(cursor: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+            if "SAVEPOINT" not in str(statement):
+                self.texts.append(str(statement))
+            return real(cursor, statement, *arguments, **named)
+
+        return counted
+
+
+def test_a_hundred_new_alerts_take_as_many_statements_as_two(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = []
     for size in (2, 100):
         clear_caches()
         ingest(estate.sensors[0], raw(drift(0, "z")))
-        with CaptureQueriesContext(connection) as queries:
+        with monkeypatch.context() as watched:
+            executed = Statements(watched).texts
             ingest(estate.sensors[0], raw(*(drift(n % 9, chr(97 + n % 26), "z") for n in range(size))))
-        counts.append(len(queries))
+        counts.append(len(executed))
 
     assert counts[0] == counts[1]
+
+
+def test_an_alert_of_a_new_file_takes_sixteen_statements(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file and where it ran; event and rule hit; budget, suppression, incident, evidence; itself and its notice."""
+    ingest(estate.sensors[0], raw(event(process__path="/a")))
+    executed = Statements(monkeypatch).texts
+
+    ingest(estate.sensors[0], raw(event(process__path="/b", process__sha256="b" * 64)))
+    assert len(executed) <= 16, "\n".join(executed)
 
 
 def send(estate: Estate, index: int = 0, **changes: Any) -> None:

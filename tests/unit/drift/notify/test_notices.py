@@ -145,10 +145,12 @@ def test_a_batch_that_is_not_stored_notifies_nobody(
 ) -> None:
     from drift.alerts.actions import raise_alerts
 
-    def fail(*_: Any, **__: Any) -> None:
+    def fail_after(*arguments: Any, **named: Any) -> None:
+        open_alerts(*arguments, **named)
         raise RuntimeError
 
-    monkeypatch.setattr(raise_alerts, "_hour_counts", fail)
+    open_alerts = raise_alerts.open_alerts
+    monkeypatch.setattr(raise_alerts, "open_alerts", fail_after)
     with pytest.raises(RuntimeError):
         drift(estate, "/a")
 
