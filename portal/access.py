@@ -137,6 +137,9 @@ TABLE: Final[dict[str, Access]] = {
     "notify:webhook-test": Access(None, ADMIN),
     "notify:mail-test": Access(None, ADMIN),
     "notify:retry": Access(None, ADMIN),
+    "alerts:routes": Access(ADMIN, ADMIN, recent=True),
+    "alerts:route": Access(ADMIN, ADMIN, recent=True),
+    "alerts:route-remove": Access(None, ADMIN, recent=True),
     # Forwarding to a SIEM
     "siem:destinations": Access(ADMIN, ADMIN, recent=True),
     "siem:destination-status": Access(ADMIN),

@@ -8,7 +8,15 @@ class AddressRejected(ValueError):
 
 
 class NameTaken(ValueError):
-    """Another webhook has this name."""
+    """Another webhook, or another route, has this name."""
+
+
+class RouteRejected(ValueError):
+    """The portal has as many routes as it may, or none of this key; the message has the reason."""
+
+
+class RouteChanged(Exception):
+    """Somebody else changed or removed the route since the page was loaded."""
 
 
 class UnknownChannel(Exception):

@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models import Own, ScopedBy, User, VisibleQuerySet, WholeEstateOnly
@@ -28,6 +29,7 @@ class Kind(models.TextChoices):
     AUDIT = "audit", "Audit log head"
     ACCOUNT = "account", "Account"
     TEST = "test", "Test"
+    ROUTE = "route", "Alert route"
 
 
 class MailSettings(models.Model):
@@ -54,6 +56,34 @@ class MailSettings(models.Model):
 
     def __str__(self) -> str:
         return "mail settings"
+
+
+class AlertRoute(models.Model):
+    """Who is notified of the new alerts that match a query line (docs/notifications.md#routes).
+
+    What the line means belongs to the alerts, which decide what a route gets: of alerts that opened `since` then.
+    """
+
+    name = models.CharField(max_length=128)
+    query = models.CharField(max_length=4_000)
+    webhooks: models.ManyToManyField[Webhook, models.Model] = models.ManyToManyField(
+        "Webhook", blank=True, related_name="routes"
+    )
+    addresses = ArrayField(models.EmailField(), default=list)
+    since = models.DateTimeField(default=timezone.now)
+    revision = models.PositiveIntegerField(default=1)
+
+    visibility: ClassVar = WholeEstateOnly("who is notified of what is for Admins")
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("name"), name="one_alert_route_per_name"),
+            models.CheckConstraint(condition=Q(revision__gte=1), name="alert_route_revision_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Preference(models.Model):

@@ -10,24 +10,37 @@ from django.urls import reverse
 from accounts.models import User
 from drift.alerts.models import Alert, Severity, Status
 from drift.notify.actions.notices import notify_subscribers, notify_user
-from drift.notify.models import Kind, PendingNotice
+from drift.notify.domain.messages import route_prefix
+from drift.notify.models import AlertRoute, Kind, PendingNotice
 
 
 def notify_opened(cluster_name: str, alerts: Iterable[Alert]) -> None:
     """Notify subscribers of the open ones of severity High among new alerts of a cluster: one line per incident."""
+    opened = [alert for alert in alerts if alert.status == Status.ACTIVE and alert.severity == Severity.HIGH]
+    notify_subscribers(Kind.ALERTS, [_pending(key, cluster_name, group) for key, group in _by_incident(opened).items()])
+
+
+def notify_routed(route: AlertRoute, alerts: Iterable[Alert]) -> None:
+    """Notify a route's recipients of alerts, read with their clusters: one line per incident."""
+    prefix = route_prefix(route.pk)
+    groups = _by_incident(alerts)
+    notify_subscribers(
+        Kind.ROUTE, [_pending(f"{prefix}{key}", group[0].cluster.name, group) for key, group in groups.items()]
+    )
+
+
+def _by_incident(alerts: Iterable[Alert]) -> dict[str, list[Alert]]:
     incidents: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts:
-        if alert.status == Status.ACTIVE and alert.severity == Severity.HIGH:
-            key = f"incident {alert.incident_id}" if alert.incident_id else f"alert {alert.fingerprint}"
-            incidents[key].append(alert)
-    pending = []
-    for key, group in incidents.items():
-        first = group[0]
-        origin = "/".join(filter(None, (cluster_name, first.namespace, first.pod_name)))
-        title = f"{first.title}: {first.path[:80]} on {origin}"
-        path = reverse("alerts:detail", args=[first.pk])
-        pending.append(PendingNotice(key=key, title=title, count=len(group), path=path))
-    notify_subscribers(Kind.ALERTS, pending)
+        incidents[f"incident {alert.incident_id}" if alert.incident_id else f"alert {alert.fingerprint}"].append(alert)
+    return incidents
+
+
+def _pending(key: str, cluster_name: str, group: list[Alert]) -> PendingNotice:
+    first = group[0]
+    origin = "/".join(filter(None, (cluster_name, first.namespace, first.pod_name)))
+    title = f"{first.title}: {first.path[:80]} on {origin}"
+    return PendingNotice(key=key, title=title, count=len(group), path=reverse("alerts:detail", args=[first.pk]))
 
 
 def notify_assignee(actor: User, assignee: User, alerts: list[Alert]) -> None:

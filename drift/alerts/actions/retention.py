@@ -30,6 +30,10 @@ WHERE alert_id IN (
 """
 """The command line ends the searched string (`domain.search_text`). What a file name with the same mark loses as well
 can still be found by its beginning."""
+DELETE_ROUTED: Final = """
+DELETE FROM alerts_routedalert AS routed WHERE NOT EXISTS (SELECT FROM alerts_alert WHERE id = routed.alert_id)
+"""
+"""No constraint deletes what says of which alerts routes were notified."""
 INTERNED: Final = {
     "alerts_sighting": "",
     "alerts_binary": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE binary_id = unused.id)",
@@ -47,6 +51,7 @@ def delete_expired(now: dt.datetime | None = None) -> dict[str, int]:
         deleted[table] = _delete_unused(table, unused, now)
     deleted["incidents"] = _delete_empty_incidents(now)
     deleted["habits"] = _delete_habits(now)
+    deleted["routed alerts"] = _execute(DELETE_ROUTED, [])
     return deleted
 
 

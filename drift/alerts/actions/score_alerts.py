@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from django.db import connection, transaction
 
+from drift.alerts.actions.route_alerts import route_alerts
 from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
 from drift.alerts.domain.exec_signals import exec_signals
 from drift.alerts.domain.habits import habit, habit_signals
@@ -142,6 +143,7 @@ def _score_batch() -> int:
         ids = set(Alert.objects.filter(signals__isnull=True).order_by("-pk").values_list("pk", flat=True)[:BATCH])
     if ids:
         _score(ids)
+        route_alerts(ids)
     return len(ids)
 
 

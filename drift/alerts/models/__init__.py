@@ -19,6 +19,7 @@ from drift.alerts.models.events import Binary, DriftEvent, Provenance, Sighting,
 from drift.alerts.models.hash_lists import HashList, HashVerdict, ListedHash
 from drift.alerts.models.pod_entries import PodEntry
 from drift.alerts.models.priorities import AlertScoring, HabitDay, ListPreference
+from drift.alerts.models.routed_alerts import RoutedAlert
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
 from drift.alerts.models.stored_execs import ExecBudget, StoredExec
@@ -58,6 +59,7 @@ __all__ = [
     "Provenance",
     "RateWatch",
     "Resolution",
+    "RoutedAlert",
     "RuleHits",
     "SavedView",
     "Severity",

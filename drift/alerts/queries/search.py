@@ -34,7 +34,7 @@ def recent_matches(found: QuerySet[Alert], string: str) -> QuerySet[Alert]:
     """Return the matches among the newest RECENT alerts of `found`, without the index: for one or two characters."""
     newest = found.order_by("-first_seen", "-pk").values_list("first_seen", flat=True)
     first = newest[RECENT : RECENT + 1].first()
-    return _row_by_row(found if first is None else found.filter(first_seen__gt=first), string)
+    return matches_row_by_row(found if first is None else found.filter(first_seen__gt=first), string)
 
 
 def indexed_matches(found: QuerySet[Alert], string: str) -> QuerySet[Alert]:
@@ -68,12 +68,13 @@ def _walk(rest: QuerySet[Alert], string: str, size: int, limit: int) -> AlertPag
     in_order = rest.order_by("-first_seen", "-pk").values_list("first_seen", "pk")
     last = in_order[limit - 1 : limit].first()
     walked = in_order.filter(rows_through(AlertPosition("", *last))) if last else in_order
-    rows = list(_row_by_row(walked, string)[: size + 1])
+    rows = list(matches_row_by_row(walked, string)[: size + 1])
     end = rows[size - 1] if len(rows) > size else last
     return AlertPage([pk for _, pk in rows[:size]], AlertPosition("", *end).cursor(ORDER) if end else None)
 
 
-def _row_by_row(found: QuerySet[Alert, Any], string: str) -> QuerySet[Alert, Any]:
+def matches_row_by_row(found: QuerySet[Alert, Any], string: str) -> QuerySet[Alert, Any]:
+    """Return the matches, compared one after the other: of few alerts, or until a page is full."""
     # A correlated subquery is evaluated for one alert after the other and stops with the page; a join would let the
     # planner start from the trigram index.
     search = AlertDetail.objects.filter(alert=OuterRef("pk")).values("search")

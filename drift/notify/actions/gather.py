@@ -1,4 +1,4 @@
-"""Gather pending notices into one message per kind, and hold back groups that were notified recently."""
+"""Gather pending notices into one message per kind and route, and hold back groups that were notified recently."""
 
 from __future__ import annotations
 
@@ -11,15 +11,26 @@ from django.utils import timezone
 
 from drift import queue
 from drift.notify.actions import channels
-from drift.notify.domain.messages import MAX_LINES, TITLES, NoticeGroup, notice_path, notice_text, notice_title
+from drift.notify.domain.messages import (
+    MAX_LINES,
+    TITLES,
+    NoticeGroup,
+    notice_path,
+    notice_text,
+    notice_title,
+    route_path,
+    route_prefix,
+    route_title,
+)
 from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, NoticeHold
+from drift.notify.queries.routes import pending_routes
 
 MAX_COUNT: Final = 2**31 - 1
 """The largest value of the column `count`."""
 LOCK: Final = "gather notifications"
 TAKE: Final = """
 WITH taken AS (
-    DELETE FROM notify_pending AS pending WHERE kind = %(kind)s AND NOT EXISTS (
+    DELETE FROM notify_pending AS pending WHERE kind = %(kind)s AND starts_with(key, %(prefix)s) AND NOT EXISTS (
         SELECT FROM notify_hold AS hold WHERE hold.kind = pending.kind AND hold.key = pending.key
     ) RETURNING *
 ), held AS (
@@ -47,7 +58,7 @@ FROM folded GROUP BY kind, key
 
 
 def gather() -> None:
-    """Create one notice per kind from all pending rows whose group was not notified within the interval."""
+    """Create one notice per kind and route from all pending rows whose group was not notified within the interval."""
     with transaction.atomic(), connection.cursor() as cursor:
         # Two sweeps may overlap; the second would find nothing but block on the first one's row locks.
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
@@ -56,21 +67,28 @@ def gather() -> None:
         NoticeHold.objects.filter(until__lte=timezone.now()).delete()
         mail = MailSettings.objects.get()
         for kind in TITLES:
-            _gather(cursor, Kind(kind), mail)
+            if groups := _take(cursor, kind, "", mail):
+                notice = Notice(kind=kind, title=notice_title(kind, groups[0].total), path=notice_path(kind, groups))
+                _store(notice, groups, channels.new_deliveries(notice, mail))
+        for route in pending_routes():
+            if groups := _take(cursor, Kind.ROUTE, route_prefix(route.pk), mail):
+                title = route_title(route.name, groups[0].total)
+                notice = Notice(kind=Kind.ROUTE, title=title, path=route_path(route.query, groups))
+                _store(notice, groups, channels.route_deliveries(notice, route))
         cursor.execute(FOLD, [MAX_COUNT])
 
 
-def _gather(cursor: CursorWrapper, kind: Kind, mail: MailSettings) -> None:
+def _take(cursor: CursorWrapper, kind: str, prefix: str, mail: MailSettings) -> list[NoticeGroup]:
+    """Take the pending rows of a kind whose keys begin with `prefix`, and return the groups that a notice lists."""
     until = timezone.now() + dt.timedelta(minutes=mail.interval_minutes)
-    cursor.execute(TAKE, {"kind": kind, "until": until, "lines": MAX_LINES})
-    groups = [NoticeGroup(*row) for row in cursor.fetchall()]
-    if not groups:
-        return
-    title, path = notice_title(kind, groups[0].total), notice_path(kind, groups)
-    notice = Notice(kind=kind, title=title, text=notice_text(groups), path=path)
-    deliveries = channels.new_deliveries(notice, mail)
+    cursor.execute(TAKE, {"kind": kind, "prefix": prefix, "until": until, "lines": MAX_LINES})
+    return [NoticeGroup(*row) for row in cursor.fetchall()]
+
+
+def _store(notice: Notice, groups: list[NoticeGroup], deliveries: list[NoticeDelivery]) -> None:
     if not deliveries:  # nobody subscribes: the rows are dropped all the same, or they would pile up
         return
+    notice.text = notice_text(groups)
     notice.save()
     NoticeDelivery.objects.bulk_create(deliveries)
     queue.enqueue("notify.send")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
 from sensor.names.visible_text import visible_text
 
 MAX_LINES: Final = 10
+MAX_PATH: Final = 512
+"""Characters of a path, as in its column."""
 TITLES: Final = {
     "alerts": ("{} new High alert", "{} new High alerts"),
     "health": ("{} condition needs attention", "{} conditions need attention"),
@@ -41,3 +44,21 @@ def notice_text(groups: list[NoticeGroup]) -> str:
 def notice_path(kind: str, groups: list[NoticeGroup]) -> str:
     """Return the page to link to: the group's own when there is only one, else that of the kind."""
     return groups[0].path if groups[0].groups == 1 else PATHS.get(kind, "/")
+
+
+def route_prefix(route: int) -> str:
+    """Return what the keys of a route's pending notices begin with: the intervals of each route are its own."""
+    return f"{route} "
+
+
+def route_title(name: str, total: int) -> str:
+    """Return the title of a notice of `total` alerts to a route."""
+    return f"{name}: {total:,} new alert{'' if total == 1 else 's'}"
+
+
+def route_path(query: str, groups: list[NoticeGroup]) -> str:
+    """Return the page to link to: the group's own when there is only one, else the alerts that match the query."""
+    if groups[0].groups == 1:
+        return groups[0].path
+    path = f"{PATHS['alerts']}?{urlencode({'query': query})}"
+    return path if len(path) <= MAX_PATH else PATHS["alerts"]

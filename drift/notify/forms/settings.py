@@ -19,6 +19,18 @@ MAX_ADDRESS_LENGTH: Final = 254
 """Of an email address, as in its column."""
 
 
+def read_addresses(text: str) -> list[str]:
+    """Return the email addresses of a text, each once. Raises ValidationError."""
+    addresses = text.split()
+    if len(addresses) > MAX_ADDRESSES:
+        raise ValidationError(f"At most {MAX_ADDRESSES} addresses are allowed.")
+    for address in addresses:
+        validate_email(address)
+        if len(address) > MAX_ADDRESS_LENGTH:
+            raise ValidationError(f"An address may have at most {MAX_ADDRESS_LENGTH} characters.")
+    return list(dict.fromkeys(addresses))
+
+
 class MailForm(StyledForm):
     """The recipients of email about alerts and the fleet."""
 
@@ -40,14 +52,7 @@ class MailForm(StyledForm):
     )
 
     def clean_addresses(self) -> list[str]:
-        addresses = self.cleaned_data["addresses"].split()
-        if len(addresses) > MAX_ADDRESSES:
-            raise ValidationError(f"At most {MAX_ADDRESSES} addresses are allowed.")
-        for address in addresses:
-            validate_email(address)
-            if len(address) > MAX_ADDRESS_LENGTH:
-                raise ValidationError(f"An address may have at most {MAX_ADDRESS_LENGTH} characters.")
-        return list(dict.fromkeys(addresses))
+        return read_addresses(self.cleaned_data["addresses"])
 
 
 class WebhookForm(StyledForm):

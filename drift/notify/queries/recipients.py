@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from django.db.models import Q
@@ -17,6 +18,8 @@ SUBSCRIPTIONS: Final = {
     Kind.AUDIT: "audit_heads",
 }
 """The column of MailSettings and Webhook that subscribes to a kind."""
+WHOLE: Final = Q(is_scoped=False) | Q(scope_groups__whole_estate=True)
+"""Users who may read what is about the whole estate."""
 
 
 def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
@@ -26,13 +29,16 @@ def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
     """
     if not getattr(mail, SUBSCRIPTIONS[kind]):
         return []
-    # These messages are about the whole estate.
-    whole = Q(is_scoped=False) | Q(scope_groups__whole_estate=True)
-    users = User.objects.filter(whole, is_active=True, role__in=mail.roles).values_list("email", flat=True)
-    addresses = {address.lower(): address for address in [*users, *mail.addresses]}
-    known = User.objects.annotate(address=Lower("email")).filter(address__in=addresses)
-    limited = known.exclude(whole).values_list("address", flat=True)
-    return sorted(address for key, address in addresses.items() if key not in set(limited))
+    users = User.objects.filter(WHOLE, is_active=True, role__in=mail.roles).values_list("email", flat=True)
+    return unscoped_addresses([*users, *mail.addresses])
+
+
+def unscoped_addresses(addresses: Iterable[str]) -> list[str]:
+    """Return the addresses, each once whatever its letter case, without those of users with a scope."""
+    by_key = {address.lower(): address for address in addresses}
+    known = User.objects.annotate(address=Lower("email")).filter(address__in=by_key)
+    limited = set(known.exclude(WHOLE).values_list("address", flat=True))
+    return sorted(address for key, address in by_key.items() if key not in limited)
 
 
 def subscribed_webhooks(kind: Kind) -> list[Webhook]:

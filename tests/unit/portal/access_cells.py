@@ -211,6 +211,7 @@ KINDS: Final = {
     "fleet-api:rollout": "version",
     "fleet-api:deliveries": "version",
     "alerts:view": "saved view",
+    "alerts:route": "alert route",
     "alerts:": "alert",
     "alerts-api:": "alert",
     "alerts-api:kubernetes-audit": "cluster",

@@ -27,7 +27,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, SavedView
 from drift.backtest.models import BacktestRun
 from drift.fleet.models import Environment, Rollout, SigningKey
-from drift.notify.models import Kind, Notice, NoticeDelivery, Webhook
+from drift.notify.models import AlertRoute, Kind, Notice, NoticeDelivery, Webhook
 from drift.policy.models import PolicyProposal, PolicyVersion
 from drift.siem.models import SiemDestination
 from portal.access import Open
@@ -82,6 +82,7 @@ class Estate:
             webhook = Webhook.objects.create(name=whose, masked_url="https://example.com/", sealed_url=b"", sealed=b"")
             notice = Notice.objects.create(kind=Kind.HEALTH, title="t")
             failed = NoticeDelivery.objects.create(notice=notice, webhook=webhook, state="dead")
+            route = AlertRoute.objects.create(name=whose, query="severity:high")
             siem = SiemDestination.objects.create(name=whose, transport="file", record_format="json", file_name=whose)
             key = SigningKey.objects.create(
                 key_id=f"key-{whose}", public_key=b"x" * 32, sealed_private_key=b"", promoted_at=timezone.now()
@@ -94,6 +95,7 @@ class Estate:
                 ("enrolment token", whose): enrolment.pk,
                 ("webhook", whose): webhook.pk,
                 ("delivery", whose): failed.pk,
+                ("alert route", whose): route.pk,
                 ("SIEM destination", whose): siem.pk,
                 ("key", whose): key.key_id,
             }

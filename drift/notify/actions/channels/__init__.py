@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from drift.notify.actions.channels import mail, webhook
 from drift.notify.errors import UnknownChannel
-from drift.notify.models import MailSettings, Notice, NoticeDelivery
+from drift.notify.models import AlertRoute, MailSettings, Notice, NoticeDelivery
 
 
 class Channel(Protocol):
@@ -18,6 +18,9 @@ class Channel(Protocol):
 
     def new_deliveries(self, notice: Notice, settings: MailSettings, /) -> list[NoticeDelivery]:
         """Return the unsaved deliveries of a notice to everybody who subscribes to its kind."""
+
+    def route_deliveries(self, notice: Notice, route: AlertRoute, /) -> list[NoticeDelivery]:
+        """Return the unsaved deliveries of a notice to a route's recipients."""
 
     def delivers(self, delivery: NoticeDelivery, /) -> bool:
         """Return whether a delivery is this channel's."""
@@ -36,6 +39,11 @@ RETRIED: Final[tuple[type[Exception], ...]] = (
 def new_deliveries(notice: Notice, settings: MailSettings) -> list[NoticeDelivery]:
     """Return the unsaved deliveries of a notice over every channel."""
     return [delivery for channel in CHANNELS for delivery in channel.new_deliveries(notice, settings)]
+
+
+def route_deliveries(notice: Notice, route: AlertRoute) -> list[NoticeDelivery]:
+    """Return the unsaved deliveries of a notice to a route's recipients, over every channel."""
+    return [delivery for channel in CHANNELS for delivery in channel.route_deliveries(notice, route)]
 
 
 def send(delivery: NoticeDelivery) -> None:

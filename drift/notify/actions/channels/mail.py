@@ -8,8 +8,8 @@ from typing import Final
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery
-from drift.notify.queries.recipients import mail_addresses
+from drift.notify.models import AlertRoute, Kind, MailSettings, Notice, NoticeDelivery
+from drift.notify.queries.recipients import mail_addresses, unscoped_addresses
 
 RETRIED: Final = (smtplib.SMTPException, OSError)
 
@@ -19,6 +19,13 @@ def new_deliveries(notice: Notice, mail: MailSettings) -> list[NoticeDelivery]:
     if not settings.EMAIL_HOST:
         return []
     return [NoticeDelivery(notice=notice, address=address) for address in mail_addresses(Kind(notice.kind), mail)]
+
+
+def route_deliveries(notice: Notice, route: AlertRoute) -> list[NoticeDelivery]:
+    """Return a delivery per address of the route; none without a mail server."""
+    if not settings.EMAIL_HOST:
+        return []
+    return [NoticeDelivery(notice=notice, address=address) for address in unscoped_addresses(route.addresses)]
 
 
 def delivers(delivery: NoticeDelivery) -> bool:

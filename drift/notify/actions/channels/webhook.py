@@ -14,7 +14,7 @@ from accounts.encryption import secret_keys
 from drift.notify.actions import post_webhook
 from drift.notify.domain.webhook_secret import ADDRESS, SECRET, unseal
 from drift.notify.domain.webhook_signature import signature_header
-from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, Webhook
+from drift.notify.models import AlertRoute, Kind, MailSettings, Notice, NoticeDelivery, Webhook
 from drift.notify.queries.recipients import subscribed_webhooks
 
 RETRIED: Final = (InvalidToken, httpx.HTTPError)
@@ -23,6 +23,11 @@ RETRIED: Final = (InvalidToken, httpx.HTTPError)
 def new_deliveries(notice: Notice, _: MailSettings) -> list[NoticeDelivery]:
     """Return a delivery per subscribed webhook."""
     return [NoticeDelivery(notice=notice, webhook=webhook) for webhook in subscribed_webhooks(Kind(notice.kind))]
+
+
+def route_deliveries(notice: Notice, route: AlertRoute) -> list[NoticeDelivery]:
+    """Return a delivery per webhook of the route."""
+    return [NoticeDelivery(notice=notice, webhook=webhook) for webhook in route.webhooks.order_by("pk")]
 
 
 def delivers(delivery: NoticeDelivery) -> bool:

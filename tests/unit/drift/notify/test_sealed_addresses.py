@@ -19,6 +19,8 @@ from drift.notify.actions import deliveries, post_webhook
 from drift.notify.actions import settings as settings_actions
 from drift.notify.domain import webhook_secret
 from drift.notify.models import NoticeDelivery, NoticeState, Webhook
+from portal.database_grants import grant_to_portal_role
+from portal.embedded.postgres import PORTAL_ROLE
 from tests.database import as_owner
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -110,19 +112,22 @@ def test_a_failed_delivery_records_and_logs_nothing_of_the_address(
     assert PASSWORD not in caplog.text
 
 
-def migrate(name: str) -> None:
+def migrate(*names: tuple[str, str]) -> None:
+    """Migrate to these migrations; without any, to the newest of all apps."""
     with as_owner() as cursor:
         # The flush after a test sets every sequence back, and keeps this table.
         cursor.execute(
             "SELECT setval(pg_get_serial_sequence('django_migrations', 'id'), max(id)) FROM django_migrations"
         )
-        MigrationExecutor(connection).migrate([("notify", name)])
+        executor = MigrationExecutor(connection)
+        executor.migrate(list(names) or executor.loader.graph.leaf_nodes())
+        grant_to_portal_role(PORTAL_ROLE)
 
 
 @pytest.fixture
 def newest_afterwards(transactional_db: None) -> Iterator[None]:
     yield
-    migrate("0008_rewrite_webhooks")
+    migrate()
 
 
 def stored_file() -> bytes:
@@ -145,11 +150,11 @@ def test_the_migration_seals_old_addresses_and_can_be_undone(owner: Any) -> None
     addresses = [f"https://hooks.example.com/services/{PASSWORD}", f"https://[2606:2800::1]:8443?key={PASSWORD}"]
     rows = [add(owner, address, name=address[-30:-20]) for address in [*addresses, "https://plain.example.com/"]]
     deliveries.send_test(owner, rows[0].pk)
-    migrate("0006_valid_notice_kinds")
+    migrate(("notify", "0006_valid_notice_kinds"))
     assert clear_addresses() == [*addresses, "https://plain.example.com/"]
     assert PASSWORD.encode() in stored_file()
 
-    migrate("0008_rewrite_webhooks")
+    migrate(("notify", "0008_rewrite_webhooks"))
     assert clear_addresses() == [""] * 3
     assert PASSWORD.encode() not in stored_file()
     shown = ["https://hooks.example.com/…", "https://[2606:2800::1]:8443/…", "https://plain.example.com/"]
@@ -163,7 +168,7 @@ def test_the_migration_seals_old_addresses_and_can_be_undone(owner: Any) -> None
 def test_undoing_the_migration_under_another_secret_key_leaves_the_address_empty(owner: Any, settings: Any) -> None:
     add(owner, "https://hooks.example.com/")
     settings.SECRET_KEY = "another" * 10
-    migrate("0006_valid_notice_kinds")
+    migrate(("notify", "0006_valid_notice_kinds"))
     assert clear_addresses() == [""]
 
 
