@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ def exec_tree(user: User, alert: Alert) -> ExecTree:
     if not before and not after:
         return ExecTree(None, _why_none(alert, own.at), limit=_limit(alert, own.at))
     shown = [tree_exec(row.exec_id, row.observed_at, row.detail, row.missed) for row in (*before, *after[:AFTER])]
-    notes = _drift_notes(user, alert, shown)
+    notes = drift_notes(user, [alert.sensor_id], shown)
     marked = [replace(each, drift=notes.get(each.exec_id)) for each in shown]
     tree = process_tree(marked, replace(own, drift=_own_note(alert)))
     return ExecTree(tree, further=len(after) > AFTER, limit=_limit(alert, own.at))
@@ -85,11 +86,11 @@ def _own_note(alert: Alert) -> DriftNote:
     return DriftNote(alert.binary.kind, alert.outcome, alert.pk, writer.get("name", ""), file_age(alert.detail.event))
 
 
-def _drift_notes(user: User, alert: Alert, shown: list[TreeExec]) -> dict[uuid.UUID, DriftNote]:
-    """Return what is known of the execs that drifted, by id: each with the alert that counts it."""
+def drift_notes(user: User, sensors: Sequence[uuid.UUID], shown: Sequence[TreeExec]) -> dict[uuid.UUID, DriftNote]:
+    """Return what is known of these sensors' execs that drifted, by id: each with the alert that counts it."""
     days = {each.at.date() for each in shown}
     events = DriftEvent.objects.visible_to(user).filter(
-        observed_on__in=days, sensor_id=alert.sensor_id, event_id__in=[each.exec_id for each in shown]
+        observed_on__in=days, sensor_id__in=sensors, event_id__in=[each.exec_id for each in shown]
     )
     found = {row.event_id: row for row in events.select_related("binary")}
     fingerprints = {row.fingerprint for row in found.values()}

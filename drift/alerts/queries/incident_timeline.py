@@ -16,6 +16,7 @@ from drift.alerts.domain.incident_story import is_routine
 from drift.alerts.domain.selection_tokens import AlertState
 from drift.alerts.models import Alert, Status
 from drift.alerts.queries.alert_list import matching_alerts, priority_column
+from drift.alerts.queries.incident_execs import TimelineExec, TimelineExecs, timeline_execs
 from drift.alerts.queries.incident_list import NAMING, alert_states, shown_name, workload_place
 from drift.web.cursors import KeysetPage, keyset_page
 
@@ -46,12 +47,16 @@ class TimelineBar:
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """An alert, and how long nothing happened before it; None for less than QUIET."""
+    """An alert, what its containers executed since the one before, and how long no alert opened before it.
+
+    `pause` is None for less than QUIET.
+    """
 
     alert: Alert
     priority: int
     pause: dt.timedelta | None
     choice: str
+    execs: list[TimelineExec]
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,19 @@ def timeline_page(user: User, pk: int, cursor: str) -> KeysetPage[Alert]:
     return keyset_page(found.select_related("cluster", "pulse", "assignee", "detail"), ORDER, cursor, PAGE_SIZE)
 
 
-def timeline_entries(user: User, alerts: Sequence[Alert]) -> list[TimelineEntry]:
-    """Return the alerts with the pauses between them."""
+def page_execs(user: User, pk: int, page: KeysetPage[Alert]) -> TimelineExecs:
+    """Return what the containers of a page's alerts executed around them."""
+    since = None
+    if page.is_later and page.rows:
+        filters = Filters(values={"incident": (str(pk),), "status": (ANY,)})
+        earlier = matching_alerts(user, filters).filter(first_seen__lte=page.rows[0].first_seen)
+        earlier = earlier.exclude(pk__in=[each.pk for each in page.rows])
+        since = earlier.order_by("-first_seen", "-pk").values_list("first_seen", flat=True).first()
+    return timeline_execs(user, page.rows, since, is_last=not page.next)
+
+
+def timeline_entries(user: User, alerts: Sequence[Alert], execs: TimelineExecs) -> list[TimelineEntry]:
+    """Return the alerts with the pauses between them, and what was executed meanwhile."""
     before = [None, *(alert.first_seen for alert in alerts)]
     return [
         TimelineEntry(
@@ -133,6 +149,7 @@ def timeline_entries(user: User, alerts: Sequence[Alert]) -> list[TimelineEntry]
             getattr(alert, priority_column(user)),
             alert.first_seen - last if last and alert.first_seen - last >= QUIET else None,
             f"{alert.pk}:{alert.revision}",
+            gap,
         )
-        for alert, last in zip(alerts, before, strict=False)
+        for alert, last, gap in zip(alerts, before, execs.gaps, strict=False)
     ]

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.alerts.queries.incident_timeline import incident_summary, timeline_entries, timeline_page
+from drift.alerts.queries.incident_execs import MAX_EXECS
+from drift.alerts.queries.incident_timeline import incident_summary, page_execs, timeline_entries, timeline_page
 from drift.alerts.queries.pod_entries import entered_people
 from drift.web.requests import is_fragment, signed_in_user
 
@@ -19,10 +20,14 @@ def incident_page(request: HttpRequest, pk: int) -> HttpResponse:
     if summary is None:
         raise Http404
     page = timeline_page(user, pk, request.GET.get("after", ""))
+    execs = page_execs(user, pk, page)
     context = {
         "incident": summary,
-        "entries": timeline_entries(user, page.rows),
+        "entries": timeline_entries(user, page.rows, execs),
         "people": entered_people(user, page.rows),
+        "execs": execs,
+        "after": execs.gaps[-1],
+        "most_execs": MAX_EXECS,
         "next": f"?{urlencode({'after': page.next})}" if page.next else "",
         "first": "?" if page.is_later else "",
         "can_triage": user.can_triage,

@@ -32,8 +32,8 @@ function proceed() {
 }
 
 // ---- The list: its rows are alerts, incidents or groups
-const rows = () => [...document.querySelectorAll("#alerts tbody tr")].filter((row) => row.querySelector("a"));
-const here = () => document.activeElement?.closest("#alerts tbody tr");
+const rows = () => [...document.querySelectorAll("#alerts tbody tr:not(.execs)")].filter((row) => row.querySelector("a"));
+const here = () => document.activeElement?.closest("#alerts tbody tr:not(.execs)");
 const box = (row) => row?.querySelector('[name="alert"]');
 const chosen = () => document.querySelector('#alerts [name="alert"]:checked, #everything [name="alert"]');
 let anchor = ""; // the row that was selected last, where a range starts

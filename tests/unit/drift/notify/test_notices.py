@@ -143,13 +143,12 @@ def test_ignored_drift_notifies_nobody(estate: Estate, owner: Any) -> None:
 def test_a_batch_that_is_not_stored_notifies_nobody(
     estate: Estate, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drift.alerts.actions import raise_alerts
+    from drift.alerts.actions import open_alerts, raise_alerts
 
     def fail_after(*arguments: Any, **named: Any) -> None:
-        open_alerts(*arguments, **named)
+        open_alerts.open_alerts(*arguments, **named)
         raise RuntimeError
 
-    open_alerts = raise_alerts.open_alerts
     monkeypatch.setattr(raise_alerts, "open_alerts", fail_after)
     with pytest.raises(RuntimeError):
         drift(estate, "/a")
