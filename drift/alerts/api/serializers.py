@@ -45,6 +45,7 @@ VALUES: Final[Mapping[str, Callable[[], Field]]] = {
     "from": serializers.DateField,
     "until": serializers.DateField,
     "day": serializers.DateField,
+    "closed": _pattern(r"[0-9]{4}-(0[1-9]|1[0-2])(-[0-9]{2})?"),
 }
 """The field of one value of a filter, where not any text is a value: `queries/filter_conditions.py` reads no other."""
 HELP: Final = {
@@ -64,6 +65,8 @@ HELP: Final = {
     "newer": "Age of the first activity, as in `30m`, `12h`, `2d`, `1w`.",
     "older": "Age of the first activity, as in `30m`, `12h`, `2d`, `1w`.",
     "until": "Last day (UTC) of the first activity.",
+    "closed": "Month or day (UTC) in which the alert was closed, as in `2026-11`.",
+    "closed_by": "Who closed the alert: number or email address of a user, `me`, or `none`: a rule, or the portal.",
     "assignee": "Number or email address of a user, `me`, or `none`.",
     "incident": "Number of an incident, or `none`.",
     "hour": "Weekday (Monday is 1) and hour (UTC), as in `3-14`.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from drift.alerts.domain.filters import ANY, CHOICES
@@ -34,11 +34,14 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
 """The values of the filters that have only some."""
 PRIORITY_BANDS: Final = {"urgent": 75, "raised": 50, "usual": 25, "calm": 0}
 """The least priority of each band, the highest band first."""
+_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 _NUMBER: Final = "[0-9]{1,18}"
+_PERSON: Final = rf"{_NUMBER}|me|none|[^\s@]+@[^\s@]+"
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "binary": (_NUMBER, "a number"),
     "incident": (f"{_NUMBER}|none", "a number, or none"),
-    "assignee": (rf"{_NUMBER}|me|none|[^\s@]+@[^\s@]+", "me, none, an email address or a number"),
+    "assignee": (_PERSON, "me, none, an email address or a number"),
+    "closed_by": (_PERSON, "me, none, an email address or a number"),
     "hash": ("[0-9a-fA-F]{8,64}", "8 to 64 hexadecimal digits"),
     "hour": ("[1-7]-([01]?[0-9]|2[0-3])", "a weekday (Monday is 1) and an hour, as in 3-14"),
     "priority": (
@@ -55,12 +58,9 @@ def value_error(name: str, value: str) -> str | None:
     """Return what the filter's values are, where `value` is not one: the end of a sentence."""
     if name in VALUES:
         return None if value in VALUES[name] else f"one of {', '.join(VALUES[name])}"
-    if name in {"newer", "older"}:
-        return None if filter_age(value) is not None else "a number of m, h, d or w, as in 2d"
-    if name in {"from", "until"}:
-        return None if filter_span(value) else "a date, or a date and time (UTC), as in 2026-11-29T16:30"
-    if name == "day":
-        return None if _DATE.fullmatch(value) and filter_span(value) else "a date, as in 2026-11-29"
+    if name in _TIMES:
+        read, expected = _TIMES[name]
+        return None if read(value) is not None else expected
     if name in FORMS:
         return None if FORMS[name].fullmatch(value) else _FORMS[name][1]
     return None
@@ -92,6 +92,31 @@ def filter_span(value: str) -> tuple[dt.datetime, dt.datetime] | None:
     if not dt.MINYEAR + 1 < first.year < dt.MAXYEAR:
         return None
     return first, first + (dt.timedelta(days=1) if _DATE.fullmatch(value) else dt.timedelta(minutes=1))
+
+
+def closed_span(value: str) -> tuple[dt.datetime, dt.datetime] | None:
+    """Return first moment and end (UTC) of a month ("2026-11") or day ("2026-11-29"); None for others."""
+    if not _MONTH.fullmatch(value):
+        return _day(value)
+    first = filter_span(f"{value}-01")
+    return (first[0], (first[0] + dt.timedelta(days=31)).replace(day=1)) if first else None
+
+
+def _day(value: str) -> tuple[dt.datetime, dt.datetime] | None:
+    return filter_span(value) if _DATE.fullmatch(value) else None
+
+
+_AGES: Final = (filter_age, "a number of m, h, d or w, as in 2d")
+_MOMENTS: Final = (filter_span, "a date, or a date and time (UTC), as in 2026-11-29T16:30")
+_TIMES: Final[Mapping[str, tuple[Callable[[str], object | None], str]]] = {
+    "newer": _AGES,
+    "older": _AGES,
+    "from": _MOMENTS,
+    "until": _MOMENTS,
+    "day": (_day, "a date, as in 2026-11-29"),
+    "closed": (closed_span, "a month or a day, as in 2026-11"),
+}
+"""What reads the values of filters by time, and what they are."""
 
 
 def like_pattern(value: str) -> str:

@@ -23,7 +23,7 @@ OPEN_STATUSES: Final = ("active", "in_progress")
 CLOSED_STATUSES: Final = ("resolved", "dismissed")
 ALL_STATUSES: Final = (*OPEN_STATUSES, *CLOSED_STATUSES)
 """The values of models.Status; a test holds them equal."""
-OF_CLOSED: Final = frozenset({"verdict", "suppression"})
+OF_CLOSED: Final = frozenset({"verdict", "suppression", "closed", "closed_by"})
 """Filters that only closed alerts pass. With one of them, and without a status, the closed ones are shown."""
 SEVERITIES: Final = ("informational", "low", "medium", "high")
 """The values of models.Severity, in ascending order; a test holds them equal."""
@@ -54,6 +54,8 @@ LABELS: Final[Mapping[str, str]] = {
     "outcome": "Outcome",
     "verdict": "Resolution",
     "suppression": "Suppression rule",
+    "closed": "Closed in",
+    "closed_by": "Closed by",
     "assignee": "Assignee",
     "mentions": "Mentions",
     "incident": "Incident",

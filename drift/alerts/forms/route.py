@@ -16,6 +16,8 @@ from drift.notify.models import Webhook
 
 NEVER: Final = {
     "verdict": "Alerts are closed later",
+    "closed": "Alerts are closed later",
+    "closed_by": "Alerts are closed later",
     "suppression": "Nobody is notified of alerts that a rule dismisses",
     "mentions": "Comments come later",
     "aside": "Nobody is notified of alerts that are set aside",

@@ -7,15 +7,31 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from django.db.models import F, Q, Value
+from django.db.models import F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Lower
-from django.db.models.lookups import In, PostgresOperatorLookup
+from django.db.models.lookups import In, IsNull, PostgresOperatorLookup
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.domain.filter_values import HASH_PREFIX, SHA256, filter_age, filter_span, like_pattern, priority_range
+from drift.alerts.domain.filter_values import (
+    HASH_PREFIX,
+    SHA256,
+    closed_span,
+    filter_age,
+    filter_span,
+    like_pattern,
+    priority_range,
+)
 from drift.alerts.domain.filters import NONE, Filters
-from drift.alerts.models import AlertMention, Binary, SuppressionRule, Workload
+from drift.alerts.models import (
+    ActivityKind,
+    AlertActivity,
+    AlertMention,
+    Binary,
+    Resolution,
+    SuppressionRule,
+    Workload,
+)
 from drift.alerts.models.alerts import IMAGE
 from drift.fleet.models import Cluster
 from drift.policy.models import PolicyVersion
@@ -96,7 +112,10 @@ def _rule(values: Values, _: User) -> Q:
 
 
 def _suppression(values: Values, _: User) -> Q:
-    condition, names = Q(suppressed_by__in=_numbers(values)), _names(values)
+    """Rules by number or name; none: those that were deleted since."""
+    condition, names = Q(suppressed_by__in=_numbers(values)), [value for value in _names(values) if value != NONE]
+    if NONE in values:
+        condition |= Q(suppressed_by=None, verdict=Resolution.SUPPRESSED)
     return condition | Q(suppressed_by__in=SuppressionRule.objects.filter(name__in=names)) if names else condition
 
 
@@ -153,13 +172,32 @@ def _provider(values: Values, _: User) -> Q:
 
 
 def _assignee(values: Values, user: User) -> Q:
-    condition = Q(assignee__in=_numbers(values))
-    if "me" in values:
-        condition |= Q(assignee=user)
-    if addresses := [value for value in values if "@" in value]:
-        named = User.objects.annotate(address=Lower("email")).filter(address__in=[each.lower() for each in addresses])
-        condition |= Q(assignee__in=named.values("pk"))
+    condition = Q(assignee__in=_people(values, user))
     return condition | Q(assignee=None) if NONE in values else condition
+
+
+def _people(values: Values, user: User) -> list[int]:
+    """Return the keys of the users that are meant by `me`, an address or a number."""
+    addresses = [value.lower() for value in values if "@" in value]
+    named = User.objects.annotate(address=Lower("email")).filter(address__in=addresses) if addresses else ()
+    return [*_numbers(values), *([user.pk] if "me" in values else []), *(each.pk for each in named)]
+
+
+def _closed(values: Values, _: User) -> Q:
+    spans = [span for value in values if (span := closed_span(value)) is not None]
+    ranges = [Q(closed_at__gte=first, closed_at__lt=end) for first, end in spans]
+    return Q(*ranges, _connector=Q.OR) if ranges else NOTHING
+
+
+def _closed_by(values: Values, user: User) -> Q:
+    """Whose status change is the latest of a closed alert; none: the portal's own, or a suppression rule's."""
+    changes = AlertActivity.objects.filter(kind=ActivityKind.STATUS)
+    last = Subquery(changes.filter(alert=OuterRef("pk")).order_by("-pk").values("actor")[:1])
+    people = _people(values, user)
+    # Their changes are few among all alerts: only the alerts of those are looked at, each by its latest.
+    condition = Q(pk__in=changes.filter(actor__in=people).values("alert")) & Q(In(last, people)) if people else NOTHING
+    is_closed = Q(closed_at__isnull=False)
+    return is_closed & (condition | Q(IsNull(last, True)) if NONE in values else condition)  # noqa: FBT003 - the operand
 
 
 def _incident(values: Values, _: User) -> Q:
@@ -277,6 +315,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "outcome": _equals("outcome"),
     "verdict": _equals("verdict"),
     "suppression": _suppression,
+    "closed": _closed,
+    "closed_by": _closed_by,
     "assignee": _assignee,
     "mentions": _mentions,
     "incident": _incident,

@@ -41,6 +41,8 @@ ADDABLE: Final = (
     "outcome",
     "verdict",
     "suppression",
+    "closed",
+    "closed_by",
     "assignee",
     "mentions",
     "newer",
@@ -65,6 +67,7 @@ HINTS: Final = {
     "older": "30m, 12h, 2d or 1w",
     "from": "2026-11-29 or 2026-11-29T16:30 (UTC)",
     "until": "2026-11-29 or 2026-11-29T16:30 (UTC)",
+    "closed": "2026-11 or 2026-11-29 (UTC)",
 }
 """What to type, for filters without options."""
 
@@ -163,7 +166,11 @@ def _suppressions(user: User) -> Iterable[Option]:
 
 
 def _assignees(user: User) -> Iterable[Option]:
-    return [("me", "Me"), (NONE, "Unassigned"), *((str(pk), name) for pk, name in assignable_users(user))]
+    return [("me", "Me"), (NONE, "Unassigned"), *_people(user)]
+
+
+def _people(user: User) -> Iterable[Option]:
+    return ((str(pk), name) for pk, name in assignable_users(user))
 
 
 OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
@@ -179,6 +186,7 @@ OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "verdict": lambda _: Resolution.choices,
     "suppression": _suppressions,
     "assignee": _assignees,
+    "closed_by": lambda user: [("me", "Me"), (NONE, "Nobody: a rule, or Driftwatch"), *_people(user)],
     "mentions": lambda _: [("me", "Me")],
     "sample": lambda _: [("yes", "Only sample alerts"), ("no", "No sample alerts")],
     "sensor": _sensors,

@@ -12,6 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 
 from accounts.models import User
+from drift.alerts.domain.filters import NONE, Filters
 from drift.alerts.models import ActivityKind, Alert, AlertActivity, Binary, Resolution, Sighting, Status
 from drift.alerts.queries.activities import last_activities
 
@@ -52,13 +53,26 @@ class SeenElsewhere:
         return sorted(self.workloads)[:MAX_NAMED]
 
 
+class HiddenCount(NamedTuple):
+    """How many alerts a rule or a person dismissed, and the query string that lists them.
+
+    `who`: the name of the rule, "" of one that was deleted, or of the person. `resolution`: the person's.
+    """
+
+    who: str
+    resolution: str
+    alerts: int
+    query: str
+
+
 @dataclass(frozen=True)
 class HiddenAlerts:
-    """The report of one month. `by_person` counts resolutions by the name of who dismissed."""
+    """The report of one month. `query` lists all its alerts."""
 
     total: int
-    by_rule: list[tuple[int | None, str, int]]
-    by_person: list[tuple[str, str, int]]
+    query: str
+    by_rule: list[HiddenCount]
+    by_person: list[HiddenCount]
     seen_elsewhere: list[SeenElsewhere]
     more_seen: int
 
@@ -81,12 +95,17 @@ def hidden_alerts(user: User, start: dt.date, end: dt.date) -> HiddenAlerts:
         DismissedAlert(pk, path, verdict, closed_at, rule, name or "", sha256, str(scope))
         for pk, path, verdict, closed_at, rule, name, sha256, scope in rows
     ]
+    month = Filters(values={"status": (Status.DISMISSED,), "closed": (f"{start:%Y-%m}",), "sample": ("no",)})
     by_rule = Counter((each.rule, each.rule_name) for each in found if each.verdict == Resolution.SUPPRESSED)
     seen = _seen_elsewhere(user, found)
     return HiddenAlerts(
         total=len(found),
-        by_rule=[(pk, name, count) for (pk, name), count in by_rule.most_common()],
-        by_person=_by_person(user, [each for each in found if each.verdict != Resolution.SUPPRESSED]),
+        query=month.query,
+        by_rule=[
+            HiddenCount(name, Resolution.SUPPRESSED, count, month.having("suppression", str(pk or NONE)).query)
+            for (pk, name), count in by_rule.most_common()
+        ],
+        by_person=_by_person(user, [each for each in found if each.verdict != Resolution.SUPPRESSED], month),
         seen_elsewhere=seen[:MAX_SEEN],
         more_seen=max(0, len(seen) - MAX_SEEN),
     )
@@ -96,13 +115,22 @@ def _midnight(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
-def _by_person(user: User, alerts: Iterable[DismissedAlert]) -> list[tuple[str, str, int]]:
-    verdicts = {each.pk: Resolution(each.verdict).label for each in alerts}
+def _by_person(user: User, alerts: Iterable[DismissedAlert], month: Filters) -> list[HiddenCount]:
+    verdicts = {each.pk: each.verdict for each in alerts}
     changes = AlertActivity.objects.visible_to(user).filter(kind=ActivityKind.STATUS)
     latest = last_activities(changes, list(verdicts))
-    people = {pk: each.actor.name if each.actor else "Driftwatch" for pk, each in latest.items()}
-    counts = Counter((name, verdicts[pk]) for pk, name in people.items())
-    return [(name, verdict, count) for (name, verdict), count in counts.most_common()]
+    people = {each.actor_id: each.actor.name for each in latest.values() if each.actor}
+    closers = {pk: latest[pk].actor_id if pk in latest else None for pk in verdicts}
+    counts = Counter((closers[pk], verdict) for pk, verdict in verdicts.items())
+    return [
+        HiddenCount(
+            people[person] if person else "Driftwatch",
+            Resolution(verdict).label,
+            count,
+            month.having("closed_by", str(person or NONE)).having("verdict", verdict).query,
+        )
+        for (person, verdict), count in counts.most_common()
+    ]
 
 
 def _seen_elsewhere(user: User, alerts: list[DismissedAlert]) -> list[SeenElsewhere]:

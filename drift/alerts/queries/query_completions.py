@@ -72,8 +72,8 @@ def _matching(values: Iterable[Option], typed: str) -> list[Option]:
 
 
 def _values(user: User, name: str) -> Iterable[Option]:
-    if name == "assignee":
-        return _assignees(user)
+    if name in {"assignee", "closed_by"}:
+        return _people(user, name)
     if name in NAMED:
         return named_options(OPTIONS[name](user))
     if name in OPTIONS:
@@ -84,8 +84,8 @@ def _values(user: User, name: str) -> Iterable[Option]:
     return _recent_values(user, name) if name in COLUMNS else ()
 
 
-def _assignees(user: User) -> Iterable[Option]:
-    options = list(OPTIONS["assignee"](user))
+def _people(user: User, name: str) -> Iterable[Option]:
+    options = list(OPTIONS[name](user))
     numbers = [number for value, _ in options if (number := bounded_int(value)) is not None]
     addresses = {str(pk): email for pk, email in User.objects.filter(pk__in=numbers).values_list("pk", "email")}
     return [(addresses.get(value, value), label) for value, label in options]

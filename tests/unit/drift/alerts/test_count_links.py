@@ -12,10 +12,13 @@ import pytest
 from django.http import QueryDict
 from django.test import Client
 
-from drift.alerts.actions import triage
+from accounts.models import User
+from drift.alerts.actions import suppression_rules, triage
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.sample_alerts import make_samples
+from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.forms.filters import read_filters
-from drift.alerts.models import Alert, Incident, Status
+from drift.alerts.models import Alert, Incident, Status, SuppressionRule
 from drift.alerts.queries.alert_list import matching_alerts
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 from tests.unit.drift.alerts.test_scopes import limited
@@ -29,18 +32,35 @@ COUNT = re.compile(
 
 
 @pytest.fixture
-def many(estate: Estate, admin: Any) -> Estate:
-    """Alerts of two clusters and three namespaces, of several days and statuses."""
+def many(estate: Estate, admin: Any, owner: Any) -> Estate:
+    """Alerts of two clusters and three namespaces, of several days and statuses, closed by rules and by two people."""
+    for name in ("Ours", "Gone"):
+        condition = {"property": "process_path", "any_of": [{"operator": "equals", "value": f"/{name}"}]}
+        suppression_rules.save(owner, SuppressionDraft(name, [condition], covers_new_content=True))
+        ingest(
+            estate.sensors[0],
+            raw(event(process__path=f"/{name}"), event(process__path=f"/{name}", container__name="b")),
+        )
+    SuppressionRule.objects.get(name="Gone").delete()
     for number in range(14):
         changes = {"container__namespace": f"space-{number % 3}", "at": now() - dt.timedelta(days=number % 4)}
         ingest(estate.sensors[number % 3], raw(event(process__path=f"/tmp/{number}", **changes)))
-    for status, resolution, paths in (
+    for status, verdict, paths in (
         (Status.RESOLVED, "true_positive", ["/tmp/1", "/tmp/2"]),
-        (Status.DISMISSED, "expected", ["/tmp/3"]),
+        (Status.DISMISSED, "expected", ["/tmp/3", "/tmp/6"]),
         (Status.IN_PROGRESS, "", ["/tmp/4", "/tmp/5"]),
     ):
         seen = dict(Alert.objects.filter(path__in=paths).values_list("pk", "revision"))
-        triage.change_status(admin, seen, triage.StatusChange(status, resolution))
+        triage.change_status(admin, seen, triage.StatusChange(status, verdict))
+    for path, who, resolution in (("/tmp/7", owner, "expected"), ("/tmp/8", owner, "false_positive")):
+        seen = dict(Alert.objects.filter(path=path).values_list("pk", "revision"))
+        triage.change_status(who, seen, triage.StatusChange(Status.DISMISSED, resolution))
+    # Two people of one name, an alert that changed hands, and one that Driftwatch closed.
+    User.objects.filter(pk=admin.pk).update(name=owner.name)
+    taken = Alert.objects.get(path="/tmp/6")
+    triage.change_status(owner, {taken.pk: taken.revision}, triage.StatusChange(Status.DISMISSED, "accepted_risk"))
+    Alert.objects.filter(path="/tmp/9").update(status="dismissed", verdict="duplicate", closed_at=now())
+    make_samples(owner)
     return estate
 
 
@@ -62,6 +82,8 @@ PAGES = {
     "/alerts/charts/": 15,
     "/alerts/charts/?split=cloud&days=7&namespace=space-2": 5,
     "/alerts/incidents/{incident}/": 1,
+    "/alerts/suppression/": 1,
+    "/alerts/suppression/report/": 8,
 }
 
 
