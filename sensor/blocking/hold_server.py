@@ -44,7 +44,7 @@ from sensor.blocking.unidentified_execs import OverdueContainer, UnidentifiedExe
 from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTables, ExecMark, ExecMarks
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import CLOSE_WRITE, OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
-from sensor.container.mounts import HOST_INIT, inner_path
+from sensor.container.mounts import NODE_ROOTS, inner_path
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile, open_directory
 from sensor.operations.log_filter import RateLimitedLogFilter
@@ -349,9 +349,9 @@ def _root(message: WatchContainer | ExpectContainer | ForgetContainer | OverdueC
     below, on the node's own filesystem, and a mark there would hold the execs of the node itself.
     """
     with contextlib.ExitStack() as opened:
-        for point in (message.point, f"/proc/{HOST_INIT}/root".encode() + message.point):
+        for prefix in NODE_ROOTS:
             with contextlib.suppress(OSError):
-                root = opened.enter_context(open_directory(point))
+                root = opened.enter_context(open_directory(prefix + message.point))
                 if os.fstat(root).st_dev == message.dev:
                     break
         else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC, Fanotify, OpenEvent, Scope
 from sensor.container.base import payer_id
-from sensor.container.mounts import HOST_INIT, NOTHING_RUNS, mount_id, mount_namespace, read_mounts
+from sensor.container.mounts import HOST_INIT, NODE_ROOTS, NOTHING_RUNS, mount_id, mount_namespace, read_mounts
 from sensor.container.overlay import parse_options
 from sensor.container.recent import Recent
 from sensor.files.deadline import in_time
@@ -92,7 +92,7 @@ class KeptFiles:
             layers = parse_options(mount.options)
             if mount.dev == own or (layers is not None and _is_remote(layers, mounts)):
                 continue  # to open a file on a filesystem with a server may never end
-            for prefix in (b"", f"/proc/{HOST_INIT}/root".encode()):
+            for prefix in NODE_ROOTS:
                 with contextlib.suppress(OSError):
                     self._mark_root(prefix + mount.point, mount.dev)
         self._marked = overlays

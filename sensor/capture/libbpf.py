@@ -143,6 +143,8 @@ class ProgramOptions:
     """The programs that see what interpreters read, while a policy wants interpreters."""
     sessions: bool = True
     """Follow each process in a container, from its start to its end."""
+    interpreters: int = 32_768
+    """That may run at once: what more of them read is not followed, and counted."""
 
     def programs(self) -> dict[str, str]:
         """Return the names of the wanted programs by those of their links, in the order in which they run."""
@@ -347,6 +349,7 @@ class Libbpf:
         values[:] = [host_namespace, nested_pid_namespace()]
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
         self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
+        self._call("bpf_map__set_max_entries", self._map(handle, "readers"), ctypes.c_uint32(options.interpreters))
         wanted = options.programs()
         for link, name in ALL.items():
             program = ctypes.c_void_p(self._program(handle, name.encode()))

@@ -22,7 +22,8 @@ NOTHING_RUNS: Final = frozenset(
 """Types of filesystems from which no program is executed."""
 HOST_INIT: Final = 1
 """Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
-
+NODE_ROOTS: Final = (b"", f"/proc/{HOST_INIT}/root".encode())
+"""Where a path of that table may lead from here: not every sensor has the node's mounts, or access to its init."""
 
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 

@@ -110,6 +110,8 @@ class FactGatherer:
 
     def _is_new_code(self, record: Record) -> bool:
         """Return whether a file that an interpreter reads is code of its, and was not reported of this process yet."""
+        if record.path == record.loaded_by:
+            return False  # its own program: sent where what it reads can't be followed
         is_input = bool(record.flags & Flag.STANDARD_INPUT)
         program, argv = interpreter_called(record.loaded_by, record.argv)
         if not is_code(program, argv, record.path, is_standard_input=is_input):

@@ -145,9 +145,12 @@ class Node(abc.ABC):
         *command: str,
         mounts: Mapping[str, Path] | None = None,
         privileged: bool = False,
+        read_only: bool = False,
     ) -> str:
         """Run a container in a pod; see `create`."""
-        container_id = self.create(pod, name, image, *command, mounts=mounts, privileged=privileged)
+        container_id = self.create(
+            pod, name, image, *command, mounts=mounts, privileged=privileged, read_only=read_only
+        )
         self.begin(container_id)
         return container_id
 
@@ -159,16 +162,18 @@ class Node(abc.ABC):
         *command: str,
         mounts: Mapping[str, Path] | None = None,
         privileged: bool = False,
+        read_only: bool = False,
     ) -> str:
         """Make a container in a pod (`sleep` for an hour where no command is given); returns its id.
 
-        `mounts` are directories of the host by their path in the container.
+        `mounts` are directories of the host by their path in the container, `read_only` says so of its root.
         """
         # CRI-O wants the name that the pod's author wrote, too, as a kubelet gives it.
         config = field(1, field(1, name)) + field(2, field(1, image) + field(18, image))
         config += b"".join(field(3, word) for word in command or ("/bin/sleep", "3600"))
         config += b"".join(field(7, field(1, point) + field(2, str(path))) for point, path in (mounts or {}).items())
-        config += field(15, field(2, field(2, int(privileged)) + field(3, node_network())))
+        security = field(2, int(privileged)) + field(3, node_network()) + field(7, int(read_only))
+        config += field(15, field(2, security))
         request = field(1, pod.id) + field(2, config) + field(3, pod.config)
         return self._call("CreateContainer", request).text(1)
 

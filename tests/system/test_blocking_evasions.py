@@ -44,6 +44,7 @@ WAYS = {
     "its own root in a namespace of its own": f"{ON_ITS_OWN_MOUNT} exec unshare -m chroot /mnt /busybox-x echo {RAN}",
     "a replaced file out of sight": f"{REPLACED} run elsewhere -- {TOOL} echo {RAN}",
     "a replaced file whose times change": f"{REPLACED} run touching -- {TOOL} echo {RAN}",
+    "a replaced file by an idle thread": f"{REPLACED} run idly -- {TOOL} echo {RAN}",
     "a replaced file that is huge": f"{REPLACED} dd if=/dev/zero of={TOOL} bs=1M seek=70 count=0; {TOOL} echo {RAN}",
     "a replaced file by its descriptor": f"{REPLACED} {BY_FD} echo {RAN}",
     "a replaced file that is gone": f"{REPLACED} run deleted {TOOL} echo {RAN}",

@@ -81,6 +81,6 @@ def test_no_program_of_the_image_is_stopped_touched_or_not(bed: Bed, image: str,
     assert reported == {"/memfd:payload"}
 
 
-def split(times: int) -> list[int]:
+def split(times: int, per_call: int = PER_CALL) -> list[int]:
     """Return the runs of each call."""
-    return [min(PER_CALL, times - done) for done in range(0, times, PER_CALL)]
+    return [min(per_call, times - done) for done in range(0, times, per_call)]

@@ -21,6 +21,7 @@ from sensor.capture.fanotify.capture import open_fanotify
 from sensor.container.mounts import read_mounts
 from sensor.operations.canary.keeper import Canaries
 from sensor.operations.canary.program import executable
+from tests.system.fuse_mount import FuseMount
 from tests.system.podman import unusable
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
@@ -43,6 +44,18 @@ def capture(request: pytest.FixtureRequest) -> Iterator[Capture]:
     opened.close()
 
 
+@pytest.fixture(params=["no", "a living", "an ended"])
+def fuse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """FUSE servers on this node, which are nothing to the canary."""
+    if request.param == "no":
+        yield
+        return
+    with FuseMount(tmp_path_factory.mktemp("fuse")) as mounted:
+        if request.param == "an ended":
+            mounted.kill_server()
+        yield
+
+
 def claimed(capture: Capture, canaries: Canaries) -> wire.Event:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
@@ -52,6 +65,7 @@ def claimed(capture: Capture, canaries: Canaries) -> wire.Event:
     pytest.fail("the canary was not seen")
 
 
+@pytest.mark.usefixtures("fuse")
 def test_its_exec_is_detected_like_any_drift_and_leaves_nothing_behind(
     capture: Capture, tmp_path: Path, read_aside: Callable[[Callable[[], wire.Event]], Callable[[], wire.Event]]
 ) -> None:

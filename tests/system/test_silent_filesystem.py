@@ -11,6 +11,7 @@ import pytest
 
 from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.procfs import ProcessFacts, process_facts, running_file
+from sensor.files.deadline import Worker
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from sensor.judgement.exec_files import open_running
@@ -87,4 +88,4 @@ def test_it_is_held_like_any_other(running: ProcessFacts) -> None:
 
 @pytest.mark.usefixtures("running")
 def test_while_one_is_mounted_more_are_assumed_possible() -> None:
-    assert fuse_in_use()
+    assert fuse_in_use(Worker())

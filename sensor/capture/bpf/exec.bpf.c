@@ -106,12 +106,22 @@ static __always_inline __u64 namespace_at(__u64 address)
 	return BPF_CORE_READ(ns, ns.inum);
 }
 
-/* ld-linux-x86-64.so.2, ld-2.31.so, ld-musl-x86_64.so.1, ld.so, ld64.so.2; musl's libc.so */
-static __always_inline bool is_loader_name(const unsigned char *name)
-{
-	char head[8] = {};
+/* How a program's name starts. */
+struct name_start { char bytes[8]; };
 
-	bpf_probe_read_kernel_str(head, sizeof(head), name);
+static __always_inline struct name_start start_of_name(const unsigned char *name)
+{
+	struct name_start start = {};
+
+	bpf_probe_read_kernel_str(start.bytes, sizeof(start.bytes), name);
+	return start;
+}
+
+/* ld-linux-x86-64.so.2, ld-2.31.so, ld-musl-x86_64.so.1, ld.so, ld64.so.2; musl's libc.so */
+static __always_inline bool is_loader_name(struct name_start *name)
+{
+	char *head = name->bytes;
+
 	if (head[0] != 'l')
 		return 0;
 	if (head[1] == 'd')
@@ -122,11 +132,10 @@ static __always_inline bool is_loader_name(const unsigned char *name)
 #define START(a, b, c) ((a) | (b) << 8 | (c) << 16)
 
 /* Whether a program may be an interpreter, by how its name starts. User space looks at the whole name. */
-static __always_inline bool has_interpreter_name(const unsigned char *name)
+static __always_inline bool has_interpreter_name(struct name_start *name)
 {
-	char head[4] = {};
+	char *head = name->bytes;
 
-	bpf_probe_read_kernel_str(head, sizeof(head), name);
 	switch (START(head[0], head[1], head[2])) {
 	case START('s', 'h', 0):
 	case START('a', 's', 'h'):
@@ -161,7 +170,7 @@ static __always_inline bool has_interpreter_name(const unsigned char *name)
 }
 
 /* The same where user space wants interpreters; a dynamic loader may run one. */
-static __always_inline bool is_interpreter(const unsigned char *name)
+static __always_inline bool is_interpreter(struct name_start *name)
 {
 	__u32 key = STATE_DETECT;
 	__u64 *detect = bpf_map_lookup_elem(&state, &key);
@@ -220,7 +229,7 @@ static __always_inline struct registration *registration_of(struct mnt_namespace
 #include "origin.h"
 
 /* Whether user space must look at an image's file all the same: the flags that say why. */
-static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct dentry *dentry, struct inode *inode)
+static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct name_start *name, struct inode *inode)
 {
 	__u32 flags = 0;
 
@@ -228,9 +237,9 @@ static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct den
 		flags |= FLAG_UPPER;
 	if (bprm->interp != bprm->filename)
 		flags |= FLAG_SCRIPT;
-	if (is_loader_name(dentry->d_name.name))
+	if (is_loader_name(name))
 		flags |= FLAG_LOADER;
-	if (is_interpreter(dentry->d_name.name))
+	if (is_interpreter(name))
 		flags |= FLAG_INTERPRETER;
 	return flags;
 }
@@ -271,6 +280,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	struct file *file = bprm->file;
 	struct registration *known;
 	struct process *process;
+	struct name_start name;
 	struct scratch *s;
 	__u32 flags;
 
@@ -285,10 +295,13 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (!s)
 		return 0;
 	s->header.time_ns = bpf_ktime_get_boot_ns();
-	flags = suspect_flags(bprm, file->f_path.dentry, file->f_inode);
+	s->keeping.owner = known ? known->owner : 0;
+	s->keeping.track = known ? known->track : 0;
+	name = start_of_name(file->f_path.dentry->d_name.name);
+	flags = suspect_flags(bprm, &name, file->f_inode);
 	flags |= look_at_opened(&s->files, task, old_pid, address_of(file), flags & FLAG_SCRIPT, known);
 	if (process)
-		process->origin = origin_of_exec(s, task, file, flags, known, process);
+		process->origin = origin_of_exec(s, task, file, &name, flags, known, process);
 	if (process && is_entry(process, task, s->header.time_ns))
 		flags |= FLAG_ENTRY;
 	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags && !s->files.interpreter.dentry)

@@ -16,11 +16,6 @@
 
 #define MAX_READ_DESCRIPTORS 20   /* a shell reads a script by its tenth */
 
-struct reader { __u64 until_ns; __u64 latest; __u32 left; __u32 unused; };
-
-/* By process: that runs an interpreter, and began to a moment ago. */
-struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, __u32); __type(value, struct reader); } readers SEC(".maps");
-
 /* Whether a file may not be the image's: 0, or the flags that a record of it has. */
 static __always_inline __u32 read_flags(struct task_struct *task, struct file *file, struct registration *known)
 {
@@ -67,22 +62,37 @@ static __always_inline int send_read(struct task_struct *task, struct file *file
 	return send_file(address_of(file));
 }
 
+/* Of an interpreter whose reads can't be followed, for want of room, its own program is sent: to say that, and of which container. */
+static __always_inline int send_unfollowed(struct task_struct *task, struct file *program)
+{
+	struct mnt_namespace *ns = task->nsproxy->mnt_ns;
+	struct registration *known = registration_of(ns);
+
+	if (!known || known->is_container)
+		if (begin(ns, known, FLAG_READ | FLAG_LIBRARY | FLAG_UNSEEN))
+			send_file(address_of(program));
+	return 0;
+}
+
 /* After `on_exec`, at the same tracepoint. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_interpreter, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	struct reader reader = { .left = MAX_READ_FILES + 1 };
 	__u32 process = task->tgid;
+	struct name_start name;
 	struct file *input;
 
 	if (!(state_value(STATE_DETECT) & DETECT_INTERPRETER) || task->nsproxy->mnt_ns->ns.inum == host_namespace_inum)
 		return 0;
-	if (!is_interpreter(bprm->file->f_path.dentry->d_name.name)) {
+	name = start_of_name(bprm->file->f_path.dentry->d_name.name);
+	if (!is_interpreter(&name)) {
 		bpf_map_delete_elem(&readers, &process);
 		return 0;
 	}
 	reader.until_ns = bpf_ktime_get_boot_ns() + FIRST_MOMENTS_NS;
-	bpf_map_update_elem(&readers, &process, &reader, BPF_ANY);
+	if (bpf_map_update_elem(&readers, &process, &reader, BPF_ANY))
+		return send_unfollowed(task, bprm->file);
 	input = file_of(task, 0);
 	if (input)
 		send_read(task, input, FLAG_STANDARD_INPUT);

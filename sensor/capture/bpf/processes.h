@@ -48,6 +48,11 @@ struct process {
 /* By process, not by thread. One that finds no room is unknown, and so are its children. */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MAX_PROCESSES); __type(key, __u32); __type(value, struct process); } processes SEC(".maps");
 
+/* By process: that runs an interpreter, and began to a moment ago (interpreters.h). Nothing pushes one out. */
+struct reader { __u64 until_ns; __u64 latest; __u32 left; __u32 unused; };
+
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MAX_PROCESSES); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u32); __type(value, struct reader); } readers SEC(".maps");
+
 static __always_inline bool is_same_process(struct process *found, struct task_struct *leader)
 {
 	return !found->start_ns || found->start_ns == start_of(leader);

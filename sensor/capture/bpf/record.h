@@ -212,9 +212,13 @@ struct exec_files {
 	__u32 unused;
 };
 
+/* The track that keeps the exec that is looked at; `owner` 0: none does. */
+struct keeping { __u64 owner; __u32 track; __u32 unused; };
+
 struct scratch {
 	struct header header;
 	unsigned char data[DATA_MASK + 1 + MAX_PATH_BYTES];
 	struct exec_files files;
+	struct keeping keeping;
 };
 

@@ -31,14 +31,20 @@ static __always_inline __u64 claimed(struct track *track, __u32 number)
 	return count;
 }
 
+/* As `pid_of`, by a trusted pointer, which is read without a call. */
+static __always_inline __u32 own_pid(struct task_struct *leader)
+{
+	return nested_pid_namespace ? nested_pid(address_of(leader)) : leader->tgid;
+}
+
 static __always_inline void keep_ancestors(struct kept_exec *kept, struct task_struct *leader)
 {
 	struct task_struct *parent = leader;
 
 	for (int i = 0; i < KEPT_ANCESTORS; i++) {
 		parent = parent->real_parent->group_leader;
-		kept->ancestors[i].pid = pid_of(parent);
-		kept->ancestors[i].start_ns = start_of(parent);
+		kept->ancestors[i].pid = own_pid(parent);
+		kept->ancestors[i].start_ns = own_start(parent);
 		if (!i)
 			bpf_probe_read_kernel(kept->parent_comm, sizeof(kept->parent_comm), parent->comm);
 	}
@@ -56,36 +62,37 @@ static __always_inline void keep_argv(struct kept_exec *kept, struct task_struct
 		kept->argv_bytes = KEPT_UNREADABLE;
 }
 
-/* Runs after on_exec, which leaves the time of the exec: its record has the same. */
+/* Runs after on_exec, which leaves the track, and the time of the exec: its record has the same. */
 static __always_inline int keep_exec(struct task_struct *task, struct linux_binprm *bprm, bool tells_sums)
 {
-	struct registration *known = registration_of(task->nsproxy->mnt_ns);
 	struct task_struct *leader = task->group_leader;
+	struct scratch *s = scratch_of_cpu();
 	struct kept_exec *kept;
 	struct track *track;
 	__u32 number, slot;
-	struct scratch *s;
-	__u64 count;
+	__u64 count, owner;
 
-	if (!known || !known->owner)
+	if (!s || !s->keeping.owner)
 		return 0;
-	number = known->track;
+	owner = s->keeping.owner;
+	number = s->keeping.track;
+	/* The next exec here may be in no container, where on_exec leaves nothing. */
+	s->keeping.owner = 0;
 	track = bpf_map_lookup_elem(&tracks, &number);
-	s = scratch_of_cpu();
-	if (!s || !track || track->owner != known->owner)
+	if (!track || track->owner != owner)
 		return 0;
 	count = tells_sums ? __sync_fetch_and_add(&track->count, 1) + 1 : claimed(track, number);
 	slot = number * (TRACK_EXECS + EARLY_EXECS) + ((count - 1) & (TRACK_EXECS - 1));
 	kept = count ? bpf_map_lookup_elem(&kept_execs, &slot) : 0;
 	/* The track may have been given to another container just now. */
-	if (!kept || track->owner != known->owner)
+	if (!kept || track->owner != owner)
 		return 0;
 	track->last_ns = s->header.time_ns;
 	kept->begun = count;
 	barrier();
 	kept->time_ns = s->header.time_ns;
-	kept->start_ns = start_of(leader);
-	kept->pid = pid_of(leader);
+	kept->start_ns = own_start(leader);
+	kept->pid = own_pid(leader);
 	kept->uid = bpf_get_current_uid_gid();
 	keep_ancestors(kept, leader);
 	bpf_probe_read_kernel_str(kept->path, sizeof(kept->path), bprm->filename);

@@ -133,28 +133,38 @@ static __always_inline bool is_of_root(__u64 dentry_address, struct registration
 	return is_of_image(BPF_CORE_READ((struct dentry *)dentry_address, d_inode), root);
 }
 
-static __always_inline bool is_env(const unsigned char *name)
+static __always_inline bool is_env(struct name_start *name)
 {
-	char head[8] = {};
+	char *head = name->bytes;
 
-	return bpf_probe_read_kernel_str(head, sizeof(head), name) == sizeof("env") && head[0] == 'e' && head[1] == 'n' && head[2] == 'v';
+	return head[0] == 'e' && head[1] == 'n' && head[2] == 'v' && !head[3];
+}
+
+/* The filesystem of the task's root, for a container that user space has not registered yet; 0 where that is no overlay. */
+static __always_inline __u32 first_root_dev(struct task_struct *task)
+{
+	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
+
+	return BPF_CORE_READ(root, s_magic) == OVERLAY_MAGIC ? BPF_CORE_READ(root, s_dev) : 0;
 }
 
 /*
  * What a process is as a writer from this exec on. An interpreter is the image's only where its script is: one that is given
  * on its command line is not looked at. env(1) runs what the script's first line says, and that alone.
  */
-static __always_inline __u32 origin_of_exec(struct scratch *s, struct task_struct *task, struct file *file, __u32 flags, struct registration *known, struct process *before)
+static __always_inline __u32 origin_of_exec(struct scratch *s, struct task_struct *task, struct file *file, struct name_start *name, __u32 flags, struct registration *known, struct process *before)
 {
-	bool is_new = !known && before->namespace_id == namespace_id(task->nsproxy->mnt_ns);
 	struct registration own = { .root_dev = file->f_inode->i_sb->s_dev, .is_container = CONTAINER };
-	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
-	const unsigned char *name = file->f_path.dentry->d_name.name;
+	__u32 root_dev = 0;
 
 	/* User space has not registered a container yet at its first exec. Any other mount namespace may have a root that its maker chose. */
-	if (known ? !known->root_dev : !is_new || BPF_CORE_READ(root, s_magic) != OVERLAY_MAGIC)
+	if (known)
+		root_dev = known->root_dev;
+	else if (before->namespace_id == namespace_id(task->nsproxy->mnt_ns))
+		root_dev = first_root_dev(task);
+	if (!root_dev)
 		return ORIGIN_UNKNOWN;
-	if (flags & FLAG_UPPER || own.root_dev != (known ? known->root_dev : BPF_CORE_READ(root, s_dev)))
+	if (flags & FLAG_UPPER || own.root_dev != root_dev)
 		return ORIGIN_DRIFT;
 	if (s->files.interpreter.dentry && !is_of_root(s->files.interpreter.dentry, &own))
 		return ORIGIN_DRIFT;
@@ -204,8 +214,11 @@ int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u32 key = task->tgid;
 
-	if (!task->signal->live.counter)
-		bpf_map_delete_elem(&processes, &key);
+	if (task->signal->live.counter)
+		return 0;
+	bpf_map_delete_elem(&processes, &key);
+	if (state_value(STATE_DETECT) & DETECT_INTERPRETER)
+		bpf_map_delete_elem(&readers, &key);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequence
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import Namespaces
 from sensor.capture.fanotify.pending_execs import PendingExecs
-from sensor.capture.fanotify.process_log import ProcessLog
+from sensor.capture.fanotify.process_log import ProcessLog, UnmarkedProgram, open_program
 from sensor.capture.fanotify.procfs import memfd_dev, process_facts, running_file
 from sensor.capture.fanotify.waiting_scripts import WaitingScripts
 from sensor.container.identify import Identifier
@@ -42,11 +42,10 @@ from sensor.judgement.loader_arguments import is_loader
 from sensor.record import Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sensor.capture.fanotify.group import OpenEvent
     from sensor.capture.fanotify.namespaces import Namespace
-    from sensor.capture.fanotify.process_log import UnmarkedProgram
     from sensor.capture.fanotify.procfs import ProcessFacts
     from sensor.container.base import Runtime
     from sensor.files.handles import FileStatus
@@ -58,7 +57,7 @@ PATIENCE: Final = 0.25
 RETRY: Final = 0.001
 MAX_PENDING: Final = 512
 """Files held open at once."""
-MAX_SEEN: Final = 8_192
+MAX_SEEN: Final = 32_768
 MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
 _ImageKey = tuple[int, int, int, int, int, int]
@@ -83,9 +82,9 @@ class FanotifyCapture:
         self._scripts = WaitingScripts(MAX_PENDING)
         self._image: Recent[_ImageKey, FileShape] = Recent(MAX_IMAGE_FILES)
         self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
-        self._unheld: Recent[int, ExecInProgress] = Recent(MAX_SEEN)
         self._pending = PendingExecs(self._facts)
         self._adopted: collections.deque[int] = collections.deque()
+        self._unmarked: collections.deque[UnmarkedProgram] = collections.deque()
         self._programs = 0
         self._closed = False
         self._memfd_dev = memfd_dev()
@@ -145,6 +144,8 @@ class FanotifyCapture:
         self._closed = True
         if self._process_log is not None:
             self._process_log.close()
+        while self._unmarked:
+            os.close(self._unmarked.popleft().handle)
         self._pending.close()
         self._scripts.close()
         self._spaces.close()
@@ -158,7 +159,7 @@ class FanotifyCapture:
             if fd == self._news:
                 os.eventfd_read(fd)
                 while self._adopted:
-                    self._spaces.learn(self._adopted.popleft())
+                    self._spaces.trust(self._adopted.popleft())
             else:
                 self._spaces.on_readable(fd)
         if self._process_log is not None:
@@ -167,14 +168,33 @@ class FanotifyCapture:
             for pid in self._process_log.unknown():
                 self._spaces.learn(pid)
         if len(self._pending) < MAX_PENDING and not self._take_events() and self._process_log is not None:
-            # What fanotify reports as well is taken from there, with its open file. It has queued that before the
-            # connector reports the exec: so what came since is taken before the programs are looked at.
-            programs = self._process_log.programs()
-            while programs and len(self._pending) < MAX_PENDING and self._take_events():
-                pass
-            for program in programs:
-                self._take_program(program)
+            self._take_programs(self._process_log)
         return self._finished()
+
+    def _take_programs(self, process_log: ProcessLog) -> None:
+        """Look at what the connector reported and fanotify did not."""
+        # What fanotify reports as well is taken from there, with its open file. It has queued that before the
+        # connector reports the exec: so what came since is taken before the programs are looked at.
+        if not self._unmarked:
+            self._unmarked.extend(process_log.programs())
+        covered = process_log.covered()
+        while (covered or self._unmarked) and len(self._pending) < MAX_PENDING and self._take_events():
+            pass
+        for facts in covered:
+            if (facts.pid, facts.exe) not in self._seen:
+                self._unmarked.extend(self._unreported(facts))
+        while self._unmarked and len(self._pending) < MAX_PENDING:
+            self._take_program(self._unmarked.popleft())
+
+    def _unreported(self, facts: ProcessFacts) -> Iterator[UnmarkedProgram]:
+        """Yield a program on a mount that has the id of one that was watched, while its process lives."""
+        handle = open_program(facts.pid, facts.exe)
+        if handle is None:
+            return
+        if self._spaces.is_host(mount_id(handle)):
+            os.close(handle)
+        else:
+            yield UnmarkedProgram(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
     def _take_events(self) -> int:
         """Look at the files that wait, as many as one read returns; return their number."""
@@ -198,9 +218,10 @@ class FanotifyCapture:
         if self._spaces.is_host(mount):
             return False
         status = file_status(event.fd)
-        found = self._spaces.find_for(event.pid, mount, status.dev) or self._find_root(status.dev, event.pid)
+        found = self._spaces.find_for(event.pid, mount) or self._find_root(status.dev, event.pid)
         if found is None:
             return False
+        self._seen.put((event.pid, (status.dev, status.ino)), None)
         found = self._seen_by(event.pid, *found)
         key = found[0].number, mount, status.dev, status.ino, status.ctime_ns, status.size
         shape = self._image.get(key)
@@ -270,30 +291,14 @@ class FanotifyCapture:
         if role is FileRole.SCRIPT:
             return not is_image and self._scripts.keep(opened)
         if role is FileRole.LOADER:
-            return self._hold_interpreter(opened)
+            return self._pending.add_interpreter(opened)
         opened.scripts = self._scripts.take(opened)
-        self._unheld.remove(opened.pid)
         if is_loader(opened.path):
             opened.flags |= Flag.LOADER
         elif is_image and not opened.scripts:
-            # Its interpreter comes next, and may be drift.
-            self._unheld.put(opened.pid, dataclasses.replace(opened, file=None))
+            self._pending.expect_interpreter(opened)
             return False
-        self._seen.put((opened.pid, opened.exe), None)
         self._pending.add(opened)
-        return True
-
-    def _hold_interpreter(self, interpreter: ExecInProgress) -> bool:
-        """Hold a program interpreter with its program, which was opened just before, and may be the image's."""
-        program = self._unheld.get(interpreter.pid)
-        if program is not None:
-            self._unheld.remove(interpreter.pid)
-            self._pending.add(program)
-        else:
-            program = self._pending.latest(interpreter.pid)
-        if program is None or program.interpreter is not None:
-            return False
-        program.interpreter = interpreter
         return True
 
     def _take_program(self, program: UnmarkedProgram) -> None:
@@ -301,24 +306,24 @@ class FanotifyCapture:
         try:
             key = program.facts.pid, program.facts.exe
             # Logged twice where a process ran something else just before: this file was running when that was reported.
-            opened = None if key in self._seen else self._unmarked(program)
-            if opened is not None:
-                self._seen.put(key, None)
-                self._pending.add(opened)
+            space = None if key in self._seen else self._spaces.learn(program.facts.pid)
+            if space is None or space.root is None:
+                return
+            self._seen.put(key, None)
+            opened = self._opened_unmarked(program, space)
+            if not self._hold(opened, FileRole.PROGRAM, is_image=self._is_image(opened)):
+                opened.close()
         except OSError:
             self._examiner.lose("unreadable")
         finally:
             os.close(program.handle)
 
-    def _unmarked(self, program: UnmarkedProgram) -> ExecInProgress | None:
-        space = self._spaces.learn(program.facts.pid)
-        if space is None or space.root is None:
-            return None
+    def _opened_unmarked(self, program: UnmarkedProgram, space: Namespace) -> ExecInProgress:
         status = file_status(program.handle)
         link = descriptor_link(program.handle)
         path = container_path(space, program.handle, link)
         is_memfd = status.dev == self._memfd_dev
-        found = None if is_memfd else self._spaces.find_for(program.facts.pid, mount_id(program.handle), status.dev)
+        found = None if is_memfd else self._spaces.find_for(program.facts.pid, mount_id(program.handle))
         # On a mount that is in no table: a detached one, which somebody in the container made.
         mount = found[1] if found is not None else Mount(-1, status.dev, b"/", path, b"", b"")
         return ExecInProgress(

@@ -9,17 +9,25 @@ import itertools
 import os
 import select
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
+from sensor.capture.fanotify.mount_tables import has_changed, mounts_below_root, with_prefix
 from sensor.capture.fanotify.procfs import cgroup_names
 from sensor.container.base import ids_from_cgroup, payer_id
-from sensor.container.mounts import HOST_INIT, NOTHING_RUNS, mount_id, mount_namespace, read_mounts, topmost_mount
+from sensor.container.mounts import (
+    HOST_INIT,
+    NODE_ROOTS,
+    NOTHING_RUNS,
+    mount_id,
+    mount_namespace,
+    read_mounts,
+    topmost_mount,
+)
 from sensor.container.recent import Recent
-from sensor.files.deadline import in_time
-from sensor.files.handles import look_up, open_directory
+from sensor.files.deadline import Worker, in_time
+from sensor.files.handles import file_status, look_up, open_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +45,6 @@ KEPT_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 0.5
 """For so long after a mark the process connector may report execs from before it."""
 MAX_KNOWN_PIDS: Final = 32
-ROOT_TRIES: Final = 3
-"""Of a process that changes its root while its mounts are read: more, and it could keep the sensor busy."""
 PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 """Filesystems that are a container's own where the node itself has none with that device."""
 
@@ -48,7 +54,7 @@ class Namespace:
     """One container's mount namespace. `number` is the sensor's own and never used again, as the kernel's are.
 
     `payer` is the container at whose expense its files are read. `prefix` is the root directory of `pid`, `/` but for
-    a chroot: its table shows mount points below that.
+    a chroot: its table shows mount points below that. `is_trusted`: the sensor made it, and all that is mounted there.
     """
 
     number: int
@@ -63,6 +69,7 @@ class Namespace:
     table: int = -1
     process: int = -1
     retired: float | None = None
+    is_trusted: bool = False
 
     def is_container(self, host_dev: int) -> bool:
         """Return whether its root is a filesystem of its own: not so before a runtime has switched to it."""
@@ -86,6 +93,7 @@ class Namespaces:
         self._ghosts: Recent[int, Namespace] = Recent(MAX_RETIRED)
         self._overlays: Recent[int, Mount] = Recent(MAX_RETIRED)
         self._host_devs: set[int] = set()
+        self._fuse_worker = Worker(max_hung=1)
         self._host_table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._poll(self._host_table, select.EPOLLPRI)
         self._read_host()
@@ -101,36 +109,49 @@ class Namespaces:
         return inum == self.host_inum or inum in self._by_inum
 
     def covers(self, mount: int) -> bool:
-        """Return whether fanotify reports an exec on a mount, if that is reported now: not one from before the mark."""
+        """Return whether fanotify should report an exec on a mount, if that is reported now: none from before the mark.
+
+        As the mounts were when they were read last: one that was made since may have the same id, and no mark.
+        """
         since = self._marked.get(mount)
         return (since is not None and time.monotonic() - since > SETTLED_SECONDS) or mount in self._host_mounts
 
     def is_host(self, mount: int) -> bool:
-        """Return whether a mount is the node's own: no container runs anything there."""
+        """Return whether a mount is the node's own, while a file there is open: no container runs anything there."""
+        # The node's mount that had this id may be gone, and a container have made one since.
+        self._update_host()
         return mount in self._host_mounts
 
     def find(self, mount: int) -> tuple[Namespace, Mount] | None:
-        """Return a mount by its id, and the namespace that it is in."""
+        """Return a mount by its id, and the namespace that it is in, as they were read last."""
         space = self._by_mount.get(mount)
         found = space.mounts.get(mount) if space is not None else None
         return (space, found) if space is not None and found is not None else None
 
-    def find_for(self, pid: int, mount: int, dev: int) -> tuple[Namespace, Mount] | None:
-        """Return the mount by which a process runs a file on device `dev`, and the namespace that it is in.
+    def find_for(self, pid: int, mount: int) -> tuple[Namespace, Mount] | None:
+        """Return the mount by which a process runs a file that is open, and the namespace that it is in.
 
-        None for overlay's own mounts, by which it opens its layers' files.
+        None for overlay's own mounts, by which it opens its layers' files. An open file keeps the id of its mount from
+        being given again: so what the tables show now is what it was.
         """
-        found = self.find(mount)
-        if found is not None and found[0].retired is None:
-            return found
+        space = self._by_mount.get(mount)
+        if space is not None and space.retired is None:
+            self._update(space)
+            found = self.find(mount)
+            if found is not None:
+                return found
         space = self.learn(pid)
         if space is None:
-            return found
-        self.refresh(space)
+            return self.find(mount)
+        self._update(space)
         found = self.find(mount)
         # An ended container's mount leaves its id to the next one, which may be one of overlay's own.
-        is_left = found is not None and found[0].retired is not None and found[1].dev != dev
-        return None if is_left else found
+        return found if found is not None and found[0].retired is None else None
+
+    def _update(self, space: Namespace) -> None:
+        """Read a namespace's mounts again where they have changed since."""
+        if space.table < 0 or has_changed(space.table):
+            self.refresh(space)
 
     def left_behind(self, dev: int, name: Callable[[bytes], str | None]) -> tuple[Namespace, Mount] | None:
         """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
@@ -162,6 +183,13 @@ class Namespaces:
             return known
         return self._add(inum, pid)
 
+    def trust(self, pid: int) -> None:
+        """Watch all mounts of a process of the sensor's own, which serves no filesystem."""
+        space = self.learn(pid)
+        if space is not None:
+            space.is_trusted = True
+            self.refresh(space)
+
     def _add(self, inum: int, pid: int) -> Namespace | None:
         if len(self._by_inum) >= MAX_WATCHED:
             self._retire(next(iter(self._by_inum.values())))
@@ -181,12 +209,12 @@ class Namespaces:
             self._retire(space)
 
     def refresh(self, space: Namespace) -> None:
-        """Read a namespace's mounts again, and mark those that are new."""
-        found = _mounts_below_root(space.pid)
+        """Read a namespace's mounts again, and mark them."""
+        found = mounts_below_root(space.pid)
         if found is None or mount_namespace(space.pid) != space.inum:
             return
         space.prefix, mounts = found
-        seen = {mount.id: _with_prefix(mount, space.prefix) for mount in mounts}
+        seen = {mount.id: with_prefix(mount, space.prefix) for mount in mounts}
         space.root = topmost_mount(list(seen.values()), b"/") or space.root
         cgroup = cgroup_names(space.pid)
         if ids_from_cgroup(cgroup) or not space.cgroup:
@@ -195,15 +223,12 @@ class Namespaces:
             return
         for gone in space.mounts.keys() - seen.keys():
             self._forget(gone, space)
-        new = [mount for mount in seen.values() if not self._is_marked(mount, space)]
+        for mount in seen.values():
+            if self._by_mount.get(mount.id) is not space or space.mounts.get(mount.id) != mount:
+                self._marked.pop(mount.id, None)
         space.mounts = seen
         self._by_mount.update(dict.fromkeys(seen, space))
-        self._mark_all(space, new)
-
-    def _is_marked(self, mount: Mount, space: Namespace) -> bool:
-        """Return whether it is watched already; ids of mounts, and their devices, are given out again."""
-        is_known = self._by_mount.get(mount.id) is space and space.mounts.get(mount.id) == mount
-        return is_known and mount.id in self._marked
+        self._mark_all(space)
 
     def on_readable(self, fd: int) -> bool:
         """A watched descriptor has news; False where it is not one of these."""
@@ -281,25 +306,29 @@ class Namespaces:
             del self._by_mount[mount]
             self._marked.pop(mount, None)
 
-    def _mark_all(self, space: Namespace, mounts: list[Mount]) -> None:
-        if not mounts:
-            return
+    def _mark_all(self, space: Namespace) -> None:
+        # Known ones too: unmounted and mounted again between two reads, one has the same id and device, and no mark.
         with contextlib.suppress(OSError), open_directory(f"/proc/{space.pid}/root") as root:
-            for mount in mounts:
-                self._marked.pop(mount.id, None)
+            for mount in space.mounts.values():
                 if mount.fstype not in NOTHING_RUNS and not mount.is_remote:
                     self._mark(root, space, mount)
 
     def _mark(self, root: int, space: Namespace, mount: Mount) -> None:
-        if mount.fstype == b"overlay" and mount.dev not in self._overlays and fuse_in_use():
-            return  # made in the container, perhaps on a filesystem that it serves: to open a file there may never end
+        if mount.fstype == b"overlay" and not space.is_trusted:
+            self._update_host()
+            if mount.dev not in self._host_devs and fuse_in_use(self._fuse_worker):
+                return  # made inside, perhaps on a filesystem that the container serves: to open a file may never end
         own = mount.fstype in PRIVATE and (mount.fstype == b"overlay" or mount.dev not in self._host_devs)
         scope = Scope.FILESYSTEM if own and mount.dev != self._host_dev else Scope.MOUNT
         # Where that fails, execs on it are seen by the process connector alone.
         with contextlib.suppress(OSError), _reached(root, mount, space) as handle:
             if handle is not None:
                 self._group.mark(OPEN_EXEC, scope, fd=handle)
-                self._marked[mount.id] = time.monotonic()
+                self._marked.setdefault(mount.id, time.monotonic())
+
+    def _update_host(self) -> None:
+        if has_changed(self._host_table):
+            self._read_host()
 
     def _read_host(self) -> None:
         """Mark a container's root as soon as its runtime mounts it, before anything runs in it."""
@@ -314,38 +343,15 @@ class Namespaces:
         for mount in overlays:
             # Known ones too: unmounted and mounted again between two reads, it has the same id and device, and no mark.
             if mount.dev != self._host_dev:
-                with contextlib.suppress(OSError):
-                    path = f"/proc/{HOST_INIT}/root".encode() + mount.point
-                    self._group.mark(OPEN_EXEC, Scope.FILESYSTEM, path=path)
+                for prefix in NODE_ROOTS:
+                    with contextlib.suppress(OSError):
+                        self._mark_root(prefix + mount.point, mount.dev)
 
-
-def _mounts_below_root(pid: int) -> tuple[bytes, list[Mount]] | None:
-    """Return a process's root directory and the mounts that it sees below there; None where it is gone.
-
-    Its table shows mount points below its root as it was at that moment: read before and after, since a process that
-    goes into a chroot in between would show the container's mounts below a chroot, or a chroot as the container's root.
-    """
-    prefix, mounts = _root_path(pid), read_mounts(pid)
-    for _ in range(ROOT_TRIES):
-        before, prefix = prefix, _root_path(pid)
-        if before == prefix:
-            break
-        mounts = read_mounts(pid)
-    return None if prefix is None or not mounts else (prefix, mounts)
-
-
-def _root_path(pid: int) -> bytes | None:
-    try:
-        return os.fsencode(Path(f"/proc/{pid}/root").readlink())
-    except OSError:
-        return None
-
-
-def _with_prefix(mount: Mount, prefix: bytes) -> Mount:
-    """Return a mount as its namespace has it, from the table of a process in a chroot."""
-    if prefix == b"/":
-        return mount
-    return dataclasses.replace(mount, point=(prefix + mount.point).rstrip(b"/"))
+    def _mark_root(self, path: bytes, dev: int) -> None:
+        with open_directory(path) as root:
+            # Where the container has just ended, the path leads to a directory of the node's.
+            if file_status(root).dev == dev:
+                self._group.mark(OPEN_EXEC, Scope.FILESYSTEM, fd=root)
 
 
 @contextlib.contextmanager

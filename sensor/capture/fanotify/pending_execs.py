@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from sensor.container.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sensor.capture.fanotify.exec_in_progress import ExecInProgress
     from sensor.capture.fanotify.procfs import ProcessFacts
+
+MAX_EXPECTED: Final = 8_192
 
 
 class PendingExecs:
@@ -23,17 +28,31 @@ class PendingExecs:
     ) -> None:
         self._facts, self._clock = facts, clock
         self._waiting: list[ExecInProgress] = []
+        self._images: Recent[int, ExecInProgress] = Recent(MAX_EXPECTED)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, opened: ExecInProgress) -> None:
         """Wait for one; `ready` gives it back."""
+        self._images.remove(opened.pid)
         self._waiting.append(opened)
 
-    def latest(self, pid: int) -> ExecInProgress | None:
-        """Return the latest exec of a process that waits."""
-        return next((opened for opened in reversed(self._waiting) if opened.pid == pid), None)
+    def expect_interpreter(self, program: ExecInProgress) -> None:
+        """Remember a program of the image, which need not wait: its interpreter comes next, and may be drift."""
+        self._images.put(program.pid, dataclasses.replace(program, file=None))
+
+    def add_interpreter(self, interpreter: ExecInProgress) -> bool:
+        """Wait for a program interpreter with its program, which was opened before; False where that is unknown."""
+        program = self._images.get(interpreter.pid)
+        if program is not None:
+            self.add(program)
+        else:
+            program = next((each for each in reversed(self._waiting) if each.pid == interpreter.pid), None)
+        if program is None or program.interpreter is not None:
+            return False
+        program.interpreter = interpreter
+        return True
 
     def ready(self) -> list[tuple[ExecInProgress, ProcessFacts | None]]:
         """Return the execs whose process runs their file, with its arguments, or is gone, or has had its time.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_FACTS: Final = 8_192
 MAX_PARENTS: Final = 65_536
+MAX_COVERED: Final = 8_192
 MAX_WAITING: Final = 1_024
 """Programs held open until they are looked at."""
 
@@ -48,6 +49,7 @@ class ProcessLog:
         self._parents: Recent[int, int] = Recent(MAX_PARENTS)
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
         self._programs: collections.deque[UnmarkedProgram] = collections.deque()
+        self._covered: collections.deque[ProcessFacts] = collections.deque(maxlen=MAX_COVERED)
         self.execs = 0
         self.gone = 0
         """Programs that ended before anything could be learned of them."""
@@ -86,6 +88,10 @@ class ProcessLog:
         """Programs to look at; the caller closes their handles."""
         return [self._programs.popleft() for _ in range(len(self._programs))]
 
+    def covered(self) -> list[ProcessFacts]:
+        """Processes whose program fanotify should have reported by now: on a mount that was watched."""
+        return [self._covered.popleft() for _ in range(len(self._covered))]
+
     def stop(self) -> None:
         """Stop listening; what was logged stays. Safe to call twice."""
         self._connector.close()
@@ -120,12 +126,14 @@ class ProcessLog:
             return
         with self._lock:
             self._facts.put((pid, facts.exe), facts)
-        handle = _open_program(pid, facts.exe)
+        handle = open_program(pid, facts.exe)
         if handle is None:
             return
         if self._namespaces.covers(mount_id(handle)):
             # fanotify reports it too, with the file as the exec found it.
             os.close(handle)
+            self._covered.append(facts)
+            self._wake()
         elif len(self._programs) >= MAX_WAITING:
             os.close(handle)
             self.dropped += 1
@@ -134,7 +142,7 @@ class ProcessLog:
             self._wake()
 
 
-def _open_program(pid: int, exe: tuple[int, int]) -> int | None:
+def open_program(pid: int, exe: tuple[int, int]) -> int | None:
     """Return a handle on a process's executable if unchanged. O_PATH: it involves no filesystem's server."""
     try:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)

@@ -8,6 +8,7 @@ import pytest
 
 from sensor.container.podman import PodmanRuntime
 from tests.system.capture.bed import BACKENDS, Collector, PodmanBox, Watch, app_files, collectors
+from tests.system.capture.lines import SEEN_LATE, taken_away
 from tests.system.podman import BUSYBOX
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def test_a_mount_that_the_container_makes_is_foreign_however_it_looks(watch: Wat
     layers = f"lowerdir={own}/l,upperdir={own}/u,workdir={own}/w"
     overlaid = f"cp /bin/busybox {own}/l/busybox-tool; mount -t overlay -o {layers} none /model"
     bound = f"mount -o bind {own} /model"
-    run = "/model/busybox-tool sleep 0.05; umount /model"
-    events = watch.drift(f"{files}; {overlaid} && {run}; {bound} && {run}; umount {own}", backend)
+    run = f"/model/busybox-tool {SEEN_LATE}; {taken_away('/model')}"
+    events = watch.drift(f"{files}; {overlaid} && {run}; {bound} && {run}; {taken_away(own)}", backend)
     assert [named(event) for event in events] == [("foreign_mount", "/model/busybox-tool", None, None)] * 2
 
 
@@ -98,7 +99,7 @@ def test_a_mount_in_the_place_of_the_volume_is_not_the_image_s(
     layers = "lowerdir=/own/l,upperdir=/own/u,workdir=/own/w"
     directories = "umount /model; mkdir /own; mount -t tmpfs none /own; mkdir /own/l /own/u /own/w"
     files = f"{directories}; cp /bin/busybox /own/l/busybox-tool"
-    run = f"mount -t overlay -o {layers} none /model && /model/busybox-tool sleep 0.05"
+    run = f"mount -t overlay -o {layers} none /model && /model/busybox-tool {SEEN_LATE}"
     events = Watch(PodmanBox(podman, name), watched, altered).drift(f"{files}; {run}", backend)
     assert [(event.kind, event.process.path) for event in events] == [("volume", "/model/busybox-tool")]
     assert all(event.process.file_origin is None or not event.process.file_origin.is_image_file for event in events)

@@ -9,6 +9,7 @@
  *   elsewhere    with another root directory, from which FILE is not to be seen
  *   touching     while another process changes its mode, again and again
  *   closing      together with more files to be closed than the kernel program looks at; by its path
+ *   idly         by a thread that runs only when no other wants to, beside others that always do
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define MANY 1100
+#define BUSY 4
 
 static int in_memory(int source)
 {
@@ -46,6 +48,25 @@ static void touch(const char *path, pid_t parent)
 	_exit(0);
 }
 
+/* Until its parent ends. */
+static void keep_busy(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		;
+	_exit(0);
+}
+
+static int is_idle(pid_t self)
+{
+	struct sched_param none = { 0 };
+
+	for (int n = 0; n < BUSY; n++)
+		if (!fork())
+			keep_busy(self);
+	return !sched_setscheduler(0, SCHED_IDLE, &none);
+}
+
 static int is_way(const char *word, const char *path)
 {
 	pid_t self = getpid();
@@ -59,6 +80,8 @@ static int is_way(const char *word, const char *path)
 			touch(path, self);
 		return !usleep(20000);
 	}
+	if (!strcmp(word, "idly"))
+		return is_idle(self);
 	if (!strcmp(word, "closing"))
 		for (int n = 0; n < MANY; n++)
 			open("/", O_PATH | O_CLOEXEC);

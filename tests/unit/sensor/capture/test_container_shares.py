@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.capture.fanotify import namespaces
+from sensor.capture.fanotify import mount_tables, namespaces
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import MAX_OF_CONTAINER, Namespaces
 from sensor.container.base import payer_id
@@ -92,13 +92,10 @@ class Group(Fanotify):
 
     def __init__(self) -> None:
         self.marked: list[int] = []
-        self.paths: list[bytes | str] = []
 
     def mark(self, mask: int, scope: object, *, path: bytes | str | None = None, fd: int | None = None) -> None:
         if fd is not None:
             self.marked.append(fd)
-        if path is not None:
-            self.paths.append(path)
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
@@ -127,10 +124,11 @@ class Node:
 def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     node = Node()
     monkeypatch.setattr(namespaces, "mount_namespace", lambda pid: pid + 1_000 if pid in node.tables else None)
-    monkeypatch.setattr(namespaces, "read_mounts", lambda pid: node.tables.get(pid, []))
-    monkeypatch.setattr(namespaces, "_root_path", lambda pid: b"/" if pid in node.tables else None)
+    for module in (namespaces, mount_tables):
+        monkeypatch.setattr(module, "read_mounts", lambda pid: node.tables.get(pid, []))
+    monkeypatch.setattr(mount_tables, "_root_path", lambda pid: b"/" if pid in node.tables else None)
     monkeypatch.setattr(namespaces, "cgroup_names", lambda pid: node.cgroups.get(pid, ()))
-    monkeypatch.setattr(namespaces, "fuse_in_use", lambda: node.fuse)
+    monkeypatch.setattr(namespaces, "fuse_in_use", lambda _: node.fuse)
     monkeypatch.setattr(Namespaces, "_hold", lambda *_: True)
     return node
 
@@ -167,13 +165,15 @@ class TestNamespaces:
 
     @pytest.mark.parametrize("later", [b"a", b"b"])
     def test_a_root_that_reuses_a_device_number_is_watched_too(
-        self, node: Node, spaces: Namespaces, later: bytes
+        self, node: Node, spaces: Namespaces, later: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The kernel reuses mount ids and device numbers, even for the same layers, and a reader may be late."""
+        marked: list[bytes] = []
+        monkeypatch.setattr(Namespaces, "_mark_root", lambda _, path, dev: marked.append(path))
         for layer in (b"a", later):
             node.tables[HOST_INIT][1:] = [Mount(9, 90, b"/", b"/merged", b"overlay", b"upperdir=" + layer)]
             spaces._read_host()
-        assert node.group.paths == [f"/proc/{HOST_INIT}/root/merged".encode()] * 2
+        assert marked == [b"/merged", f"/proc/{HOST_INIT}/root/merged".encode()] * 2
 
     def test_a_mount_that_reuses_a_mount_id_is_watched_too(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
@@ -201,9 +201,60 @@ class TestNamespaces:
         del node.tables[2]
         spaces._retire(ended)
         assert not spaces.covers(5)
-        assert spaces.find_for(3, 5, 90) is None
-        assert spaces.find_for(2, 5, 99) == (ended, ended.mounts[5])  # read late
-        assert spaces.find_for(3, 5, 99) == (ended, ended.mounts[5])  # held open, and run from there
+        assert spaces.find_for(3, 5) is None
+        assert spaces.find_for(2, 5) == (ended, ended.mounts[5])  # read late
         node.tables[3].append(Mount(5, 90, b"/", b"/tmp", b"tmpfs", b""))
         assert other is not None
-        assert spaces.find_for(3, 5, 90) == (other, node.tables[3][-1])
+        assert spaces.find_for(3, 5) == (other, node.tables[3][-1])
+
+    def test_a_node_s_mount_that_is_gone_hides_no_container_s_with_its_id(
+        self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A container that ends leaves the ids of its mounts on the node, and another one may mount something then."""
+        node.run(2, ID)
+        assert spaces.is_host(1)
+        node.tables[HOST_INIT] = [mount for mount in node.tables[HOST_INIT] if mount.id != 1]
+        monkeypatch.setattr(namespaces, "has_changed", lambda _: True)
+        assert not spaces.is_host(1)
+
+    def test_a_mount_that_a_living_container_has_given_up_is_not_taken_for_what_has_its_id_now(
+        self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
+        own = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")
+        node.run(2, ID, own)
+        node.run(3, OTHER)
+        first, second = spaces.learn(2), spaces.learn(3)
+        assert first is not None
+        assert second is not None
+        assert spaces.find_for(2, 5) == (first, own)
+        node.tables[2].remove(own)
+        assert spaces.find_for(3, 5) is None
+        node.tables[3].append(own)
+        assert spaces.find_for(3, 5) == (second, own)
+
+    def test_a_mount_that_is_made_again_in_its_own_place_is_marked_again(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Unmounted and mounted again between two reads, it has the same id and device, and no mark."""
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
+        node.run(2, ID, Mount(5, 99, b"/", b"/tmp", b"tmpfs", b""))
+        with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
+            found = spaces.learn(2)
+            assert found is not None
+            spaces.refresh(found)
+        assert node.group.marked == [20, 5] * 2
+
+    def test_what_the_sensor_has_mounted_itself_is_watched_beside_fuse(
+        self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
+        node.fuse = True
+        node.run(2, ID, Mount(5, 99, b"/", b"/tmp", b"overlay", b""))
+        spaces.learn(2)
+        assert not spaces.covers(5)
+        spaces.trust(2)
+        assert 5 in node.group.marked

@@ -15,10 +15,10 @@ from sensor.capture.fanotify.procfs import running_file
 def test_the_program_stays_open_as_long_as_it_is_the_same() -> None:
     exe = running_file(os.getpid())
     assert exe is not None
-    handle = process_log._open_program(os.getpid(), exe)
+    handle = process_log.open_program(os.getpid(), exe)
     assert handle is not None
     os.close(handle)
-    assert process_log._open_program(os.getpid(), (0, 0)) is None
+    assert process_log.open_program(os.getpid(), (0, 0)) is None
 
 
 def test_a_filesystem_that_refuses_stat_stops_nothing_and_leaks_no_descriptor(
@@ -32,6 +32,6 @@ def test_a_filesystem_that_refuses_stat_stops_nothing_and_leaks_no_descriptor(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(process_log, "file_status", refused)
-    assert process_log._open_program(os.getpid(), (1, 2)) is None
+    assert process_log.open_program(os.getpid(), (1, 2)) is None
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(tried[0])
