@@ -80,7 +80,7 @@ class Pipeline:
         if aggregated or sent:
             # The journal before the spool: after a crash between the two, an event named there is sent, not aggregated.
             self._count_lost(self._aggregator.record(aggregated, sent))
-            stored = self._spool.append([msgspec.json.encode(event) for event in sent])
+            stored = self._spool.append([wire.encode_event(event) for event in sent])
             self._count_lost(sum(event.count for event in sent[stored:]))
             for event in sent:
                 self._note_sent(event)
@@ -172,7 +172,7 @@ class Pipeline:
         if not self._spool.has_room(window.next_bytes):
             return False
         batch = window.summaries(SUMMARIES_PER_BATCH)
-        stored = self._spool.append([msgspec.json.encode(event) for event in batch])
+        stored = self._spool.append([wire.encode_event(event) for event in batch])
         window.sent += stored
         return stored == len(batch)
 

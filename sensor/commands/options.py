@@ -73,7 +73,11 @@ def _run(command: argparse.ArgumentParser) -> None:
     add("--window-seconds", type=positive, default=60.0, metavar="S", help="length of a summary (default: 60)")
     add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent unaggregated (default: 60)")
     _runtimes(command)
-    add("--cluster-api", action="store_true", help="read owners and labels of pods from the cluster's API server")
+    add(
+        "--cluster-api",
+        action="store_true",
+        help="read owners, labels and probes of pods from the cluster's API server",
+    )
     add("--no-blocking", action="store_true", help="block nothing on this node, whatever the policy says")
     add(
         "--kills-per-minute", type=count, default=30, metavar="N", help="files of a workload at its limit (default: 30)"

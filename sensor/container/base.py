@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.container.overlay import Layers
+    from sensor.container.pod_spec import PodSpec
     from sensor.wire import Container
 
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -56,7 +57,7 @@ class Found:
     made of; `bundle` is the directory of its OCI config.json. Each None where the runtime keeps none.
     `query_layers` asks the runtime for the layers where `layers` is None. Not `complete` where the runtime should know
     more but did not answer: it is queried again later. `volume_image` tells of a mount of its which image it shows,
-    None of any other mount.
+    None of any other mount. `pod_spec` is there where the cluster's API server tells it.
     """
 
     container: Container
@@ -66,6 +67,7 @@ class Found:
     complete: bool = True
     query_layers: Callable[[], Layers | None] | None = None
     volume_image: Callable[[RuntimeMount], VolumeImage | None] = no_image
+    pod_spec: PodSpec | None = None
 
     def recorded_layers(self) -> Layers | None:
         """Return the layers by the runtime's own record; None where it keeps none, or does not answer."""

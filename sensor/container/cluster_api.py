@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sensor.container.pod_spec import PodSpec, Spec, pod_spec
 from sensor.container.pods import bounded_labels, owner_on_wire
 from sensor.container.recent import Recent
 from sensor.files import json_bytes
@@ -67,6 +68,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 class _Object(msgspec.Struct):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    spec: Spec = msgspec.field(default_factory=Spec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,7 @@ class ClusterPod:
 
     labels: dict[str, str]
     owner: OwnerName | None
+    spec: PodSpec = dataclasses.field(default_factory=PodSpec)
 
 
 class ClusterApi:
@@ -95,7 +98,7 @@ class ClusterApi:
         # A pod of a StatefulSet that was made again has the name of the one before.
         if found is None or (uid and found.metadata.uid != uid):
             return None
-        return ClusterPod(found.metadata.labels or {}, self._owner(namespace, found.metadata))
+        return ClusterPod(found.metadata.labels or {}, self._owner(namespace, found.metadata), pod_spec(found.spec))
 
     def _owner(self, namespace: str, metadata: _Metadata) -> OwnerName | None:
         reference = _controller(metadata)
@@ -184,7 +187,7 @@ class ClusterRuntime:
             return found
         if pod is None:
             return found
-        return dataclasses.replace(found, container=_described(container, pod))
+        return dataclasses.replace(found, container=_described(container, pod), pod_spec=pod.spec)
 
     def mounted_container_id(self, point: bytes) -> str | None:
         """Return the id of the container whose root filesystem the runtime mounts there on the host, or None."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sensor.container.base import Runtime, RuntimeMount, VolumeImage
     from sensor.container.overlay import Layers
+    from sensor.container.pod_spec import PodSpec
     from sensor.wire import GapReason
 
 TRIES: Final = 3
@@ -58,7 +59,8 @@ class Resolved:
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
     chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
     process that was in it lately: the way to its mounts. `plain_root` is there where the root is no overlay.
-    `volume_image` tells which image a mount of the runtime's shows, None of any other.
+    `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec` is its pod's, where
+    the cluster tells it.
     """
 
     container: Container
@@ -73,6 +75,7 @@ class Resolved:
     adopted: bool = False
     plain_root: RootFilesystem | None = None
     volume_image: Callable[[RuntimeMount], VolumeImage | None] = no_image
+    pod_spec: PodSpec | None = None
 
     @property
     def root(self) -> RootFilesystem:
@@ -239,4 +242,5 @@ class Identifier:
             certain=root.certain,
             plain_root=None if root.is_overlay else root,
             volume_image=found.volume_image,
+            pod_spec=found.pod_spec,
         )

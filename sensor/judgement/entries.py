@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.container.recent import Recent
 from sensor.judgement.events import bounded_argv, utc_time
+from sensor.record import Flag
 from sensor.wire import MAX_ENTRY_BYTES, MAX_ENTRY_ITEMS, EntryExec
 
 if TYPE_CHECKING:
+    from sensor.container.identify import Resolved
     from sensor.record import Record
+    from sensor.wire import Session
 
 MAX_ENTRIES: Final = 16_384
 MAX_ALIKE: Final = 16
@@ -18,11 +21,12 @@ _Key = tuple[int, int]
 
 
 class EntryCommand(NamedTuple):
-    """With which command somebody entered, and the id that the environment claimed; "" without one."""
+    """With which command somebody entered, the id that the environment claimed ("" without one), and the session."""
 
     argv: tuple[str, ...]
     is_cut: bool
     claimed_id: str
+    session: Session = "exec"
 
 
 class Entries:
@@ -32,7 +36,7 @@ class Entries:
         self._commands: Recent[_Key, EntryCommand] = Recent(most)
         self._alike: Recent[tuple[int, tuple[str, ...]], tuple[_Key, ...]] = Recent(most)
 
-    def note(self, record: Record) -> None:
+    def note(self, record: Record, resolved: Resolved) -> None:
         """Keep the command of an exec that entered its container (Flag.ENTRY)."""
         items, is_cut = bounded_argv(record.argv, MAX_ENTRY_ITEMS, MAX_ENTRY_BYTES)
         argv = tuple(items)
@@ -46,7 +50,7 @@ class Entries:
         if alike:
             argv = self._argv_of(alike[-1], argv)
         self._alike.put(kind, (*alike, key)[-MAX_ALIKE:])
-        self._commands.put(key, EntryCommand(argv, is_cut, record.claimed_id.decode()))
+        self._commands.put(key, EntryCommand(argv, is_cut, record.claimed_id.decode(), _session(record, resolved)))
 
     def _argv_of(self, key: _Key, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the strings of an entry that is alike, so that they are kept once."""
@@ -62,3 +66,17 @@ class Entries:
         if known is None:
             return EntryExec(at, record.entered_pid)
         return EntryExec(at, record.entered_pid, list(known.argv), known.is_cut, known.claimed_id or None)
+
+    def session(self, record: Record, resolved: Resolved, session: Session | None) -> Session | None:
+        """Return the session of an exec's process as exactly as the pod's specification tells it."""
+        if session == "exec":
+            known = self._commands.get((record.entered_ns, record.entered_pid))
+            return known.session if known is not None else session
+        spec = resolved.pod_spec
+        return spec.role(resolved.container.name or "") or session if spec and session == "workload" else session
+
+
+def _session(record: Record, resolved: Resolved) -> Session:
+    is_whole = not record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE)
+    spec = resolved.pod_spec
+    return "probe" if spec and is_whole and spec.is_probe(resolved.container.name or "", record.argv) else "exec"

@@ -6,6 +6,8 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from sensor.container.gaps import Gaps
 from sensor.container.identify import ContainerEvidence, NotAContainer
 from sensor.container.overlay import LayersUnreadable
@@ -76,8 +78,6 @@ class Examiner:
         `running` is its executable, opened while the process lived, `opened` the same of each of `record.opened`. The
         caller closes them.
         """
-        if record.flags & Flag.ENTRY:
-            self._entries.note(record)
         event = self._examined(record, running, opened)
         # What was stopped is reported, whatever could be learnt of it.
         return self._event_of_kill(record) if event is None and record.flags & Flag.KILLED else event
@@ -98,6 +98,8 @@ class Examiner:
             if record.pid == OUTSIDE_PID and not resolved.complete:
                 self.counts.unresolved += 1
                 return None
+            if record.flags & Flag.ENTRY:
+                self._entries.note(record, resolved)
             verdict = decide(self._gatherer.gather(record, resolved, running, opened))
             self._count_unseen(record, resolved, verdict)
             return self._event(record, resolved, verdict) if verdict is not None else None
@@ -128,6 +130,7 @@ class Examiner:
         booted_ns = self._booted_ns()
         event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=booted_ns)
         event.process.entry = self._entries.entry(record, booted_ns)
+        self._refine_session(event, record, resolved)
         if verdict.volume_image is not None:
             name_volume(event, verdict.volume_image, is_image_file=bool(verdict.is_unchanged))
             return event
@@ -135,6 +138,14 @@ class Examiner:
         if owner is not None and owner.id != resolved.container.id:
             name_owner(event, owner, is_image_file=verdict.is_unchanged)
         return event
+
+    def _refine_session(self, event: Event, record: Record, resolved: Resolved) -> None:
+        provenance = event.process.provenance
+        # What the kernel stopped, it stopped by what it knew: the event must show the same.
+        if provenance is not None and not record.flags & Flag.KILLED:
+            session = self._entries.session(record, resolved, provenance.session)
+            if session != provenance.session:
+                event.process.provenance = msgspec.structs.replace(provenance, session=session)
 
     def resolve(self, record: Record) -> Resolved | None:
         """Return the container of an exec, None where it is in none."""

@@ -10,14 +10,16 @@ from typing import Any, Final
 
 from sensor.policy.decisions import effective_action
 from sensor.policy.document_terms import GLOB_PREFIX
-from sensor.policy.properties import PROVENANCE_PROPERTIES
+from sensor.policy.properties import POD_ROLE_SESSIONS, PROVENANCE_PROPERTIES
 
 PATTERNS: Final = "policy-patterns"
 PROVENANCE: Final = "policy-provenance"
+POD_ROLES: Final = "policy-pod-roles"
 DEFAULT_BLOCKS: Final = "policy-default-blocks"
 FEATURES: Final = {
     PATTERNS: "patterns (the operator Matches, and glob:/ in allow lists)",
     PROVENANCE: "provenance (Session, and what begins with Writer)",
+    POD_ROLES: "roles in a pod (Session equals probe, init or debug)",
     DEFAULT_BLOCKS: "a default rule that blocks",
 }
 """By capability, the feature in words. At most 32 characters each, as the wire bounds them."""
@@ -25,7 +27,7 @@ FEATURES: Final = {
 
 def used_features(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the features that a normalised document uses, in disabled rules too: a sensor checks those as well."""
-    found = {PATTERNS: _has_patterns, PROVENANCE: _has_provenance}
+    found = {PATTERNS: _has_patterns, PROVENANCE: _has_provenance, POD_ROLES: _has_pod_roles}
     names = {name for name, is_used in found.items() if any(is_used(rule) for rule in document["rules"])}
     # A dry run reaches sensors as a rule that alerts, which all of them know.
     blocks = {DEFAULT_BLOCKS} if effective_action(document["default"]) == "block" else set[str]()
@@ -41,3 +43,8 @@ def _has_patterns(rule: Mapping[str, Any]) -> bool:
 
 def _has_provenance(rule: Mapping[str, Any]) -> bool:
     return any(each["property"] in PROVENANCE_PROPERTIES for each in rule["process_scope"])
+
+
+def _has_pod_roles(rule: Mapping[str, Any]) -> bool:
+    sessions = [each for each in rule["process_scope"] if each["property"] == "session"]
+    return any(value["value"] in POD_ROLE_SESSIONS for each in sessions for value in each["any_of"])

@@ -18,6 +18,9 @@ WRITER_CAPABILITY: Final = "writer"
 WRITER_ORIGIN_CAPABILITY: Final = "writer-origin"
 """Of sensors whose events say how a process came into its container, who wrote its file, and of what origin that is."""
 
+POD_ROLE_SESSIONS: Final = ("probe", "init", "debug")
+"""What only a pod's specification tells of a session."""
+
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
 Form = Literal["string", "labels", "image"]
 """How it is compared: as it is, label by label as `key=value`, or as an image reference in each of its forms."""
@@ -235,7 +238,7 @@ TABLE: Final = (
         operators=EQUALS,
         alert="detail__event__process__provenance__session",
         is_suggested=False,  # the panel offers all of them
-        values=("workload", "exec"),
+        values=("workload", "exec", *POD_ROLE_SESSIONS),
         capability=SESSION_CAPABILITY,
     ),
     Property(

@@ -49,6 +49,7 @@ from sensor.wire.calls import (
 from sensor.wire.decoding import (
     WireError,
     decode_event,
+    encode_event,
     flatten,
     flatten_container,
     has_nul,
@@ -140,6 +141,7 @@ __all__ = [
     "WriterSession",
     "decode_event",
     "decode_exec_report",
+    "encode_event",
     "flatten",
     "flatten_container",
     "has_nul",

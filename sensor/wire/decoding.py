@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +11,7 @@ from msgspec import Struct
 from sensor.names.decode_errors import error_field
 from sensor.policy.flat_event import compile_flatten
 from sensor.policy.properties import TABLE
-from sensor.wire.bounds import MAX_EVENT_BYTES
+from sensor.wire.bounds import MAX_EVENT_BYTES, PodRole
 from sensor.wire.event import Container, Event
 
 
@@ -23,6 +23,8 @@ class WireError(ValueError):
         self.code, self.field = code, field
 
 
+POD_ROLES: Final = frozenset(get_args(PodRole))
+"""Sessions that only a pod's specification tells."""
 _event_decoder = msgspec.json.Decoder(Event)
 
 
@@ -35,12 +37,26 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
         event = _event_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("invalid", str(error), error_field(error)) from None
+    provenance = event.process.provenance
+    if provenance is not None and provenance.pod_role is not None:
+        event.process.provenance = msgspec.structs.replace(provenance, session=provenance.pod_role, pod_role=None)
     if event.mode == "exec" and event.count != 1:
         raise WireError("invalid", "An exec counts once; only a summary counts several.", "count")
     # PostgreSQL cannot store U+0000. In JSON it is always escaped, so most events need no second look.
     if b"\\u0000" in data and has_nul(event):
         raise WireError("nul", "Strings in an event must not contain NUL.")
     return event
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the JSON of an event as it is sent: also portals read it that do not know the roles of a pod."""
+    provenance = event.process.provenance
+    if provenance is None or provenance.session not in POD_ROLES:
+        return msgspec.json.encode(event)
+    sent = msgspec.structs.replace(provenance, session=None, pod_role=provenance.session)
+    return msgspec.json.encode(
+        msgspec.structs.replace(event, process=msgspec.structs.replace(event.process, provenance=sent))
+    )
 
 
 def has_nul(value: object) -> bool:

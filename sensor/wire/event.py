@@ -26,6 +26,7 @@ from sensor.wire.bounds import (
     Outcome,
     Path,
     Pid,
+    PodRole,
     Session,
     Sha256,
     Text,
@@ -85,6 +86,8 @@ class ProcessProvenance(Struct, frozen=True, gc=False):
     writer_origin: WriterOrigin | None = None
     written_by_parent: Name | None = None
     written_in_session: WriterSession | None = None
+    pod_role: PodRole | None = None
+    """The session as it is sent where the pod's specification tells it: portals that do not know it read none."""
 
 
 class EntryExec(Struct, frozen=True, gc=False):

@@ -54,6 +54,9 @@ REASONS: Final = {
 SESSIONS: Final = {
     "workload": "Started by the workload",
     "exec": "Entered the container (exec)",
+    "probe": "Probe or hook of the pod, or its very command",
+    "init": "Started by an init container",
+    "debug": "Started in an ephemeral container (kubectl debug)",
 }
 ORIGINS: Final = {
     "image": "Unchanged from the image",

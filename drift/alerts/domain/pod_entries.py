@@ -17,6 +17,10 @@ CONFIRMED_WITHIN: Final = dt.timedelta(minutes=1)
 LIKELY_BEFORE: Final = dt.timedelta(seconds=15)
 """How long before the entry its request may have been made, where nothing but container, command and time match."""
 LIKELY_AFTER: Final = dt.timedelta(seconds=5)
+ENTERED: Final = frozenset({"exec", "probe"})
+"""Sessions of who entered. A person may run the very command of a probe."""
+STARTED: Final = frozenset({"workload", "debug"})
+"""Sessions below a container's own first process, which may be a container that somebody added."""
 MAX_PEOPLE: Final = 10
 """People whom a match names, where it may be any of them."""
 SCRIPT_ITEMS: Final = 2
@@ -103,7 +107,7 @@ def entry_of_event(cluster: int, event: Mapping[str, Any]) -> SeenEntry | None:
     if not container.get("namespace") or not container.get("pod_name"):
         return None
     session = (process.get("provenance") or {}).get("session")
-    if session not in {"exec", "workload"}:
+    if session not in ENTERED | STARTED:
         return None
     # Sensors that do not report the entry: the process itself may be the one that entered.
     seen = process.get("entry") or {
@@ -120,7 +124,7 @@ def entry_of_event(cluster: int, event: Mapping[str, Any]) -> SeenEntry | None:
         is_argv_cut=bool(seen.get("argv_truncated")),
         at=dt.datetime.fromisoformat(seen["at"]),
         claimed_id=seen.get("claimed_id") or "",
-        is_container_start=session == "workload",
+        is_container_start=session in STARTED,
     )
 
 

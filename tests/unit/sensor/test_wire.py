@@ -78,6 +78,19 @@ def test_an_invalid_example_is_rejected_with_its_code_and_field(shape: str, exam
     assert (code, field) == (example["code"], example["field"])
 
 
+@pytest.mark.parametrize("role", ["probe", "init", "debug"])
+def test_a_role_in_a_pod_is_sent_so_that_portals_that_do_not_know_it_read_an_unknown_session(role: Any) -> None:
+    event = an_event()
+    event.process.provenance = wire.ProcessProvenance(session=role, written_by="/bin/x")
+    sent = wire.encode_event(event)
+    shown = json.loads(sent)["process"]["provenance"]
+    assert (shown["session"], shown["pod_role"], shown["written_by"]) == (None, role, "/bin/x")
+    received = wire.decode_event(sent)
+    assert received.process.provenance == event.process.provenance
+    assert wire.flatten(received, "azure", "sub-1", "prod-eu")["session"] == role
+    assert event.process.provenance.session == role, "encoding must not change the event"
+
+
 def test_times_are_written_in_utc_with_microseconds() -> None:
     event = an_event()
     event.observed_at = dt.datetime(2026, 11, 24, 8, 15, 30, 42, tzinfo=dt.UTC)

@@ -154,6 +154,28 @@ def test_any_controller_is_an_owner_but_a_node(
     assert described(api)[0] == expected
 
 
+def test_the_specification_says_what_probes_enter_and_which_containers_were_added(
+    server: Server, api: ClusterApi
+) -> None:
+    server.put("pods", "cart-1")
+    added = {"name": "debugger-x", "livenessProbe": None}
+    probed = {"name": "app", "livenessProbe": {"exec": {"command": ["cat", "/healthy"]}, "periodSeconds": 5}}
+    server.objects["/api/v1/namespaces/shop/pods/cart-1"]["spec"] = {
+        "containers": [probed], "ephemeralContainers": [added], "initContainers": None, "nodeName": "n1",
+    }  # fmt: skip
+    found = ClusterRuntime(FakeRuntime(), api).find(ID)
+    assert found is not None and found.pod_spec is not None
+    assert found.pod_spec.probes["app"] == {(b"cat", b"/healthy")}
+    assert found.pod_spec.debug == {"debugger-x"}
+    assert not found.pod_spec.init
+
+
+def test_a_cluster_that_does_not_answer_tells_nothing_of_the_pod(server: Server, api: ClusterApi) -> None:
+    server.status = 503
+    found = ClusterRuntime(FakeRuntime(), api).find(ID)
+    assert found is not None and found.pod_spec is None
+
+
 def test_a_pod_that_was_made_again_under_its_name_is_another(server: Server, api: ClusterApi) -> None:
     server.put("pods", "cart-1", "StatefulSet", "db")
     assert described(api, pod_uid="uid-0") == (Owner("Pod", "cart"), {"app": "old"})
