@@ -267,6 +267,8 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:bundle": Access(READER),
     "fleet:versions": Access(READER),
     "fleet:onboarding": Access(ADMIN, ADMIN),
+    "fleet:token-nodes": Access(ADMIN),
+    "fleet:sensor-file": Access(Open.ANYONE),
     "fleet:token-revoke": Access(None, ADMIN),
     "fleet:scope-tree": Access(READER),
     "fleet:delivery-line": Access(READER),

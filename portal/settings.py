@@ -238,6 +238,18 @@ SECOND_APPROVER_ENVIRONMENTS = [
         "Environments whose rules need the second approver, as `azure:ACCOUNT`; empty: all.",
     )
 ]
+SENSOR_FILES = config.PAGE_FILES / "deploy"
+SENSOR_IMAGE = config.string(
+    "SENSOR_IMAGE",
+    "",
+    "The sensor's image that the onboarding page names, as `registry.example/driftwatch-sensor:0.2.0`.",
+)
+SENSOR_PACKAGE = config.string(
+    "SENSOR_PACKAGE",
+    "",
+    "What pip installs on plain hosts, in the onboarding page's line; empty: `driftwatch-sensor` of this release.",
+)
+
 # As above: a page would make it one click away.
 DEFAULT_RULE_MAY_BLOCK = config.boolean(
     "DEFAULT_RULE_MAY_BLOCK",

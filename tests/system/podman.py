@@ -87,7 +87,7 @@ class Podman:
         self._containers: list[str] = []
         configuration = directory / "containers.conf"
         configuration.write_text(CONTAINERS_CONF + ("" if has_systemd() else WITHOUT_SYSTEMD))
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
+        self.environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ class Podman:
         """Run podman with these arguments; with `check`, a failure raises with its standard error."""
         done = subprocess.run(
             ["podman", *self._storage, *arguments],
-            env=self._environment,
+            env=self.environment,
             input=stdin,
             capture_output=True,
             timeout=60 * SLOWNESS,
@@ -111,7 +111,7 @@ class Podman:
 
     def background(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start podman with these arguments; the caller waits for it."""
-        return subprocess.Popen(["podman", *self._storage, *arguments], env=self._environment)
+        return subprocess.Popen(["podman", *self._storage, *arguments], env=self.environment)
 
     def image(
         self,

@@ -206,6 +206,7 @@ KINDS: Final = {
     "fleet-api:enrolment-token": "enrolment token",
     "fleet:cluster": "cluster",
     "fleet:sensor": "sensor",
+    "fleet:sensor-file": "",
     "fleet-api:sensor": "sensor",
     "fleet:rollout": "version",
     "fleet-api:rollout": "version",
