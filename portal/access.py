@@ -185,6 +185,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy-api:draft-save": Access(None, ADMIN, token=TokenScope.POLICY, recent=True),
     "policy-api:proposals": Access(READER, OPERATOR, token=TokenScope.PROPOSE),
     "policy-api:proposal": Access(READER, token=TokenScope.READ),
+    "policy-api:proposal-comments": Access(READER, OPERATOR, token=TokenScope.PROPOSE),
     "policy-api:proposal-accept": Access(None, ADMIN, token=TokenScope.POLICY, recent=True),
     "policy-api:proposal-decline": Access(None, ADMIN, token=TokenScope.POLICY),
     "policy-api:proposal-withdraw": Access(None, OPERATOR, token=TokenScope.PROPOSE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy.api import drafts, proposals, versions
+from drift.policy.api import drafts, proposal_comments, proposals, versions
 
 app_name = "policy-api"
 urlpatterns = [
@@ -15,6 +15,11 @@ urlpatterns = [
     path("policy/draft/save/", drafts.DraftSaveView.as_view(), name="draft-save"),
     path("policy/proposals/", proposals.ProposalListView.as_view(), name="proposals"),
     path("policy/proposals/<int:pk>/", proposals.ProposalDetailView.as_view(), name="proposal"),
+    path(
+        "policy/proposals/<int:pk>/comments/",
+        proposal_comments.ProposalCommentsView.as_view(),
+        name="proposal-comments",
+    ),
     path("policy/proposals/<int:pk>/accept/", proposals.ProposalAcceptView.as_view(), name="proposal-accept"),
     path("policy/proposals/<int:pk>/decline/", proposals.ProposalDeclineView.as_view(), name="proposal-decline"),
     path("policy/proposals/<int:pk>/withdraw/", proposals.ProposalWithdrawView.as_view(), name="proposal-withdraw"),

@@ -69,7 +69,7 @@ def test_the_line_for_podman_enrols_a_node_whose_sensor_reports_drift(podman: Po
             )
         finally:
             print(podman.command("logs", name, check=False).stderr.decode())
-            podman.rm(name)
+            podman.command("rm", "--force", "--time=5", name, check=False)
             identity = state / "identity.json"
             if identity.exists():
                 pins = Path("/sys/fs/bpf") / f"driftwatch-{json.loads(identity.read_text())['sensor_id']}"

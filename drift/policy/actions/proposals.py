@@ -13,6 +13,7 @@ from accounts import audit
 from accounts.models import User
 from drift.policy.actions.draft_steps import forget_steps, keep_step
 from drift.policy.actions.drafts import write_draft
+from drift.policy.actions.notify_participants import notify_participants
 from drift.policy.actions.proposal_outcomes import record_outcome, release_proposals
 from drift.policy.actions.versions import Saved, existing_version, lock_latest, save_next_version
 from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
@@ -131,9 +132,10 @@ def decline_proposal(user: User, proposal: PolicyProposal, word: str) -> None:
 
 @transaction.atomic(durable=True)
 def comment_proposal(user: User, proposal: PolicyProposal, text: str) -> ProposalComment:
-    """Add a comment, never empty, to a proposal, open or decided, and audit it."""
+    """Add a comment, never empty, to a proposal, open or decided; audit it, and notify those who take part."""
     comment = ProposalComment.objects.create(proposal=proposal, author=user, text=text)
     audit.record(user, "commented", "policy proposal", proposal.pk, name=str(proposal), after={"comment": text})
+    notify_participants(proposal, comment)
     return comment
 
 

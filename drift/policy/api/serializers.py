@@ -13,7 +13,7 @@ from drift.policy.domain.default_blocking import BLOCK_BY_DEFAULT
 from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_schema import REFERENCE
-from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.policy.models import PolicyProposal, PolicyVersion, ProposalComment, ProposalState
 from drift.policy.queries.lacking_sensors import LEAVE_BEHIND
 from drift.web.requests import MAX_BIGINT
 from drift.web.serializers import StrictSerializer
@@ -236,6 +236,31 @@ class ProposalQuerySerializer(StrictSerializer):
         required=False, min_value=1, max_value=MAX_BIGINT, help_text="Only proposals with a lower id."
     )
     limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
+
+
+class ProposalCommentSerializer(serializers.ModelSerializer[ProposalComment]):
+    """A comment on a proposal."""
+
+    author = serializers.EmailField(source="author.email", read_only=True)
+
+    class Meta:
+        model = ProposalComment
+        fields: ClassVar = ["id", "author", "text", "created_at"]
+
+
+class CommentQuerySerializer(StrictSerializer):
+    """Which part of the list to return."""
+
+    after = serializers.IntegerField(
+        required=False, min_value=0, max_value=MAX_BIGINT, help_text="Only comments with a higher id."
+    )
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
+
+
+class NewCommentSerializer(StrictSerializer):
+    """A comment, never blank."""
+
+    text = serializers.CharField(max_length=1_000, validators=[several_lines])
 
 
 class AcceptSerializer(RestoreSerializer):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from drift.notify.models import Notice, NoticeDelivery, Preference
 from drift.policy.actions import proposals, versions
 from drift.policy.models import PolicyProposal, PolicyVersion
 from drift.policy.queries.drafts import draft_state
@@ -168,3 +169,64 @@ def test_proposals_are_listed_by_pages(admin: Any, deciding: Client) -> None:
     second = deciding.get(f"{PROPOSALS}?limit=2&before={first['next']}").json()
     assert (len(first["results"]), len(second["results"]), second["next"]) == (2, 1, None)
     assert deciding.get(PROPOSALS + "?before=99999999999999999999999").status_code == 400
+
+
+def test_comments_are_added_and_listed_oldest_first(asking: Client, deciding: Client, reader: Any, api_of: As) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/comments/"
+    made = [send(client, "POST", path, {"text": text}) for client, text in ((asking, "Why not?"), (deciding, "Fine"))]
+    assert [each.status_code for each in made] == [201, 201]
+    assert set(made[0].json()) == {"id", "author", "text", "created_at"}
+    listed = api_of(reader).get(path).json()
+    assert [(each["author"], each["text"]) for each in listed["results"]] == [
+        ("operator@example.com", "Why not?"),
+        ("admin@example.com", "Fine"),
+    ]
+    first = api_of(reader).get(f"{path}?limit=1").json()
+    assert api_of(reader).get(f"{path}?after={first['next']}").json()["results"] == listed["results"][1:]
+
+
+@pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": "   "}, {"text": "a" * 1_001}, {"text": "x", "y": 1}])
+def test_a_comment_has_text_and_nothing_else(asking: Client, body: dict[str, Any]) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/comments/"
+    assert send(asking, "POST", path, body).status_code == 400
+    assert asking.get(path).json()["results"] == []
+
+
+def test_there_is_no_discussion_of_nothing_and_readers_take_no_part(asking: Client, reader: Any, api_of: As) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/comments/"
+    assert send(api_of(reader), "POST", path, {"text": "x"}).status_code == 403
+    for missing in (999_999, 2**63):
+        assert asking.get(f"{PROPOSALS}{missing}/comments/").status_code == 404
+        assert send(asking, "POST", f"{PROPOSALS}{missing}/comments/", {"text": "x"}).status_code == 404
+
+
+def test_a_comment_notifies_those_who_take_part_but_not_its_author(
+    asking: Client, deciding: Client, operator: Any, admin: Any, owner: Any, reader: Any
+) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/comments/"
+
+    def comment(client: Client, text: str) -> set[str]:
+        Notice.objects.all().delete()
+        assert send(client, "POST", path, {"text": text}).status_code == 201
+        return {each.user.email for each in Notice.objects.all() if each.user}
+
+    assert comment(asking, "My own") == set()
+    assert comment(deciding, "Why?") == {operator.email}
+    assert comment(asking, "Because") == {admin.email}
+    notice = Notice.objects.get()
+    assert (notice.kind, notice.text) == ("mention", "Because")
+    assert notice.title == "Operator commented on the policy proposal by Operator"
+    assert notice.path == f"/settings/policy/proposals/{PolicyProposal.objects.get().pk}/"
+    admin.is_active = False
+    admin.save()
+    assert comment(asking, "Anybody?") == set()
+
+
+def test_mail_follows_the_choice_for_mentions(asking: Client, deciding: Client, operator: Any, settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/comments/"
+    send(deciding, "POST", path, {"text": "One"})
+    assert not NoticeDelivery.objects.exists()
+    Preference.objects.update_or_create(user=operator, defaults={"mail_mentions": True})
+    send(deciding, "POST", path, {"text": "Two"})
+    assert NoticeDelivery.objects.get().address == operator.email
