@@ -18,7 +18,7 @@ from drift import queue
 from drift.health.actions.health_report import SYSTEM, health_report
 from drift.health.actions.portal_checks import RedisFacts, redis_facts
 from drift.health.domain.conditions import CONDITIONS
-from drift.health.domain.process_reports import ROLES, SILENT_AFTER
+from drift.health.domain.process_reports import ROLES, is_live
 from drift.health.domain.task_reports import ENDED, FAILED, SECONDS
 from drift.health.queries import figures
 from drift.health.queries.storage_conditions import database_bytes, partitions_ahead
@@ -38,7 +38,7 @@ class EstateCollector(Collector):
         for part in (_redis, _health, _sensors, _alerts, _delivery, _storage):
             try:
                 yield from _made(part)
-            except (redis.RedisError, DatabaseError, OSError) as error:
+            except (redis.RedisError, DatabaseError, OSError, ValueError) as error:  # ValueError: Redis holds nonsense
                 errors += 1
                 logger.warning("metrics lack %s: %s", part.__name__.strip("_"), error)
         yield _gauge("scrape_errors", errors)
@@ -84,7 +84,7 @@ def _numbers(client: redis.Redis, key: str) -> dict[str, float]:
 
 
 def _processes(facts: RedisFacts) -> Iterator[Metric]:
-    live = {role: [each for each in facts.reports[role] if facts.now - each.at < SILENT_AFTER] for role in ROLES}
+    live = {role: [each for each in facts.reports[role] if is_live(each, facts.now)] for role in ROLES}
     last = {role: facts.reports[role][0].at if facts.reports[role] else -math.inf for role in ROLES}
     yield _gauges("process_silence_seconds", "role", {role: max(0.0, facts.now - at) for role, at in last.items()})
     yield _gauges("processes", "role", {role: len(rows) for role, rows in live.items()})

@@ -107,9 +107,9 @@ def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
     node.start()
     storm = Storm([Sender(parts) for _ in range(6)])
     reader, most = Reader(parts.url, session, READS), 0
-    deadline = time.monotonic() + SECONDS
     try:
         save(parts, 1, "alert")
+        deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             most = max(most, parts.connections())
             time.sleep(0.2)

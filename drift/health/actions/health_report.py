@@ -22,6 +22,7 @@ from drift.health.models import ConditionStart
 from drift.health.queries import storage_conditions as storage
 from drift.health.queries.protection_conditions import protection_outcomes
 from drift.health.queries.sensor_conditions import sensor_outcomes
+from drift.health.queries.siem_condition import siem_outcome
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ _STORED: Final[dict[str, Callable[[], CheckOutcome]]] = {
     "database_role": storage.role_outcome,
     "proxies": storage.proxies_outcome,
     "second_approver": storage.approver_outcome,
+    "siem": siem_outcome,
     "notifications": storage.notifications_outcome,
 }
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from drift import queue
 from drift.health.domain.outcomes import CheckOutcome, failing, not_checked, ok
-from drift.health.domain.process_reports import KEY, ROLES, SILENT_AFTER, ProcessReport, decode_reports
+from drift.health.domain.process_reports import KEY, ROLES, SILENT_AFTER, ProcessReport, decode_reports, is_live
 from drift.health.domain.task_reports import ENDED_AT, overdue_tasks
 
 QUEUE: Final = "celery"
@@ -113,7 +113,7 @@ def _redis(facts: RedisFacts) -> CheckOutcome:
 
 def _process(facts: RedisFacts, role: str) -> CheckOutcome:
     reports = facts.reports[role]
-    live = [report for report in reports if facts.now - report.at < SILENT_AFTER]
+    live = [report for report in reports if is_live(report, facts.now)]
     if live:
         return ok(f"{len(live)} {'process reports' if len(live) == 1 else 'processes report'}")
     if facts.uptime < JUST_STARTED:
@@ -121,7 +121,7 @@ def _process(facts: RedisFacts, role: str) -> CheckOutcome:
     if not reports:
         return failing("none has ever reported")
     last = reports[0].at
-    return failing(f"silent for {facts.now - last:.0f} s", _time(last))
+    return failing(f"silent for {max(0.0, facts.now - last):.0f} s", _time(last))
 
 
 def _queue(facts: RedisFacts) -> CheckOutcome:

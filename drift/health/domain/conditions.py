@@ -168,6 +168,15 @@ PORTAL: Final = (
         audience="admins",
     ),
     Condition(
+        "siem",
+        "portal",
+        "Forwarding to a SIEM",
+        "A SIEM destination fails, is five minutes behind, or has lost its scope.",
+        "The SIEM lacks alerts; they are sent once it is reached again.",
+        "Open Environment settings › SIEM: it shows the error of each destination.",
+        audience="admins",
+    ),
+    Condition(
         "notifications",
         "portal",
         "Notifications",

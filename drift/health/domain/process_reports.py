@@ -34,6 +34,15 @@ class ProcessReport(msgspec.Struct):
     streams: int = 0
 
 
+def is_live(report: ProcessReport, now: float) -> bool:
+    """Return whether the process reported lately.
+
+    A report from the future is from before Redis's clock was set back, or from a master before a fail-over whose
+    clock was ahead: who lives reports again within INTERVAL.
+    """
+    return abs(now - report.at) < SILENT_AFTER
+
+
 def new_report(at: float, started: float, version: str, streams: int = 0) -> ProcessReport:
     """Return the report of this process at Redis's time `at`; `started` is a time of `time.monotonic`."""
     usage = resource.getrusage(resource.RUSAGE_SELF)

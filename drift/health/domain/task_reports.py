@@ -18,7 +18,9 @@ OVERDUE_EXTRA: Final = 60.0
 def overdue_tasks(periods: dict[str, float], ended: dict[str, float], now: float, reference: float) -> dict[str, float]:
     """Return the scheduled tasks that are overdue, with the seconds since each last ended.
 
-    `periods`: seconds between two runs of each. A task that never ended counts from `reference`: when recording began.
+    `periods`: seconds between two runs of each. A task that never ended counts from `reference`: when recording began;
+    so does one that ended in the future, before Redis's clock was set back.
     """
-    silent = {name: now - ended.get(name, reference) for name in periods}
+    known = {name: at for name, at in ended.items() if at <= now + OVERDUE_EXTRA}
+    silent = {name: now - known.get(name, reference) for name in periods}
     return {name: age for name, age in silent.items() if age > OVERDUE_PERIODS * periods[name] + OVERDUE_EXTRA}

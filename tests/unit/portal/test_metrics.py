@@ -140,6 +140,18 @@ def test_without_redis_the_rest_is_there_and_the_error_is_counted(scraped: Any, 
     assert f"{PREFIX}database_bytes{{}}" in found
 
 
+def test_what_cannot_be_read_in_redis_is_counted_and_the_rest_is_there(scraped: Any) -> None:
+    client = queue.redis_client()
+    client.hset(FAILED, "fleet.sweep", "many")
+    try:
+        found = scraped()
+    finally:
+        client.delete(FAILED)
+
+    assert found[f"{PREFIX}scrape_errors{{}}"] == 1
+    assert f"{PREFIX}database_bytes{{}}" in found
+
+
 def test_no_value_names_a_node_or_a_workload(scraped: Any) -> None:
     row = well.sensor("node-with-a-name")
     SensorStatus.objects.filter(sensor=row).update(lost_at="2026-01-01T00:00Z")

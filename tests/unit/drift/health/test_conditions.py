@@ -31,6 +31,7 @@ from drift.health.domain.task_reports import ENDED_AT
 from drift.health.models import ConditionStart
 from drift.health.queries import storage_conditions
 from drift.notify.models import Kind, Notice, NoticeDelivery, NoticeState
+from drift.siem.models import SiemDestination
 from tests.database import as_owner
 from tests.unit.drift.fleet import estate
 from tests.unit.drift.health import well
@@ -178,6 +179,9 @@ BREAK: dict[str, Callable[[World], Any]] = {
     "database_role": lambda w: None,
     "proxies": lambda w: cache.set(PROXY_KEY, "TRUSTED_PROXIES does not match."),
     "second_approver": lambda w: w.configure(SECOND_APPROVER="all", SECOND_APPROVER_ENVIRONMENTS=[("aws", "missing")]),
+    "siem": lambda w: SiemDestination.objects.create(
+        name="s", transport="file", file_name="f", record_format="json", failures=3
+    ),
     "notifications": lambda w: _undelivered(),
     "no_sensors": lambda w: w.sensor(state="retired", ended_at=timezone.now()),
     "environment_off": lambda w: environments.switch_sensor(
@@ -215,6 +219,7 @@ NOT_CHECKED = {
         "database_role",
         "proxies",
         "second_approver",
+        "siem",
         "notifications",
     },
     "redis": {"worker", "beat", "gateway", "queue", "tasks", "portal_clock"},

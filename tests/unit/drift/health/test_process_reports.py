@@ -10,7 +10,8 @@ import pytest
 from drift import queue
 from drift.health.actions import process_reports
 from drift.health.actions.process_reports import HANGS_AFTER, Reporter, write_report
-from drift.health.domain.process_reports import KEPT, KEY, ProcessReport, decode_reports, encode_report
+from drift.health.domain.process_reports import KEPT, KEY, ProcessReport, decode_reports, encode_report, is_live
+from drift.health.domain.task_reports import overdue_tasks
 
 pytestmark = pytest.mark.services
 
@@ -80,3 +81,15 @@ def test_the_file_for_probes_is_touched_only_where_it_is_configured(tmp_path: Pa
     process_reports._touch(str(tmp_path / "no" / "alive"))
     assert [each.name for each in tmp_path.iterdir()] == ["alive"]
     assert "ALIVE_FILE cannot be touched" in caplog.text
+
+
+@pytest.mark.parametrize(("ago", "live"), [(0, True), (9, True), (11, False), (-9, True), (-11, False), (-3600, False)])
+def test_a_report_counts_while_it_is_young_also_where_redis_set_its_clock_back(ago: float, live: bool) -> None:
+    assert is_live(ProcessReport(1_000.0 - ago), 1_000.0) is live
+
+
+def test_a_task_that_ended_before_redis_set_its_clock_back_is_overdue_in_time() -> None:
+    periods, now = {"sweep": 10.0}, 10_000.0
+    assert overdue_tasks(periods, {"sweep": now + 3_600}, now, now - 80) == {}
+    assert overdue_tasks(periods, {"sweep": now + 3_600}, now, now - 100) == {"sweep": 100.0}
+    assert overdue_tasks(periods, {"sweep": now + 1}, now, now - 100) == {}
