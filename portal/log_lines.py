@@ -23,12 +23,14 @@ SERVICES: Final = {
     "kombu.exceptions.OperationalError": "Redis",
     "django.db.utils.OperationalError": "the database",
     "django.db.utils.InterfaceError": "the database",
+    "django.db.utils.InternalError": "the database",
     "psycopg.OperationalError": "the database",
+    "psycopg.InternalError": "the database",
     "psycopg_pool.PoolTimeout": "the database",
 }
 """The service that an error is about, by the name of its class: importing these would load what a process lacks."""
-OUTAGE_STATES: Final = ("08", "53", "57P")
-"""SQLSTATE: no connection, no resources, shutting down. Others, as a deadlock, are errors of ours."""
+OUTAGE_STATES: Final = ("08", "53", "57P", "25006")
+"""SQLSTATE: no connection, no resources, shutting down, a server that only reads. Others, as a deadlock, are ours."""
 
 
 class AddRequestId(logging.Filter):

@@ -117,6 +117,7 @@ def record_of(message: str, *arguments: object, error: BaseException | None = No
         (django.db.OperationalError("connection failed"), "the database"),
         (psycopg.errors.AdminShutdown("terminating"), "the database"),
         (psycopg.errors.DiskFull("no space"), "the database"),
+        (psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT"), "the database"),
     ],
 )
 def test_of_an_outage_one_record_a_minute_is_written_without_its_traceback(
@@ -147,6 +148,7 @@ def test_of_an_outage_one_record_a_minute_is_written_without_its_traceback(
         ValueError("ours"),
         psycopg.errors.DeadlockDetected("ours"),
         psycopg.errors.LockNotAvailable("ours"),
+        psycopg.errors.InFailedSqlTransaction("ours"),
         redis.exceptions.ResponseError("ours"),
         redis.exceptions.DataError("ours"),
     ],
