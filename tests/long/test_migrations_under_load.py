@@ -52,6 +52,7 @@ def _query_at_length(url: str, ended: threading.Event) -> None:
 
 
 def test_no_request_takes_over_two_seconds_while_large_tables_are_migrated(parts: Parts) -> None:
+    parts.collect_static_files()
     parts.manage("shell", "-c", MAKE_ADMIN)
     session = parts.manage("shell", "-c", SIGN_IN).splitlines()[-1]
     parts.start("web")

@@ -99,6 +99,7 @@ def test_the_whole_portal_works_behind_a_pooler_that_shares_connections_between_
 
 
 def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
+    parts.collect_static_files()
     parts.manage("shell", "-c", MAKE_ADMIN)
     session = parts.manage("shell", "-c", SIGN_IN).splitlines()[-1]
     parts.start("web", "gateway", "worker", "beat")

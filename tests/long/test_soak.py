@@ -53,6 +53,7 @@ def parts(directory: Path) -> Iterator[Parts]:
     made.commands["web"], made.commands["worker"] = web_command(made.port, 2), worker_command(2)
     try:
         made.prepare()
+        made.collect_static_files()
         made.manage("shell", "-c", MAKE_ADMIN)
         made.start("web", "gateway", "worker", "beat")
         yield made

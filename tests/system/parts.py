@@ -121,6 +121,11 @@ class Parts:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
+    def collect_static_files(self) -> None:
+        """Without them pages cannot be rendered; before web is started."""
+        self.env["STATIC_ROOT"] = str(self._directory / "static")
+        self.manage("collectstatic", "--no-input", "--verbosity", "0")
+
     def doctor(self) -> dict[str, str]:
         """Return the state of each condition of health, as `doctor` finds it."""
         command = [sys.executable, "manage.py", "doctor", "--json"]
