@@ -27,7 +27,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Progress:
+class OnboardingProgress:
     """The steps of the node that is furthest, and how many nodes enrolled and have all steps behind them."""
 
     token: EnrolmentToken
@@ -56,7 +56,7 @@ class Progress:
         return "full" if self.enrolled >= self.token.max_live_nodes else ""
 
 
-def onboarding_progress(viewer: Viewer, token: EnrolmentToken) -> Progress:
+def onboarding_progress(viewer: Viewer, token: EnrolmentToken) -> OnboardingProgress:
     """Return the progress of the token's live nodes."""
     rows = Sensor.objects.visible_to(viewer).filter(enrolment_token=token, state=SensorState.LIVE)
     sensors = list(rows.select_related("status", "proof", "cluster").order_by("enrolled_at")[:NODES])
@@ -66,7 +66,7 @@ def onboarding_progress(viewer: Viewer, token: EnrolmentToken) -> Progress:
     sensor = sensors[furthest] if furthest is not None else None
     found = times[furthest] if furthest is not None else _times(None, wants_proof=wants_proof)
     since = sensor.enrolled_at if sensor is not None else token.created_at
-    return Progress(
+    return OnboardingProgress(
         token,
         sensor,
         _steps(found, is_late=timezone.now() - since > PATIENCE),

@@ -37,10 +37,14 @@ def tracked(*places: str) -> set[str]:
     return {name for name in found.splitlines() if (ROOT / name).is_file()}
 
 
+SERVED = ("deploy/charts/driftwatch-sensor", "deploy/sensor")
+"""What the onboarding page's lines fetch from the portal."""
+
+
 def test_it_has_every_file_of_the_packages_every_template_and_every_static_file(unpacked: Path) -> None:
     held = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
     held = {name for name in held if ".dist-info/" not in name and name != "sensor/COMMIT"}
-    pages = {f"portal/{name}" for name in tracked("templates", "static")}
+    pages = {f"portal/{name}" for name in tracked("templates", "static", *SERVED)}
     vendor = {f"portal/static/vendor/{path.name}" for path in (ROOT / "static/vendor").iterdir()}
     assert "portal/static/vendor/sortable.esm.js" in vendor
     assert held == tracked(*PACKAGES) | pages | vendor
