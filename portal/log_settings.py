@@ -40,6 +40,9 @@ def log_settings(
             # Uvicorn has set up handlers of its own by now, whose lines have neither time nor request.
             "uvicorn": of_uvicorn,
             "uvicorn.error": of_uvicorn,
+            # Its lines have whole URLs: one-time links and searches. Unnamed here, it would inherit uvicorn's handlers,
+            # and `--no-access-log` would be undone.
+            "uvicorn.access": {"handlers": [], "propagate": False},
         },
         "root": {"handlers": ["console"], "level": level},
     }

@@ -123,7 +123,7 @@ def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_
             old = watched.master()
             watched.kill(old)
             killed = time.monotonic()
-            save(watched, number, ("alert", "ignore")[number % 2])
+            save(watched, number, ("ignore", "alert")[number % 2])
             number += 1
             eventually(lambda old=old: watched.master() != old, "another master is chosen", 60)  # type: ignore[misc]
             chosen = time.monotonic() - killed

@@ -116,7 +116,7 @@ def test_memory_connections_and_files_stay_flat(parts: Parts, tmp_path: Path) ->
         while time.monotonic() < ends:
             _take(parts, samples)
             if time.monotonic() - saved > SAVE_SECONDS:
-                save(parts, number, ("alert", "ignore")[number % 2])
+                save(parts, number, ("ignore", "alert")[number % 2])
                 number, saved = number + 1, time.monotonic()
             time.sleep(SAMPLE_SECONDS)
         eventually(lambda: node.number() == number, f"version {number} is applied", 60)

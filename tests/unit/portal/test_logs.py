@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -221,3 +222,17 @@ def test_the_gateway_takes_a_request_id_from_our_own_proxy_only_and_bounds_it() 
     assert given(b"from-proxy-1")
     assert not given(b"from-proxy-1", proxies=0)
     assert not any(given(value) for value in (b"short", b"x" * 65, b"line\nbreak-line", b"", b"\xff" * 20))
+
+
+@pytest.mark.parametrize("access_log", [True, False])
+def test_uvicorn_logs_no_request_since_its_lines_have_whole_urls(access_log: bool) -> None:
+    program = f"""
+import logging.config, uvicorn
+from portal.log_settings import FILTERS, log_settings
+uvicorn.Config("none:none", log_level="warning", access_log=False)
+filters = {{"request": FILTERS["request"]}}
+logging.config.dictConfig(log_settings("DEBUG", "text", access_log={access_log}, filters=filters))
+print(logging.getLogger("uvicorn.access").hasHandlers(), logging.getLogger("uvicorn.error").hasHandlers())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
