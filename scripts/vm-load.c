@@ -167,7 +167,7 @@ int main(int count_of_arguments, char **arguments)
 	key = 3, how = 1; /* interpreters too */
 	bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "state"), &key, &how, 0);
 	drift();
-	printf("RESULT %s: attached %d; execs %llu, sent %llu, files with a record %d, writers %d, interpreters %d\n", label, attached,
+	printf("RESULT %s: attached %d; execs %llu, sent %llu, files with a record %d, writers %d, interpreters left %d\n", label, attached,
 	       stat_of(object, EXECS), stat_of(object, SENT), count(object, "write_records"), count(object, "writers"), count(object, "readers"));
 	return !stat_of(object, SENT);
 }

@@ -17,7 +17,7 @@ from sensor.container.recent import Recent
 from sensor.files.deadline import Worker
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
-from sensor.judgement.image_layers import ImageIndex, open_in_image
+from sensor.judgement.image_layers import ImageDirectories, ImageIndex, open_in_image
 from sensor.names.escaping import safe_text
 from sensor.policy.properties import PROCESS_PROPERTIES, PROVENANCE_PROPERTIES, WRITER_PROPERTIES
 
@@ -123,10 +123,11 @@ class ExecChecker:
     def __init__(self, indexes: ImageIndexes, records: WriterRecords | None = None) -> None:
         self._hasher = Hasher(MAX_HASHED_BYTES, MAX_HASHES, worker=InlineWorker(), records=records)
         self._indexes, self._records = indexes, records
+        self._directories = ImageDirectories()
 
     def is_image_file(self, held: HeldContainer, opened: OpenedFile) -> bool:
         """Return whether the file is the image's, unchanged: it has the change time and size of the layer's file."""
-        original = open_in_image(held.layers, opened.inner)
+        original = open_in_image(held.layers, opened.inner, self._directories)
         if original is None:
             return False
         original.close()
@@ -135,7 +136,7 @@ class ExecChecker:
     def check(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> Finding:
         """Return what to do with the exec. Raises OSError where a file cannot be read."""
         is_script = opened.is_script
-        original = open_in_image(held.layers, opened.inner)
+        original = open_in_image(held.layers, opened.inner, self._directories)
         with contextlib.closing(original) if original is not None else contextlib.nullcontext():
             if not is_script and original is None and all(kinds & NEW for kinds in held.kinds):
                 # The kernel left it to this check only because the name filter may hold its name.

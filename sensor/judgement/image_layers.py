@@ -27,6 +27,8 @@ METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 PAGE_BYTES: Final = 4_096
 MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
+MAX_DIRECTORIES: Final = 4_096
+"""Directories of images of which it is remembered which layers have them."""
 MAX_INDEXED: Final = 200_000
 """Executables of one layer that its index holds."""
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -34,7 +36,56 @@ _NO_FILE: Final = _ABSENT | {errno.ELOOP, errno.EINVAL, errno.ENAMETOOLONG}
 """Nothing there, or a symlink, a device, a directory. Any other error says nothing of what the layer holds."""
 
 
-def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
+class ImageDirectories:
+    """Which layers of an image show a directory. Remembered: nothing changes in a layer. For one thread."""
+
+    def __init__(self) -> None:
+        self._known: Recent[tuple[tuple[bytes, ...], bytes], tuple[bytes, ...]] = Recent(MAX_DIRECTORIES)
+
+    def layers_with(self, layers: Layers, directory: bytes) -> tuple[bytes, ...]:
+        """Return those whose files in the directory count, topmost first; raises OSError where one can't be read."""
+        lowers = _lowers(layers)
+        found = self._known.get((lowers, directory))
+        if found is None:
+            found = tuple(_layers_with(lowers, directory))
+            self._known.put((lowers, directory), found)
+        return found
+
+
+def _layers_with(lowers: tuple[bytes, ...], directory: bytes) -> Iterator[bytes]:
+    for layer in lowers:
+        with _opened(layer) as root:
+            has_it, hides = _shown_in(root, directory)
+        if has_it:
+            yield layer
+        if hides:
+            return
+
+
+def _shown_in(root: int, directory: bytes) -> tuple[bool, bool]:
+    """Return whether a layer has a directory, and whether it hides that of the layers below.
+
+    It does so by anything else on the way, such as a whiteout, or by an opaque directory. Raises OSError.
+    """
+    hides = False
+    parts = directory.strip(b"/").split(b"/") if directory.strip(b"/") else []
+    for end in range(1, len(parts) + 1):
+        try:
+            fd = look_up(root, b"/".join(parts[:end]), symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            return False, hides or error.errno not in _ABSENT
+        try:
+            if not stat.S_ISDIR(os.fstat(fd).st_mode):
+                return False, True
+            hides = hides or _is_opaque(fd)
+        finally:
+            os.close(fd)
+    return True, hides
+
+
+def open_in_image(layers: Layers, path: bytes, directories: ImageDirectories | None = None) -> OpenFile | None:
     """Open the regular file that the image shows at `path` (from `/`, free of symlinks), or None.
 
     A whiteout, an opaque directory, or anything else in the way hides what lies below, as overlay does: a file that
@@ -42,14 +93,14 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
     a failing disk, or is not there: what it holds is unknown then.
     """
     is_attributes_alone = False
-    for layer in _lowers(layers):
+    for layer in (directories or ImageDirectories()).layers_with(layers, path.rpartition(b"/")[0]):
         with _opened(layer) as root:
             try:
                 file = OpenFile.adopt(look_up(root, path, symlinks=False))
             except OSError as error:
                 if error.errno not in _NO_FILE:
                     raise
-                if not _hides(root, path):
+                if error.errno in _ABSENT:
                     continue
                 if is_attributes_alone:
                     raise LayersUnreadable(errno.ENODATA, "its data is at another path", path) from None
@@ -158,24 +209,6 @@ def has_executables(layers: Layers, path: bytes) -> bool:
     return not layers.is_complete
 
 
-def _hides(root: int, path: bytes) -> bool:
-    """Whether this layer hides `path` in the layers below: by a non-directory on the way, or an opaque directory."""
-    parts = path.strip(b"/").split(b"/")
-    for end in range(1, len(parts) + 1):
-        try:
-            fd = look_up(root, b"/".join(parts[:end]), symlinks=False)
-        except OSError as error:
-            if error.errno not in _NO_FILE:
-                raise
-            return error.errno not in _ABSENT
-        try:
-            if not stat.S_ISDIR(os.fstat(fd).st_mode) or _is_opaque(fd):
-                return True
-        finally:
-            os.close(fd)
-    return True
-
-
 def _is_opaque(fd: int) -> bool:
     for name in OPAQUE:
         with contextlib.suppress(OSError):
@@ -188,6 +221,7 @@ class ImageReader:
 
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
+        self._directories = ImageDirectories()
         self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
 
     def facts(self, layers: Layers | None, path: bytes, content: Content) -> ImageFacts | None:
@@ -195,7 +229,7 @@ class ImageReader:
         if layers is None:
             return None
         try:
-            original = open_in_image(layers, path)
+            original = open_in_image(layers, path, self._directories)
         except OSError:
             return None  # of a disk that fails, or layers that are not to be opened from here
         if original is None:
@@ -207,7 +241,7 @@ class ImageReader:
         facts = None
         if layers is not None:
             with contextlib.suppress(OSError):
-                original = open_in_image(layers, path)
+                original = open_in_image(layers, path, self._directories)
                 facts = self._compared(original, content) if original is not None else None
         return facts
 
@@ -219,7 +253,7 @@ class ImageReader:
         if volume.layers is None:
             return False
         with contextlib.suppress(OSError):
-            original = open_in_image(volume.layers, volume.below + path)
+            original = open_in_image(volume.layers, volume.below + path, self._directories)
             if original is None:
                 return False
             with contextlib.closing(original):

@@ -44,7 +44,7 @@ def capture(request: pytest.FixtureRequest) -> Iterator[Capture]:
     opened.close()
 
 
-@pytest.fixture(params=["no", "a living", "an ended"])
+@pytest.fixture
 def fuse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """FUSE servers on this node, which are nothing to the canary."""
     if request.param == "no":
@@ -65,6 +65,11 @@ def claimed(capture: Capture, canaries: Canaries) -> wire.Event:
     pytest.fail("the canary was not seen")
 
 
+@pytest.mark.parametrize(
+    ("capture", "fuse"),
+    [("ebpf", "no"), ("fanotify", "no"), ("fanotify", "a living"), ("fanotify", "an ended")],
+    indirect=True,
+)
 @pytest.mark.usefixtures("fuse")
 def test_its_exec_is_detected_like_any_drift_and_leaves_nothing_behind(
     capture: Capture, tmp_path: Path, read_aside: Callable[[Callable[[], wire.Event]], Callable[[], wire.Event]]

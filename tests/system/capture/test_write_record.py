@@ -23,6 +23,8 @@ pytestmark = pytest.mark.container
 
 TURNS = 60
 SEQUENCES = int(os.environ.get("WRITE_SEQUENCES", "24"))
+SEED = int(os.environ.get("WRITE_SEED", "7"))
+"""Other sequences with each."""
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_of_random_sequences_no_run_is_missed_none_is_invented_and_no_hash_is_wr
 ) -> None:
     watch = watch_of("podman", False)
     watch.box.put(tool, "/data/patch")
-    chance = random.Random(7)
+    chance = random.Random(SEED)
     for _ in range(SEQUENCES):
         steps = [(chance.choice((*WAYS, "clean")), chance.randint(1, 3)) for _ in range(chance.randint(2, 5))]
         expected = Counter(

@@ -16,7 +16,14 @@ from sensor.container.overlay import Layers, LayersUnreadable, parse_options
 from sensor.files.handles import OpenFile, look_up, open_directory
 from sensor.files.hashing import Hasher
 from sensor.judgement import image_layers
-from sensor.judgement.image_layers import ImageIndex, has_executables, in_upper, open_in_image, open_in_upper
+from sensor.judgement.image_layers import (
+    ImageDirectories,
+    ImageIndex,
+    has_executables,
+    in_upper,
+    open_in_image,
+    open_in_upper,
+)
 
 OLD_NS = 1_600_000_000_000_000_000
 
@@ -116,6 +123,38 @@ class TestLookup:
         os.truncate(tmp_path / "top/bin/a", 8_192)
         with pytest.raises(LayersUnreadable):
             open_in_image(layers, b"/bin/a")
+
+    def test_of_a_directory_that_was_looked_at_only_the_layers_that_show_it_are_searched(
+        self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An image of many layers costs a new file no more than one of few."""
+        put(tmp_path / "base", "bin/a")
+        (tmp_path / "top/opt").mkdir(parents=True)
+        known = ImageDirectories()
+        assert open_in_image(layers, b"/bin/new", known) is None
+        searched: list[bytes] = []
+
+        def noted(layer: bytes) -> contextlib.AbstractContextManager[int]:
+            searched.append(layer)
+            return open_directory(layer)
+
+        monkeypatch.setattr(image_layers, "open_directory", noted)
+        file = open_in_image(layers, b"/bin/a", known)
+        assert file is not None
+        file.close()
+        assert open_in_image(layers, b"/bin/b", known) is None
+        assert searched == [bytes(tmp_path / "base")] * 2
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="trusted extended attributes need root")
+    @pytest.mark.parametrize("opaque", ["opt", "opt/app", "opt/app/bin"])
+    def test_an_opaque_directory_anywhere_above_hides_lower_layers(
+        self, layers: Layers, tmp_path: Path, opaque: str
+    ) -> None:
+        put(tmp_path / "base", "opt/app/bin/run")
+        put(tmp_path / "top", f"{opaque}/own")
+        os.setxattr(tmp_path / "top" / opaque, "trusted.overlay.opaque", b"y")
+        assert shown(layers, b"/opt/app/bin/run") is None
+        assert shown(layers, f"/{opaque}/own".encode()) is not None
 
     def test_an_unreadable_layer_is_not_taken_for_one_without_the_file(
         self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
