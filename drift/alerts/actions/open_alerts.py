@@ -100,6 +100,8 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
     group, first = new.group, new.group.first
     event, decision = first.event, first.decision
     writer, parent = event.process.written_by, event.process.parent
+    provenance = event.process.provenance
+    known = wire.ProcessProvenance() if provenance is None or new.reason else provenance
     # A sensor's flood is of no single container: its alert names the cluster alone.
     container = wire.Container(id="", name="", runtime="") if new.reason == SENSOR_FLOOD else event.container
     return Alert(
@@ -129,6 +131,9 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
         # A flood counts files of many writers and parents.
         writer=writer.name if writer and not new.reason else "",
         parent=parent.name if parent and not new.reason else "",
+        session=known.session or "",
+        writer_session=known.written_in_session or "",
+        writer_origin=known.writer_origin or "",
     )
 
 

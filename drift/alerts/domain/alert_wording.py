@@ -58,10 +58,28 @@ SESSIONS: Final = {
     "init": "Started by an init container",
     "debug": "Started in an ephemeral container (kubectl debug)",
 }
+WRITER_SESSIONS: Final = {
+    "workload": "Written by the workload",
+    "exec": "Written by who entered (exec)",
+}
 ORIGINS: Final = {
     "image": "Unchanged from the image",
     "runtime": "A program of the node",
     "drift": "Drift itself",
+}
+WHO_RAN: Final = {
+    "workload": "The workload",
+    "exec": "Somebody, by an exec session,",
+    "": "A process of an unknown session",
+}
+WRITER_IS: Final = {
+    "image": "unchanged from the image",
+    "runtime": "a program of the node",
+    "drift": "drift itself",
+}
+IN_SESSION: Final = {
+    "workload": " by the workload",
+    "exec": " in an exec session",
 }
 NOT_REPORTED: Final = "Not reported by this sensor"
 UNKNOWN: Final = "Unknown"

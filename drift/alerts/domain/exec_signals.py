@@ -37,6 +37,7 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
             _kind(event),
             _writer(event),
             _starter(event),
+            _session(event),
             _place(event),
             _names(event),
             _argv(event),
@@ -146,10 +147,18 @@ def _service(line: list[str], server: str, runtime: str) -> Iterator[Signal]:
 
 
 def _writer(event: wire.Event) -> Iterator[Signal]:
-    process, writer = event.process, event.process.written_by
+    writer = event.process.written_by
     if writer is None:
         return
-    seconds = _age_seconds(writer, event)
+    if _facts(event).writer_origin == "drift":
+        # Who dropped the writer chose its name too.
+        yield signal("drifted_writer", age_words(_age_seconds(writer, event)))
+    else:
+        yield from _named_writer(event, writer)
+
+
+def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
+    process, seconds = event.process, _age_seconds(writer, event)
     name = checked_name(writer)
     writers = [name, *([writer.parent.name] if writer.parent else [])]
     is_updater = len(process.name) > SHORT_NAME and name.startswith(process.name[:15])
@@ -175,6 +184,21 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
             yield signal("own_library")
         elif event.kind == "library" and not _is_compiled_for_itself(event, name):
             yield signal("foreign_library", name)
+
+
+def _facts(event: wire.Event) -> wire.ProcessProvenance:
+    return event.process.provenance or wire.ProcessProvenance()
+
+
+def _session(event: wire.Event) -> Iterator[Signal]:
+    """Return what is known of people: the kernel's own evidence, where names of shells are none."""
+    known = _facts(event)
+    line = names_above(event)
+    is_interactive = _is_session(line) and line[0][:15] in names.INTERACTIVE_SHELLS
+    if known.session == "exec" and not is_interactive:
+        yield signal("entered")
+    if known.written_in_session == "exec" and known.session == "workload":
+        yield signal("planted")
 
 
 def _starter(event: wire.Event) -> Iterator[Signal]:
@@ -225,7 +249,9 @@ def _place(event: wire.Event) -> Iterator[Signal]:
     if names.WEB_PLACE.search(path) and event.kind != "interpreter":
         yield signal("web_place")
     writer = event.process.written_by
-    installed = writer is not None and names.is_named(checked_name(writer), names.PACKAGE_MANAGERS | names.INSTALLERS)
+    is_drift = _facts(event).writer_origin == "drift"
+    installers = names.PACKAGE_MANAGERS | names.INSTALLERS
+    installed = writer is not None and not is_drift and names.is_named(checked_name(writer), installers)
     if names.BUILD_PLACE.search(path) and not installed:
         # Installed there: one fact, which counts once.
         yield signal("build_place")

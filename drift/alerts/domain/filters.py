@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
+from sensor.policy.properties import BY_NAME
+
 TRIGRAM: Final = 3
 """Characters that a search string needs before the trigram index can find it."""
 MAX_SEARCH: Final = 256
@@ -48,6 +50,9 @@ LABELS: Final[Mapping[str, str]] = {
     "hash": "SHA-256",
     "writer": "Written by",
     "parent": "Parent process",
+    "session": "Session",
+    "writer_session": "Writer session",
+    "writer_origin": "Writer origin",
     "node": "Node",
     "pod": "Pod",
     "container": "Container",
@@ -81,6 +86,9 @@ CHOICES: Final = {
     "outcome": tuple(OUTCOMES),
     "verdict": VERDICTS,
     "aside": ("yes",),
+    "session": (*BY_NAME["session"].values, NONE),
+    "writer_session": (*BY_NAME["written_in_session"].values, NONE),
+    "writer_origin": (*BY_NAME["writer_origin"].values, NONE),
 }
 """The filters whose values are limited to a list."""
 

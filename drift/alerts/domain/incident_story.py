@@ -47,6 +47,7 @@ class Story(StrEnum):
     MEMORY = "memory"
     DOWNLOAD = "download"
     SERVICE = "service"
+    HAND_INSTALL = "hand_install"
     PACKAGE_INSTALL = "package_install"
     BUILD = "build"
     SESSION = "session"
@@ -61,9 +62,10 @@ LABELS: Final = {
     Story.MEMORY: "Fileless execution",
     Story.DOWNLOAD: "Download and execution",
     Story.SERVICE: "Program started by a service",
+    Story.HAND_INSTALL: "Package install in an exec session",
     Story.PACKAGE_INSTALL: "Package install",
     Story.BUILD: "Build",
-    Story.SESSION: "Shell session",
+    Story.SESSION: "Exec or shell session",
     Story.OTHER: "New programs",
 }
 
@@ -76,7 +78,10 @@ def is_routine(story: str) -> bool:
 def event_story(event: wire.Event) -> Story:
     """Return the story of the alert that an event opens."""
     process = event.process
-    writer = _program(process.written_by.name) if process.written_by else ""
+    known = process.provenance or wire.ProcessProvenance()
+    # Who dropped a writer chose its name.
+    is_named = process.written_by is not None and known.writer_origin != "drift"
+    writer = _program(process.written_by.name) if process.written_by and is_named else ""
     above = [_program(name) for _, name in ancestors(event)]
     around = {writer, *above}
     nearest = next((name for name in above if name not in SHELLS), "")
@@ -84,6 +89,8 @@ def event_story(event: wire.Event) -> Story:
         (Story.MEMORY, event.kind == "fileless"),
         (Story.DOWNLOAD, writer in DOWNLOADERS),
         (Story.SERVICE, not SERVERS.isdisjoint(above)),
+        (Story.HAND_INSTALL, known.session == "exec" and not PACKAGE_MANAGERS.isdisjoint(around)),
+        (Story.SESSION, known.session == "exec"),
         (Story.PACKAGE_INSTALL, not PACKAGE_MANAGERS.isdisjoint(around)),
         (Story.BUILD, not BUILD_TOOLS.isdisjoint(around)),
         (Story.SERVICE, nearest in SERVICE_RUNTIMES),

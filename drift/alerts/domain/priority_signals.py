@@ -71,6 +71,11 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "a library that the program which loads it wrote, as JVMs do, or a tool that its own updater wrote; "
         "not by a server, shell or download tool",
     ),
+    "drifted_writer": SignalDefinition(
+        20,
+        "written by drift {} before",
+        "writer origin `drift`: then no name of the writer lowers, for whoever dropped it chose that",
+    ),
     "system_download": SignalDefinition(
         15, "downloaded in a system namespace", "`downloaded`, in `kube-system` and the like, whose images are complete"
     ),
@@ -94,6 +99,12 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         -20,
         "started by {}",
         "a package manager, build tool or CI runner among parent and ancestors, nearer than any server",
+    ),
+    "entered": SignalDefinition(
+        5, "in an exec session", "session `exec`, where a shell does not show that it is `interactive` already"
+    ),
+    "planted": SignalDefinition(
+        8, "written in an exec session", "writer session `exec`, but run by the workload: what was planted by hand"
     ),
     "interactive": SignalDefinition(
         5, "interactive", "started by an interactive shell that nothing but a login, a terminal or other shells started"

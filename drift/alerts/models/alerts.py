@@ -192,6 +192,10 @@ class Alert(models.Model):
     node = models.CharField(max_length=256, null=True)  # noqa: DJ001
     writer = models.CharField(max_length=256, null=True)  # noqa: DJ001
     parent = models.CharField(max_length=256, null=True)  # noqa: DJ001
+    # The same, "" where that is unknown, and NULL in an alert from before these columns.
+    session = models.CharField(max_length=16, null=True)  # noqa: DJ001
+    writer_session = models.CharField(max_length=16, null=True)  # noqa: DJ001
+    writer_origin = models.CharField(max_length=16, null=True)  # noqa: DJ001
     priority = models.SmallIntegerField(default=0, db_default=0)
     scoped_priority = models.SmallIntegerField(default=0, db_default=0)
     habit = models.UUIDField(null=True)
@@ -288,6 +292,22 @@ class Alert(models.Model):
             models.Index(fields=["container_id", "-first_seen", "-id"], name="alerts_of_container"),
             models.Index(fields=["writer", "-first_seen", "-id"], name="alerts_of_writer"),
             models.Index(fields=["parent", "-first_seen", "-id"], name="alerts_of_parent"),
+            # Most alerts are the workload's, and found soon without an index. All other sessions come before it.
+            models.Index(
+                fields=["session", "-first_seen", "-id"],
+                condition=Q(session__gt="", session__lt="workload"),
+                name="alerts_of_session",
+            ),
+            models.Index(
+                fields=["writer_session", "-first_seen", "-id"],
+                condition=Q(writer_session__gt="", writer_session__lt="workload"),
+                name="alerts_of_writer_session",
+            ),
+            models.Index(
+                fields=["writer_origin", "-first_seen", "-id"],
+                condition=Q(writer_origin__in=["drift", "runtime"]),
+                name="alerts_of_writer_origin",
+            ),
             models.Index(fields=["verdict", "-first_seen", "-id"], condition=~Q(verdict=""), name="alerts_of_verdict"),
             models.Index(
                 fields=["sensor", "fingerprint"], condition=Q(set_aside_at__isnull=False), name="alerts_set_aside"

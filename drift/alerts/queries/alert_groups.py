@@ -8,7 +8,7 @@ grow with the number of alerts. A user can request the groups of all matches, fo
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import F, Max, Min, QuerySet, Sum
 
 from accounts.models import User
-from drift.alerts.domain.alert_wording import MAX_COUNT
+from drift.alerts.domain.alert_wording import MAX_COUNT, ORIGINS, SESSIONS
 from drift.alerts.domain.filters import NONE, OPEN_STATUSES, Filters
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
 from drift.alerts.queries.alert_list import matching_alerts
@@ -31,6 +31,8 @@ NEWEST: Final = 2_500
 PAGE_SIZE: Final = 100
 PLACES: Final = frozenset({"cluster", "environment", "provider"})
 """Filters that the tallies by cluster apply, besides the status."""
+NONE_IF_EMPTY: Final = frozenset({"session", "writer_origin"})
+"""Groupings whose empty value the filter of that name calls NONE."""
 Names = Callable[[User, Iterable[Any]], dict[str, str]]
 
 
@@ -75,6 +77,10 @@ class GroupPage:
 
 def _unchanged(_: User, values: Iterable[Any]) -> dict[str, str]:
     return {value: value for value in values if value}
+
+
+def _worded(values: Iterable[Any], words: Mapping[str, str]) -> dict[str, str]:
+    return {value: words.get(value, value) for value in values}
 
 
 def _clusters(user: User, values: Iterable[Any]) -> dict[str, str]:
@@ -125,6 +131,8 @@ GROUPINGS: Final[dict[str, Grouping]] = {
     "cluster": Grouping("Cluster", "cluster", Dimension.RULE, _clusters),
     "namespace": Grouping("Namespace", "namespace", Dimension.NAMESPACE, _unchanged),
     "binary": Grouping("Binary", "binary", Dimension.BINARY, lambda _, values: binary_paths(values)),
+    "session": Grouping("Session", "session", None, lambda _, values: _worded(values, SESSIONS)),
+    "writer_origin": Grouping("Writer origin", "writer_origin", None, lambda _, values: _worded(values, ORIGINS)),
 }
 """By the name of the filter that shows a group's alerts."""
 GroupTotals = tuple[Any, int, int, dt.datetime, dt.datetime]
@@ -159,7 +167,9 @@ def _is_walked(user: User, filters: Filters) -> bool:
 
 def _is_tallied(user: User, name: str) -> bool:
     """Return whether the tallies know these groups: those by rule, image or binary know clusters, not namespaces."""
-    return name in {"cluster", "namespace"} or (name != "incident" and user.scope.is_of_whole_clusters)
+    if GROUPINGS[name].dimension is None:
+        return False
+    return name in {"cluster", "namespace"} or user.scope.is_of_whole_clusters
 
 
 def _page(user: User, rows: list[GroupTotals], filters: Filters, name: str, after: int) -> GroupPage:
@@ -175,7 +185,7 @@ def _named(
     return [
         GroupRow(
             names.get(str(key), str(key or f"No {grouping.label.lower()}")),
-            filters.having(name, NONE if key is None else str(key)).query,
+            filters.having(name, NONE if key is None or (not key and name in NONE_IF_EMPTY) else str(key)).query,
             count,
             clusters,
             first,

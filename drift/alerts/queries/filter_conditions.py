@@ -74,6 +74,16 @@ def _equals_or_none(column: str) -> Condition:
     return lambda values, _: Q(**{f"{column}__in": ["" if value == NONE else value for value in values]})
 
 
+def _known_as(column: str) -> Condition:
+    """The same on a column that alerts from before it do not have either."""
+
+    def condition(values: Values, _: User) -> Q:
+        found = Q(**{f"{column}__in": [value for value in values if value != NONE]})
+        return found | Q(**{column: ""}) | Q(**{f"{column}__isnull": True}) if NONE in values else found
+
+    return condition
+
+
 def _equals_number(column: str) -> Condition:
     return lambda values, _: Q(**{f"{column}__in": _numbers(values)})
 
@@ -309,6 +319,9 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "hash": _hash,
     "writer": _equals_or_none("writer"),
     "parent": _equals_or_none("parent"),
+    "session": _known_as("session"),
+    "writer_session": _known_as("writer_session"),
+    "writer_origin": _known_as("writer_origin"),
     "node": _equals("node"),
     "pod": _equals_or_none("pod_name"),
     "container": _container,

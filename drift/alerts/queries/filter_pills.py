@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import F, Q
 
 from accounts.models import User
-from drift.alerts.domain.filters import LABELS, NONE, OUTCOMES, Filters
+from drift.alerts.domain.alert_wording import ORIGINS, SESSIONS, UNKNOWN, WRITER_SESSIONS
+from drift.alerts.domain.filters import CHOICES, LABELS, NONE, OUTCOMES, Filters
 from drift.alerts.models import Binary, Resolution, Severity, Status
 from drift.alerts.queries.colleagues import MAX_CHOICES, assignable_users
 from drift.alerts.queries.filter_conditions import sensor_ids
@@ -34,7 +35,10 @@ ADDABLE: Final = (
     "path",
     "hash",
     "writer",
+    "writer_origin",
+    "writer_session",
     "parent",
+    "session",
     "node",
     "pod",
     "container",
@@ -160,6 +164,10 @@ def _rules(_: User) -> Iterable[Option]:
     return [*((rule["id"], rule["name"]) for rule in rules), (policy.DEFAULT_RULE, DEFAULT_NAME)]
 
 
+def _words(values: Iterable[str], words: Mapping[str, str]) -> list[Option]:
+    return [(value, words.get(value, UNKNOWN if value == NONE else value)) for value in values]
+
+
 def _suppressions(user: User) -> Iterable[Option]:
     """Return the rules that the user sees, by name, up to MAX_CHOICES."""
     return [(str(each.rule.pk), each.rule.name) for each in visible_rules(user)][:MAX_CHOICES]
@@ -183,6 +191,9 @@ OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "rule": _rules,
     "kind": lambda _: [(kind.name, kind.label) for kind in DRIFT_KINDS],
     "outcome": lambda _: OUTCOMES.items(),
+    "session": lambda _: _words(CHOICES["session"], SESSIONS),
+    "writer_session": lambda _: _words(CHOICES["writer_session"], WRITER_SESSIONS),
+    "writer_origin": lambda _: _words(CHOICES["writer_origin"], ORIGINS),
     "verdict": lambda _: Resolution.choices,
     "suppression": _suppressions,
     "assignee": _assignees,

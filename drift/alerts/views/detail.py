@@ -21,7 +21,7 @@ from drift.alerts.domain.filters import ANY, Filters
 from drift.alerts.domain.hash_sums import look_up_links
 from drift.alerts.domain.kubectl import PodFile, inspection, isolate_commands
 from drift.alerts.domain.priority_signals import START, contributions
-from drift.alerts.domain.process_facts import ancestry, command_line, file_age, provenance_words
+from drift.alerts.domain.process_facts import ancestry, came_about, command_line, file_age, provenance_words
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import OPEN, Alert
 from drift.alerts.queries import occurrences
@@ -126,6 +126,7 @@ def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "command_line": command_line(event["process"]),
         "file_age": file_age(event),
         "provenance": provenance_words(event["process"]),
+        "came_about": came_about(event),
         "entered_by": entered_by(signed_in_user(request), alert),
         "registry": registry_host(alert.image_name),
         "same": _same(alert),

@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "activity_start_utc", "last_updated_utc", "mitre_tactic", "command_line", "node", "container", "container_id",
     "image_digest", "owner", "parent", "written_by", "written_at_utc", "hash_status", "decision", "decided_because",
     "suppression_rule", "sensor", "session", "writer_origin", "entered_by", "entered_by_confidence",
+    "writer_session",
 )  # fmt: skip
 """New ones at the end: programs may read them by position."""
 CHUNK: Final = 1_000
@@ -81,7 +82,9 @@ def _rows(request: HttpRequest) -> Iterator[tuple[object, ...]]:
         matches = entry_matches(user, some)
         for alert in some:
             match = matches.get(alert.pk)
-            yield *_row(alert), match.words if match else "", match.confidence if match else ""
+            known = alert.detail.event["process"].get("provenance") or {}
+            who = (match.words, match.confidence) if match else ("", "")
+            yield *_row(alert), *who, known.get("written_in_session")
 
 
 def _row(alert: Alert) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
 from drift.alerts.domain.alert_wording import ACCOUNT_KINDS, REASONS
-from drift.alerts.domain.process_facts import ancestry, command_line, file_age, provenance_words
+from drift.alerts.domain.process_facts import ancestry, came_about, command_line, file_age, provenance_words
 from drift.alerts.models import Alert
 from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_json import RELATED, alert_json
@@ -38,6 +38,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         "command_line": command_line(event["process"]),
         "file_age": file_age(event),
         "provenance": provenance_words(event["process"]),
+        "came_about": came_about(event),
         "entered_by": entered_by(user, alert),
         "account_kind": ACCOUNT_KINDS[alert.cluster.environment.provider],
         "reason": REASONS[alert.reason],

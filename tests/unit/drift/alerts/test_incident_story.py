@@ -12,7 +12,7 @@ from sensor import wire
 from tests.unit.drift.alerts.conftest import event, now
 
 
-def around(*names: str, writer: str = "", kind: str = "new_file") -> wire.Event:
+def around(*names: str, writer: str = "", kind: str = "new_file", **known: str) -> wire.Event:
     """Return an event whose parent and ancestors have these names, nearest first."""
     above = [{"name": name, "pid": 100 + place} for place, name in enumerate(names)]
     written: Any = {"name": writer, "pid": 9, "at": now().isoformat()} if writer else None
@@ -21,6 +21,7 @@ def around(*names: str, writer: str = "", kind: str = "new_file") -> wire.Event:
         process__parent=above[0] if above else None,
         process__ancestors=above[1:],
         process__written_by=written,
+        process__provenance=known or None,
     )
     return msgspec.convert(sent, wire.Event, strict=False)
 
@@ -47,7 +48,17 @@ STORIES = {
         around("java"),
         around("sh", "node", "containerd-shim"),
     ],
-    Story.SESSION: [around("bash"), around("bash", "su", "bash", "containerd-shim")],
+    Story.HAND_INSTALL: [
+        around("dpkg", "apt", "bash", session="exec"),
+        around("bash", writer="pip", session="exec"),
+    ],
+    Story.SESSION: [
+        around("bash"),
+        around("bash", "su", "bash", "containerd-shim"),
+        around("sh", "make", session="exec"),
+        around("bash", writer="dpkg", writer_origin="drift"),
+        around("sh", writer="cp", session="exec"),
+    ],
     Story.OTHER: [
         around(),
         around("containerd-shim"),

@@ -37,6 +37,25 @@ def test_a_plain_file_gives_no_signal() -> None:
     assert names() == set()
 
 
+@pytest.mark.parametrize("known", [{}, {"session": "workload"}, {"session": "workload", "writer_origin": "image"}])
+def test_what_the_workload_does_and_what_is_unknown_give_no_signal_of_people(known: dict[str, str]) -> None:
+    assert names(process__provenance=known) == set()
+
+
+def test_a_shell_that_shows_a_person_counts_once() -> None:
+    found = names(process__parent={"name": "bash", "pid": 7}, process__provenance={"session": "exec"})
+
+    assert found == {"interactive"}
+
+
+@pytest.mark.parametrize("name", ["dpkg", "npm", "link", "tool-updater", "containerd"])
+def test_no_name_of_a_drifted_writer_lowers(name: str) -> None:
+    wrote = written(name, parent="go" if name == "link" else None)
+    found = names(process__written_by=wrote, process__provenance={"writer_origin": "drift"})
+
+    assert found == {"drifted_writer"}
+
+
 def test_one_fact_counts_once() -> None:
     found = names(process__path="/srv/node_modules/a/bin/a", process__written_by=written("npm"))
 
@@ -70,6 +89,9 @@ def test_a_library_that_a_program_has_compiled_for_itself_is_not_foreign() -> No
         ({"process__written_by": written("tar", parent="npm")}, "installed"),
         ({"process__written_by": written("link", parent="go")}, "built"),
         ({"process__written_by": written("tool-updater")}, "unpacked"),
+        ({"process__written_by": written("dpkg"), "process__provenance": {"writer_origin": "drift"}}, "drifted_writer"),
+        ({"process__provenance": {"session": "exec"}}, "entered"),
+        ({"process__provenance": {"session": "workload", "written_in_session": "exec"}}, "planted"),
         ({"kind": "library", "process__written_by": written("gcc")}, "foreign_library"),
         ({"process__parent": {"name": "nginx", "pid": 7}}, "service_child"),
         ({"process__ancestors": [{"name": "sh", "pid": 7}, {"name": "redis-server", "pid": 1}]}, "service_child"),
