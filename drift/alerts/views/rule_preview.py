@@ -16,6 +16,7 @@ from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
 from drift.alerts.queries.would_block import would_block
 from drift.policy.domain import edits
 from drift.policy.domain.diff import DEFAULT_NAME
+from drift.policy.domain.trusted_writers import let_through
 from drift.policy.errors import DocumentInvalid, UnknownRule
 from drift.policy.forms.rule import read_rule
 from drift.policy.queries.drafts import draft_state, visible_state
@@ -116,6 +117,7 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
         "workloads": matched_workloads(user, [rule]),
         "days": rule_hits.DAYS,
         "unreported": unreported_facts(user, rule),
+        "let_through": let_through(rule),
     }
     return render(request, "alerts/rule_preview/decided_events.html", context)
 

@@ -65,12 +65,21 @@ _BUILD_TOOLS: Final = (
     *("/usr/bin/make", "/usr/bin/gcc", "/usr/bin/ld", "/usr/local/go/bin/go", "/usr/local/bin/node"),
     *("/usr/local/bin/npm", "/usr/local/bin/pip", "/usr/local/bin/python3"),
 )
-_PACKAGE_MANAGERS: Final = ["/usr/bin/dpkg", "/usr/bin/rpm", "/sbin/apk"]
-_WRITTEN_BY_WORKLOAD: Final = {"session equals": ["workload"], "writer_origin equals": ["image"]}
-"""The writer unchanged from the image, and what it wrote run by what the container started itself."""
+_PACKAGE_MANAGERS: Final = ["/usr/bin/dpkg", "/usr/bin/rpm", "/usr/bin/microdnf", "/sbin/apk"]
+_PYTHONS: Final = ["/usr/local/bin/python3.", "/usr/bin/python3."]
+_LINKERS: Final = [
+    *("/usr/bin/ld", "/usr/bin/x86_64-linux-gnu-ld.bfd", "/usr/bin/aarch64-linux-gnu-ld.bfd"),
+    *("/usr/bin/x86_64-linux-gnu-ld.gold", "/usr/bin/lld"),
+]
+_WRITTEN_BY_WORKLOAD: Final = {
+    "session equals": ["workload"],
+    "written_in_session equals": ["workload"],
+    "writer_origin equals": ["image"],
+}
+"""The writer unchanged from the image, started by what the container started itself, as was what it wrote."""
 _TRUSTS_INPUT: Final = (
-    " It trusts what the tool is given: who can make the workload install a package of theirs is not seen. What a "
-    "person runs by kubectl exec still alerts, and all whose writer or session is unknown."
+    " It trusts what the tool is given: who can make the workload install a package of theirs (dpkg -i evil.deb) is "
+    "not seen. What a person writes or runs by kubectl exec still alerts, and all whose writer or session is unknown."
 )
 _OWN_REGISTRY: Final = " If you pull from your own mirror, replace the registry's name by the mirror's."
 
@@ -140,6 +149,22 @@ _RULES: Final = (
         ),
     ),
     StarterRule(
+        "ci-pip",
+        "CI builders",
+        _rule(
+            "Programs of Python packages in CI jobs",
+            "Python packages of CI jobs",
+            "pip install unpacks packages with their programs into site-packages, and jobs run them. The writer is "
+            "Python that a script of the image started, as pip is." + _TRUSTS_INPUT,
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by starts_with": _PYTHONS,
+                "process_path contains": ["/site-packages/"],
+            },
+        ),
+    ),
+    StarterRule(
         "ci-node",
         "CI builders",
         _rule(
@@ -170,15 +195,79 @@ _RULES: Final = (
         ),
     ),
     StarterRule(
+        "ci-cargo",
+        "CI builders",
+        _rule(
+            "Programs that Cargo builds in CI jobs",
+            "cargo build, run and test",
+            "Cargo has the image's linker write programs, tests and build scripts below target, and runs them."
+            + _TRUSTS_INPUT,
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": _LINKERS,
+                "process_path contains": ["/target/debug/", "/target/release/"],
+            },
+        ),
+    ),
+    StarterRule(
+        "ci-terraform",
+        "CI builders",
+        _rule(
+            "Providers that Terraform installs",
+            "terraform init",
+            "terraform init downloads providers into .terraform, and runs them." + _TRUSTS_INPUT + _OWN_REGISTRY,
+            resource={"image_name equals": ["docker.io/hashicorp/terraform"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": ["/bin/terraform"],
+                "process_path contains": ["/.terraform/providers/"],
+            },
+        ),
+    ),
+    StarterRule(
+        "grafana-plugins",
+        "Self-updaters",
+        _rule(
+            "Plugins that Grafana installs",
+            "Grafana's plugins",
+            "Grafana downloads and updates backend plugins (gpx_…) itself, and runs them."
+            + _TRUSTS_INPUT
+            + _OWN_REGISTRY,
+            resource={"image_name equals": ["docker.io/grafana/grafana", "docker.io/grafana/grafana-oss"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": ["/usr/share/grafana/bin/grafana"],
+                "process_path starts_with": ["/var/lib/grafana/plugins/"],
+            },
+        ),
+    ),
+    StarterRule(
+        "actions-runner-update",
+        "Self-updaters",
+        _rule(
+            "Updates of GitHub's runner",
+            "Self-update of the runner",
+            "A self-hosted runner unpacks a newer version of itself beside its directories bin and externals, and "
+            "goes on with that." + _TRUSTS_INPUT + _OWN_REGISTRY,
+            resource={"image_name equals": ["ghcr.io/actions/actions-runner"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": ["/home/runner/bin/Runner.Listener"],
+                "process_path starts_with": ["/home/runner/bin.", "/home/runner/externals."],
+            },
+        ),
+    ),
+    StarterRule(
         "installed-by-hand",
         "Debug shells",
         _rule(
             "Packages that a person installed",
             "Package managers by kubectl exec",
-            "Somebody entered a container, by kubectl exec or from the node, and ran what a package manager had "
-            "installed. Put it above rules that ignore packages.",
+            "Somebody entered a container, by kubectl exec or from the node, and installed a package; it alerts also "
+            "where cron or the workload runs that later. Put it above rules that ignore packages.",
             resource={},
-            process={"session equals": ["exec"], "written_by equals": _PACKAGE_MANAGERS},
+            process={"written_in_session equals": ["exec"], "written_by equals": _PACKAGE_MANAGERS},
             action="alert",
         ),
     ),

@@ -10,6 +10,7 @@ from django.test import Client
 
 from drift.policy.domain import edits
 from drift.policy.domain.starter_rules import starter_rules
+from drift.policy.domain.trusted_writers import let_through, trusts_writers
 from drift.policy.queries.drafts import draft_state
 from sensor.policy import check, compile_policy
 from tests.unit.drift.policy.samples import document
@@ -22,8 +23,10 @@ CI_JOB = {
     "container_name": "build",
     "pod_name": "runner-t1a2b3-project-7-concurrent-0-abcde",
     "session": "workload",
+    "written_in_session": "workload",
     "writer_origin": "image",
 }
+UPDATER = {name: value for name, value in CI_JOB.items() if name not in {"container_name", "pod_name"}}
 NOISE: dict[str, dict[str, str]] = {
     "buildkit": {"image_name": "docker.io/moby/buildkit:v0.17.2", "process_path": "/usr/bin/apt-get"},
     "kaniko": {"image_name": "gcr.io/kaniko-project/executor:v1.23.2-debug", "process_path": "/bin/sh"},
@@ -37,6 +40,31 @@ NOISE: dict[str, dict[str, str]] = {
         "process_path": "/home/runner/_work/_tool/node/20.18.0/x64/bin/node",
     },
     "ci-packages": CI_JOB | {"written_by": "/usr/bin/dpkg", "process_path": "/usr/bin/cmake"},
+    "ci-pip": CI_JOB
+    | {
+        "written_by": "/usr/local/bin/python3.12",
+        "process_path": "/usr/local/lib/python3.12/site-packages/ruff/ruff",
+    },
+    "ci-cargo": CI_JOB
+    | {"written_by": "/usr/bin/x86_64-linux-gnu-ld.bfd", "process_path": "/work/target/debug/deps/cart-1a2b"},
+    "ci-terraform": UPDATER
+    | {
+        "image_name": "docker.io/hashicorp/terraform:1.10",
+        "written_by": "/bin/terraform",
+        "process_path": "/work/.terraform/providers/registry.terraform.io/hashicorp/aws/5.7/linux_amd64/aws_v5",
+    },
+    "grafana-plugins": UPDATER
+    | {
+        "image_name": "docker.io/grafana/grafana:11.4.0",
+        "written_by": "/usr/share/grafana/bin/grafana",
+        "process_path": "/var/lib/grafana/plugins/redis-datasource/gpx_redis_linux_amd64",
+    },
+    "actions-runner-update": UPDATER
+    | {
+        "image_name": "ghcr.io/actions/actions-runner:2.321.0",
+        "written_by": "/home/runner/bin/Runner.Listener",
+        "process_path": "/home/runner/bin.2.322.0/Runner.Worker",
+    },
     "ci-node": CI_JOB
     | {"written_by": "/usr/local/bin/node", "process_path": "/work/cart/node_modules/esbuild/bin/esbuild"},
     "ci-go": CI_JOB
@@ -101,16 +129,24 @@ def test_no_rule_ignores_what_a_writer_of_the_image_wrote_by_that_alone() -> Non
     for each in starter_rules():
         looks_at = {condition["property"] for condition in each.rule["process_scope"]}
         if each.rule["action"] == "ignore" and "writer_origin" in looks_at:
-            assert looks_at >= {"written_by", "session", "process_path"}, each.key
+            assert looks_at >= {"written_by", "session", "written_in_session", "process_path"}, each.key
+
+
+def test_the_panel_names_for_each_such_rule_only_what_its_tool_is_given() -> None:
+    for each in starter_rules():
+        said = let_through(each.rule)
+        assert len(said) == trusts_writers(each.rule), (each.key, said)
+        assert all(line.startswith("What the writer is made to write passes") for line in said)
 
 
 def test_what_a_person_installs_by_hand_alerts_where_all_else_is_ignored() -> None:
     by_hand = next(each.rule for each in starter_rules() if each.key == "installed-by-hand")
     policy = compile_policy(edits.add_rules([{**by_hand, "enabled": True}])(document(default={"action": "ignore"})))
-    event = {"provider": "aws", "account": "1", "session": "exec", "written_by": "/usr/bin/dpkg"}
-    assert policy.decide(event).action == "alert"
-    assert policy.decide({**event, "session": "workload"}).action == "ignore"
-    assert policy.decide({**event, "session": None}).action == "ignore"
+    event = {"provider": "aws", "account": "1", "written_in_session": "exec", "written_by": "/usr/bin/dpkg"}
+    for runs in ("exec", "workload", None):
+        assert policy.decide({**event, "session": runs}).action == "alert"
+        assert policy.decide({**event, "session": runs, "written_in_session": "workload"}).action == "ignore"
+        assert policy.decide({**event, "session": runs, "written_in_session": None}).action == "ignore"
 
 
 @pytest.mark.parametrize("key", [each.key for each in starter_rules() if each.rule["action"] == "ignore"])
