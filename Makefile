@@ -31,7 +31,7 @@ test-fast: setup ## Run the tests that need no services, in under 60 s
 long: setup ## Search longer for bytes and writes that break something; fail over, migrate 10 million events, with figures
 	@sh scripts/system-packages.sh long
 	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py tests/unit/drift/siem/test_kills.py
-	@BLOCKING_FULL=1 $(PYTHON) -m pytest --timeout=3600 tests/system/test_blocking_spares.py tests/system/test_blocking_spares_pods.py
+	@BLOCKING_FULL=1 $(PYTHON) -m pytest --timeout=3600 tests/system/test_blocking_spares.py tests/system/test_blocking_spares_pods.py tests/system/test_blocking_provenance.py
 	@WRITE_SEQUENCES=500 $(PYTHON) -m pytest --timeout=3600 tests/system/capture/test_write_record.py -k random
 	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 -s tests/long
 

@@ -33,6 +33,7 @@ class OriginFlag:
     WORKLOAD: Final = 1 << 7
     EXEC: Final = 1 << 8
     NO_SESSION: Final = 1 << 9
+    SEVERAL: Final = 1 << 10
 
 
 _WRITERS: Final = OriginFlag.IMAGE | OriginFlag.RUNTIME | OriginFlag.UNKNOWN | OriginFlag.DRIFT

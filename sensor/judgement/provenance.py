@@ -30,7 +30,9 @@ def provenance(session: int, writer: LastWriter | None, state: FileState | None)
     known = ProcessProvenance(
         came, writer_origin=_writer_origin(state.origins), written_in_session=_writer_session(state.origins)
     )
-    if writer is None or not writer.is_opener:
+    # Who lets a trusted program write the last byte has written all others.
+    is_one = not state.origins & OriginFlag.SEVERAL or known.writer_origin == "image"
+    if writer is None or not writer.is_opener or not is_one:
         return known
     return ProcessProvenance(
         came,

@@ -177,6 +177,7 @@ MIXED = {
     "appended to by another": f"{WRITTEN} echo x >> {{path}}; {RUN}",
     "overwritten by another": f"{WRITTEN} cat /opt/altered > {{path}}; {RUN}",
     "cut by another": f"{WRITTEN} /bin/busybox truncate -s {BUSYBOX.stat().st_size} {{path}}; {RUN}",
+    "begun by another": f"cat /opt/altered > {{path}}; chmod +x {{path}}; {{writer}} sh -c 'echo x >> {{path}}'; {RUN}",
     "of a writer that was copied": "cp {writer} /tmp/busybox-writer; /tmp/busybox-writer cp /opt/altered {path}; "
     + RUN,
     "of a writer that was renamed": (

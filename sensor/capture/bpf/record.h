@@ -73,6 +73,7 @@ enum origin {
 	ORIGIN_WORKLOAD = 1 << 7, /* somebody in the session of that name (`enum session`) */
 	ORIGIN_EXEC = 1 << 8,
 	ORIGIN_NO_SESSION = 1 << 9, /* somebody whose session is not known, as of the node's own programs */
+	ORIGIN_SEVERAL = 1 << 10, /* more than one program */
 };
 
 /* How a process came into its container (sessions.h). */

@@ -40,7 +40,8 @@ struct write_record {
 	__u8 by_other;             /* in another mount namespace than the first */
 	__u8 is_whole;             /* it was empty when the record began */
 	__u8 in_workload, in_exec, in_unknown; /* the sessions of all these */
-	__u8 unused[3];
+	__u8 by_several;
+	__u8 unused[2];
 	__u64 latest;              /* who `by_…` counts last (`current_program`) */
 	__u64 namespace_id;        /* of the first, 0 where nobody was seen */
 };
@@ -76,7 +77,8 @@ static __always_inline __u32 origins_of(struct write_record *record)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 origins = record->by_image * ORIGIN_IMAGE | record->by_runtime * ORIGIN_RUNTIME | record->by_unknown * ORIGIN_UNKNOWN
 			| record->by_drift * ORIGIN_DRIFT | record->by_other * ORIGIN_OTHER | record->is_whole * ORIGIN_WHOLE
-			| record->in_workload * ORIGIN_WORKLOAD | record->in_exec * ORIGIN_EXEC | record->in_unknown * ORIGIN_NO_SESSION;
+			| record->in_workload * ORIGIN_WORKLOAD | record->in_exec * ORIGIN_EXEC | record->in_unknown * ORIGIN_NO_SESSION
+			| record->by_several * ORIGIN_SEVERAL;
 
 	if (record->namespace_id != namespace_at((__u64)BPF_CORE_READ(task, nsproxy, mnt_ns)))
 		origins |= ORIGIN_OTHER;
@@ -147,7 +149,11 @@ static __always_inline void put_origin(struct write_record *record, struct task_
 	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
 	bool is_on_host = BPF_CORE_READ(ns, ns.inum) == host_namespace_inum;
 
-	record->latest = current_program(task);
+	__u64 program = current_program(task);
+
+	if (record->latest && record->latest != program)
+		record->by_several = 1;
+	record->latest = program;
 	switch (is_on_host ? SESSION_UNKNOWN : session_of(task)) {
 	case SESSION_WORKLOAD:
 		record->in_workload = 1;
@@ -481,6 +487,27 @@ int BPF_PROG(on_ext4_allocate, struct inode *inode)
 
 SEC("tp_btf/ext4_punch_hole")
 int BPF_PROG(on_ext4_punch, struct inode *inode)
+{
+	note_traced_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_collapse_range")
+int BPF_PROG(on_ext4_collapse, struct inode *inode)
+{
+	note_traced_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_insert_range")
+int BPF_PROG(on_ext4_insert, struct inode *inode)
+{
+	note_traced_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_zero_range")
+int BPF_PROG(on_ext4_zero, struct inode *inode)
 {
 	note_traced_write(inode);
 	return 0;

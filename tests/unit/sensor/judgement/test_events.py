@@ -182,6 +182,14 @@ class TestProvenance:
     def test_the_session_of_the_writers_is_not_known_of_a_file_that_was_not_empty_before(self) -> None:
         assert self.of(OriginFlag.IMAGE | OriginFlag.WORKLOAD).written_in_session is None
 
+    @pytest.mark.parametrize(
+        ("others", "is_named"),
+        [(0, True), (OriginFlag.UNKNOWN, False), (OriginFlag.DRIFT, False), (OriginFlag.RUNTIME, False)],
+    )
+    def test_the_last_of_several_writers_is_named_where_all_are_the_image_s(self, others: int, is_named: bool) -> None:
+        assert (self.of(self.WHOLE | OriginFlag.SEVERAL | others).written_by is not None) == is_named
+        assert self.of(self.WHOLE | others).written_by is not None
+
     def test_of_a_memfd_nothing_is_said_of_writers(self) -> None:
         fileless = Verdict("fileless", b"/tmp/x", None, "gone", 0)
         assert self.of(self.WHOLE | OriginFlag.WORKLOAD, verdict=fileless) == wire.ProcessProvenance()
