@@ -9,7 +9,7 @@ COLUMNS = ("session", "writer_session", "writer_origin")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("alerts", "0043_writer_sessions")]
+    dependencies = [("alerts", "0044_routed_alerts")]
 
     operations = [
         *(migrations.AddField("alert", name, models.CharField(max_length=16, null=True)) for name in COLUMNS),

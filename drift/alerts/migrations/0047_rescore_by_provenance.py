@@ -12,6 +12,6 @@ SELECT id, now() FROM alerts_alert WHERE status IN ('active', 'in_progress')
 
 
 class Migration(migrations.Migration):
-    dependencies = [("alerts", "0045_alert_provenance_indexes")]
+    dependencies = [("alerts", "0046_alert_provenance_indexes")]
 
     operations = [migrations.RunSQL(QUEUE, migrations.RunSQL.noop)]

@@ -38,6 +38,6 @@ def index(column, condition, where):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("alerts", "0044_alert_provenance")]
+    dependencies = [("alerts", "0045_alert_provenance")]
 
     operations = [index(column, *each) for column, each in INDEXES.items()]
