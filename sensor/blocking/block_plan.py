@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from sensor import wire
-from sensor.judgement.provenance import SESSIONS
+from sensor.judgement.provenance import SESSIONS, sessions_of
 from sensor.policy.properties import WRITER_PROPERTIES
 
 if TYPE_CHECKING:
@@ -74,12 +74,20 @@ BLOCK_NOTHING: Final = BlockPlan((0, 0, 0), holds=False)
 
 
 def block_plan(
-    policy: Policy, detect: Collection[str], container: wire.Container, location: ClusterLocation
+    policy: Policy,
+    detect: Collection[str],
+    container: wire.Container,
+    location: ClusterLocation,
+    *,
+    role: Session | None = None,
 ) -> BlockPlan:
-    """Return the drift to block in a container: drift that the policy blocks for every process it could run."""
+    """Return the drift to block in a container: drift that the policy blocks for every process it could run.
+
+    `role`: the session of its own processes, where that is not the workload.
+    """
     workload = wire.flatten_container(container, *location)
     # Most policies look at no session, and then one plan is that of all.
-    sessions = SESSIONS if policy.has_conditions(("session",)) else SESSIONS[:1]
+    sessions = sessions_of(role) if policy.has_conditions(("session",)) else SESSIONS[:1]
     plans = [_plan_of_session(policy, detect, workload, session) for session in sessions]
     unknown, workloads, entered = [kinds for kinds, _ in plans] * (len(SESSIONS) // len(plans))
     return BlockPlan((unknown, workloads, entered), holds=any(holds for _, holds in plans))

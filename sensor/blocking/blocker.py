@@ -183,7 +183,8 @@ class Blocker:
         container = known.resolved.container
         plan = BLOCK_NOTHING
         if policy is not None and not policy.halted:
-            plan = block_plan(policy.policy, policy.detect, container, self._location)
+            role = known.resolved.role
+            plan = block_plan(policy.policy, policy.detect, container, self._location, role=role)
         plan = _without_unreadable_layers(plan, known)
         known.plan = _without_unknown_mounts(plan, known)
         if plan == BLOCK_NOTHING:

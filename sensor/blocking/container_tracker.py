@@ -244,6 +244,7 @@ def _tracked(found: Found, mount: Mount) -> TrackedContainer | None:
             merged=found.merged,
             bundle=found.bundle,
             volume_image=found.volume_image,
+            pod_spec=found.pod_spec,
         )
         upper_ino = os.stat(layers.upper).st_ino  # noqa: PTH116 - bytes
         return TrackedContainer(resolved, layers, mounted, upper_ino, mount.point)

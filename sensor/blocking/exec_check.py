@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sensor.file_state import FileState
     from sensor.policy import Policy
     from sensor.policy.block_prediction import BlockPrediction
-    from sensor.wire import Container
+    from sensor.wire import Container, Session
 
 MAX_HASHED_BYTES: Final = 64 * 1024 * 1024
 """A larger file cannot be hashed in the time that an exec may be held."""
@@ -49,13 +49,15 @@ T = TypeVar("T")
 class HeldContainer:
     """A container whose execs are held; `kinds` are the bits that the kernel blocks there alone, by session.
 
-    `denies_new`: its workload is past the kill limit.
+    `denies_new`: its workload is past the kill limit. `role`: the session of its own processes, where that is not the
+    workload.
     """
 
     layers: Layers
     container: Container
     kinds: tuple[int, int, int]
     denies_new: bool = False
+    role: Session | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +145,7 @@ class ExecChecker:
                 return Finding(ExecMarks.always(ExecMark.KILL))
             exec_ = _CheckedExec(policy, held, opened, _kinds(opened, is_in_image=original is not None))
             may_be_same = original is not None and original.size == opened.file.size
-            cases = provenance_cases(policy.policy, self._records, opened.file.fd)
+            cases = provenance_cases(policy.policy, held.role, self._records, opened.file.fd)
             if not may_be_same and cases.marks(exec_.unseen_mark).all == {ExecMark.KILL}:
                 return Finding(ExecMarks.always(ExecMark.KILL))
             digest, status, data = self._hasher.digest_and_state(opened.file)
@@ -182,7 +184,7 @@ class ExecChecker:
             original.close()
             return ExecMarks.always(ExecMark.LATE)
         exec_ = _CheckedExec(policy, held, opened, _kinds(opened, is_in_image=False))
-        return provenance_cases(policy.policy).marks(exec_.unchecked_mark)
+        return provenance_cases(policy.policy, held.role).marks(exec_.unchecked_mark)
 
     def _prediction(self, exec_: _CheckedExec, digest: str, facts: ProvenanceFacts) -> BlockPrediction:
         predictions = {exec_.prediction(digest, kind, facts) for kind in exec_.kinds}

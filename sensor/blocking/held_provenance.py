@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.capture.block_tables import ExecMark, ExecMarks
-from sensor.judgement.provenance import SESSIONS, provenance
+from sensor.judgement.provenance import SESSIONS, provenance, sessions_of
 from sensor.policy.properties import TABLE, WRITER_PROPERTIES
 from sensor.record import SessionOf
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sensor.capture.write_records import WriterRecords
     from sensor.file_state import FileState
     from sensor.policy import Policy
-    from sensor.wire import ProcessProvenance
+    from sensor.wire import ProcessProvenance, Session
 
 ProvenanceFacts = dict[str, str | None]
 _ATTRIBUTES: Final = {each.name: each.event[0].rpartition(".")[2] for each in TABLE if each.row == "provenance"}
@@ -43,16 +43,23 @@ class ProvenanceCases(NamedTuple):
         return ExecMarks(unknown, None if self.known is None else _of_all_sessions([mark(each) for each in self.known]))
 
 
-def provenance_cases(policy: Policy, records: WriterRecords | None = None, fd: int = -1) -> ProvenanceCases:
-    """Return the cases that a policy tells apart, of an open file whose writers `records` know."""
-    sessions = range(len(SESSIONS)) if policy.has_conditions(("session",)) else (SessionOf.UNKNOWN,)
+def provenance_cases(
+    policy: Policy, role: Session | None, records: WriterRecords | None = None, fd: int = -1
+) -> ProvenanceCases:
+    """Return the cases that a policy tells apart, of an open file whose writers `records` know.
+
+    `role`: the session of the container's own processes, where that is not the workload.
+    """
+    sessions = sessions_of(role) if policy.has_conditions(("session",)) else SESSIONS[:1]
     state = writer = None
     if records is not None and policy.has_conditions(WRITER_PROPERTIES):
         state, writer = records.look_at_writer(fd)
-    unknown = tuple(_facts(provenance(session, None, None)) for session in sessions)
+    nobody = _facts(provenance(SessionOf.UNKNOWN, None, None))
+    unknown = tuple(nobody | {"session": session} for session in sessions)
     if state is None or not state.has_known_writers:
         return ProvenanceCases(unknown)
-    return ProvenanceCases(unknown, tuple(_facts(provenance(each, writer, state)) for each in sessions), state)
+    wrote = _facts(provenance(SessionOf.UNKNOWN, writer, state))
+    return ProvenanceCases(unknown, tuple(wrote | {"session": session} for session in sessions), state)
 
 
 def without_writers(facts: ProvenanceFacts) -> ProvenanceFacts:

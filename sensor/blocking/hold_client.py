@@ -85,7 +85,8 @@ class HoldClient:
         """
         layers, container = known.layers, known.resolved.container
         lowers, kinds = list(layers.lowers), known.plan.kinds
-        message = WatchContainer(dev, known.point, lowers, layers.upper, container, kinds, denies_new)
+        role = known.resolved.role
+        message = WatchContainer(dev, known.point, lowers, layers.upper, container, kinds, denies_new, role)
         self._expected.pop(dev, None)
         self._watched[dev] = message
         self._send(message)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sensor.wire import Container
+from sensor.wire import Container, Session
 
 HELD_MAPS: Final = ("marks", "guard", "state", "observed", "writers")
 """The maps whose descriptors it inherits, as options of its command line: of `BlockTableDescriptors`."""
@@ -33,6 +33,8 @@ class WatchContainer(msgspec.Struct, tag="watch"):
     """By session the bits of `block_plan.NEW` and so on: what the kernel blocks there alone."""
     denies_new: bool = False
     """Whether a new file for which there is no time is denied: its workload is past the kill limit."""
+    role: Session | None = None
+    """The session of its own processes, where that is not the workload."""
 
 
 class ExpectContainer(msgspec.Struct, tag="expect"):

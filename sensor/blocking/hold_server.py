@@ -253,7 +253,7 @@ class HoldServer:
         # What is known of the container stays until it is replaced: in between no exec of it may run unchecked.
         known = self._watched.get(message.dev)
         layers = Layers(tuple(message.lowers), message.upper)
-        held = HeldContainer(layers, message.container, message.kinds, message.denies_new)
+        held = HeldContainer(layers, message.container, message.kinds, message.denies_new, message.role)
         has_same_layers = known is not None and known.held.layers == held.layers
         checker = known.checker if known is not None and has_same_layers else ExecChecker(self._indexes, self._records)
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sensor.container.base import Runtime, RuntimeMount, VolumeImage
     from sensor.container.overlay import Layers
     from sensor.container.pod_spec import PodSpec
-    from sensor.wire import GapReason
+    from sensor.wire import GapReason, Session
 
 TRIES: Final = 3
 TRY_SECONDS: Final = 0.02
@@ -76,6 +76,11 @@ class Resolved:
     plain_root: RootFilesystem | None = None
     volume_image: Callable[[RuntimeMount], VolumeImage | None] = no_image
     pod_spec: PodSpec | None = None
+
+    @property
+    def role(self) -> Session | None:
+        """What the container's own processes are by the pod's specification, where that is not the workload."""
+        return self.pod_spec.role(self.container.name or "") if self.pod_spec is not None else None
 
     @property
     def root(self) -> RootFilesystem:

@@ -69,11 +69,13 @@ class Entries:
 
     def session(self, record: Record, resolved: Resolved, session: Session | None) -> Session | None:
         """Return the session of an exec's process as exactly as the pod's specification tells it."""
-        if session == "exec":
+        if session == "workload":
+            return resolved.role or session
+        # What was stopped, was so by what was known then: the event must show the same.
+        if session == "exec" and not record.flags & Flag.KILLED:
             known = self._commands.get((record.entered_ns, record.entered_pid))
             return known.session if known is not None else session
-        spec = resolved.pod_spec
-        return spec.role(resolved.container.name or "") or session if spec and session == "workload" else session
+        return session
 
 
 def _session(record: Record, resolved: Resolved) -> Session:

@@ -141,8 +141,7 @@ class Examiner:
 
     def _refine_session(self, event: Event, record: Record, resolved: Resolved) -> None:
         provenance = event.process.provenance
-        # What the kernel stopped, it stopped by what it knew: the event must show the same.
-        if provenance is not None and not record.flags & Flag.KILLED:
+        if provenance is not None:
             session = self._entries.session(record, resolved, provenance.session)
             if session != provenance.session:
                 event.process.provenance = msgspec.structs.replace(provenance, session=session)

@@ -19,6 +19,12 @@ SESSIONS: Final[tuple[Session | None, ...]] = (None, "workload", "exec")
 """By the numbers of SessionOf."""
 
 
+def sessions_of(role: Session | None) -> tuple[Session | None, ...]:
+    """Return the same for a container of this role in its pod, such as `init`; None: it is the workload's."""
+    unknown, workload, entered = SESSIONS
+    return unknown, role or workload, entered
+
+
 def provenance(session: int, writer: LastWriter | None, state: FileState | None) -> ProcessProvenance:
     """Return the facts: of writers nothing, unless all who can have written the file are known.
 

@@ -155,3 +155,13 @@ def test_the_kernel_blocks_alone_by_the_session_that_it_knows(rules: list[dict[s
         document_of(*(minimal_rule(place, **{"action": "block", **rule}) for place, rule in enumerate(rules, start=1)))
     )
     assert block_plan(policy, DEFAULT_DETECT, APP, PLACE) == expected
+
+
+def test_a_container_with_a_role_in_its_pod_is_not_the_workload() -> None:
+    policy = compile_policy(document_of(minimal_rule(action="block", **by(session="init"))))
+    assert block_plan(policy, DEFAULT_DETECT, APP, PLACE, role="init") == BlockPlan((0, ALL, 0), holds=True)
+    assert block_plan(policy, DEFAULT_DETECT, APP, PLACE, role="debug") == BLOCK_NOTHING
+    assert block_plan(policy, DEFAULT_DETECT, APP, PLACE) == BLOCK_NOTHING
+    trusting = minimal_rule(1, action="ignore", **by(session="workload")), minimal_rule(2, action="block")
+    trusted = compile_policy(document_of(*trusting))
+    assert block_plan(trusted, DEFAULT_DETECT, APP, PLACE, role="debug").kinds == (ALL, ALL, ALL)

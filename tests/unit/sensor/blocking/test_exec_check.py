@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -422,3 +423,11 @@ def test_writers_are_looked_up_only_where_a_rule_asks_for_them(box: Box, monkeyp
     box.follow(block(process_scope=scopes(written_by_name="curl")))
     assert box.says("tmp/x") is None
     assert len(asked) == 1
+
+
+def test_an_ephemeral_container_s_own_processes_are_not_the_workload(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(minimal_rule(2, action="ignore", process_scope=scopes(session="workload")), block())
+    held = dataclasses.replace(box.held(), role="debug")
+    marks, _ = box.checker.check(box.policy, held, box.opened("tmp/x"))
+    assert marks == ExecMarks.always(ExecMark.KILL)
