@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from bench.policy_mix import Mix, make_mix
+from bench.policy_mix import Mix, known_event, make_mix, with_provenance
 from bench.policy_plain import naive_loop, unrolled_loop
 from bench.policy_rivals import Decide, cel_programs, prepare, zen_table
 from sensor.policy import compile_policy, shadowed
@@ -19,6 +19,8 @@ SIZES = (10, 100, 1_000)
 BATCHES = 5
 ONCE = {"compile": "compile, ms", "shadowed": "shadowed rules, ms"}
 """What is done once per version, not per event."""
+PLAIN, BY_PROVENANCE = "driftwatch, known writers", "driftwatch, rules on them"
+"""Events with writers and sessions: under the same rules, and with conditions on these in one rule of ten."""
 Row = dict[str, float | None]
 
 
@@ -48,6 +50,8 @@ def measure(mix: Mix, size: int) -> Row:
         "shadowed": min(timed(partial(shadowed, document)) for _ in range(3)),
         "driftwatch": per_event(mix, policy.decide, 2_000),
         "driftwatch, no caches": per_event(mix, cold.decide, 1_000),
+        PLAIN: per_event(mix, policy.decide, 2_000, known_event),
+        BY_PROVENANCE: per_event(mix, compile_policy(with_provenance(document)).decide, 2_000, known_event),
         "naive loop": per_event(mix, naive, 300),
         "naive loop, unrolled": per_event(mix, unrolled, 300),
         "zen-engine": per_event(mix, zen, 100, prepare),
@@ -124,6 +128,7 @@ def print_goals(rows: dict[int, Row]) -> None:
         ("zen-engine / ours, goal at least 100", many["zen-engine"], ours),
         ("naive loop / ours without caches, goal at least 10", many["naive loop"], many["driftwatch, no caches"]),
         ("ours at the most rules / at the fewest, goal at most 3", ours, few["driftwatch"]),
+        ("rules on writers and sessions / without, goal at most 1.15", many[BY_PROVENANCE], many[PLAIN]),
         ("compile, seconds, goal at most 0.5", many["compile"], 1.0),
     )
     for label, part, whole in goals:

@@ -117,6 +117,36 @@ class Mix:
         }
 
 
+PROVENANCE: Final[dict[str, tuple[str, ...]]] = {
+    "session": ("workload", "workload", "exec"),
+    "written_by": ("/usr/bin/dpkg", "/usr/bin/curl", "/bin/busybox", "/usr/local/bin/node", "/usr/local/go/bin/go"),
+    "written_by_name": ("dpkg", "curl", "busybox", "node", "go"),
+    "writer_origin": ("image", "image", "drift"),
+    "written_by_parent": ("apt-get", "sh", "npm"),
+    "written_in_session": ("workload", "workload", "exec"),
+}
+"""Values of what a sensor knows of writers and sessions; one event in ten knows nothing."""
+
+
+def with_provenance(document: Json) -> Json:
+    """Return the policy with two conditions on writers and sessions more in one rule of ten."""
+    rng = random.Random(SEED)
+    rules = [{**rule, "process_scope": list(rule["process_scope"])} for rule in document["rules"]]
+    for rule in rules[::10]:
+        taken = {condition["property"] for condition in rule["process_scope"]}
+        for name in rng.sample(sorted(PROVENANCE.keys() - taken), 2):
+            rule["process_scope"].append(_scope(name, "equals", rng.choice(PROVENANCE[name])))
+    return {**document, "rules": rules}
+
+
+def known_event(event: Json) -> Json:
+    """Return the event with what a sensor knows of its writer and session."""
+    rng = random.Random(event["pod_name"])
+    if rng.random() < 0.1:
+        return event | dict.fromkeys(PROVENANCE)
+    return event | {name: rng.choice(values) for name, values in PROVENANCE.items()}
+
+
 def content_hash(path: str) -> int:
     """A stand-in for a content hash: the same for the same path."""
     return random.Random(path).getrandbits(256)

@@ -44,7 +44,9 @@ class ResidualPolicy:
         """Return the rules whose scopes all match the event."""
         left = self._candidates
         for matcher in self._process_matchers:
-            left &= matcher.passing(event.get(matcher.name))
+            # Few rules are left after the first: what only others look at need not be looked up.
+            if left & matcher.has:
+                left &= matcher.passing(event.get(matcher.name))
         if not self._pod_matchers or not left:
             return left
         pod_name = event.get("pod_name")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
+from accounts.models import User
 from drift.alerts.domain.process_facts import command_line
 from drift.alerts.forms.filters import read_filters
 from drift.alerts.models import Alert
@@ -45,7 +46,9 @@ class _Echo:
 def csv_report(request: HttpRequest) -> StreamingHttpResponse:
     """Return the filtered alerts as CSV, newest first, safe to open in a spreadsheet."""
     writer = csv.writer(_Echo())
-    rows = (writer.writerow([escaped(cell) for cell in row]) for row in _rows(request))
+    # At once: filters that cannot be read are refused before the answer begins.
+    found = _alerts(request)
+    rows = (writer.writerow([escaped(cell) for cell in row]) for row in _rows(signed_in_user(request), found))
     head = BYTE_ORDER_MARK + writer.writerow(COLUMNS)
     return _file(request, "csv", "text/csv; charset=utf-8", _with_head(head, rows))
 
@@ -76,9 +79,8 @@ def _alerts(request: HttpRequest) -> Iterator[Alert]:
     return found.order_by("-first_seen", "-pk").iterator(CHUNK)
 
 
-def _rows(request: HttpRequest) -> Iterator[tuple[object, ...]]:
-    user = signed_in_user(request)
-    for some in in_batches(_alerts(request)):
+def _rows(user: User, alerts: Iterator[Alert]) -> Iterator[tuple[object, ...]]:
+    for some in in_batches(alerts):
         matches = entry_matches(user, some)
         for alert in some:
             match = matches.get(alert.pk)

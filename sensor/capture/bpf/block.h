@@ -246,7 +246,7 @@ __attribute__((noinline)) __u32 mark_of(__u64 dentry_address, __u32 root_dev, __
 	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry_address, d_inode);
 	struct file_state state;
 	struct enforcement *e;
-	struct mark mark;
+	struct mark mark = {};
 	__u32 what = take_mark(&mark, thread, BPF_CORE_READ(inode, i_ino), now, session);
 
 	if (!is_in_own_layer(inode, root_dev))
@@ -269,7 +269,7 @@ __attribute__((noinline)) __u32 mark_of(__u64 dentry_address, __u32 root_dev, __
 static __always_inline __u32 marked(struct scratch *s, struct file *program, __u32 root_dev, __u32 thread, __u64 now, __u32 session)
 {
 	__u32 what = mark_of((__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, thread, now, session), other;
-	struct mark mark;
+	struct mark mark = {};
 
 	if (s->files.interpreter.dentry) {
 		other = mark_of(s->files.interpreter.dentry, root_dev, thread, now, session);

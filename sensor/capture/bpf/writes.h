@@ -71,17 +71,27 @@ static __always_inline struct file_key key_of(struct inode *real)
 	return key;
 }
 
-/* Who wrote it, as flags of `enum origin`; the current task's container is the one that asks. Without branches, for old verifiers. */
+/* Without a branch, and one after the other: old verifiers follow each branch, and stacks are small. */
+#define SEEN(field, flag) (*(volatile __u8 *)&record->field * (flag))
+
+/* Who wrote it, as flags of `enum origin`; the current task's container is the one that asks. */
 static __always_inline __u32 origins_of(struct write_record *record)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u32 origins = record->by_image * ORIGIN_IMAGE | record->by_runtime * ORIGIN_RUNTIME | record->by_unknown * ORIGIN_UNKNOWN
-			| record->by_drift * ORIGIN_DRIFT | record->by_other * ORIGIN_OTHER | record->is_whole * ORIGIN_WHOLE
-			| record->in_workload * ORIGIN_WORKLOAD | record->in_exec * ORIGIN_EXEC | record->in_unknown * ORIGIN_NO_SESSION
-			| record->by_several * ORIGIN_SEVERAL;
+	__u64 own = namespace_at((__u64)BPF_CORE_READ(task, nsproxy, mnt_ns));
+	__u32 origins = record->namespace_id == own ? 0 : ORIGIN_OTHER;
 
-	if (record->namespace_id != namespace_at((__u64)BPF_CORE_READ(task, nsproxy, mnt_ns)))
-		origins |= ORIGIN_OTHER;
+	barrier_var(origins);
+	origins |= SEEN(by_image, ORIGIN_IMAGE);
+	origins |= SEEN(by_runtime, ORIGIN_RUNTIME);
+	origins |= SEEN(by_unknown, ORIGIN_UNKNOWN);
+	origins |= SEEN(by_drift, ORIGIN_DRIFT);
+	origins |= SEEN(by_other, ORIGIN_OTHER);
+	origins |= SEEN(is_whole, ORIGIN_WHOLE);
+	origins |= SEEN(in_workload, ORIGIN_WORKLOAD);
+	origins |= SEEN(in_exec, ORIGIN_EXEC);
+	origins |= SEEN(in_unknown, ORIGIN_NO_SESSION);
+	origins |= SEEN(by_several, ORIGIN_SEVERAL);
 	return origins;
 }
 
