@@ -42,14 +42,14 @@ class ResidualPolicy:
 
     def candidates(self, event: FlatEvent) -> RuleSet:
         """Return the rules whose scopes all match the event."""
-        left = self._candidates
+        left, get = self._candidates, event.get
         for matcher in self._process_matchers:
             # Few rules are left after the first: what only others look at need not be looked up.
             if left & matcher.has:
-                left &= matcher.passing(event.get(matcher.name))
+                left &= matcher.passing(get(matcher.name))
         if not self._pod_matchers or not left:
             return left
-        pod_name = event.get("pod_name")
+        pod_name = get("pod_name")
         if pod_name is None or (self._pod_test is not None and not self._pod_test.holds(pod_name.casefold())):
             return left & self._without_pod
         return narrow(left, self._pod_matchers, event)
