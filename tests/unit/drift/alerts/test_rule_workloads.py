@@ -63,3 +63,25 @@ def test_the_panel_has_the_number_for_the_rule_as_typed(
         "resource_scope.0.0.value": value,
     }
     assert words in client_of(admin).post("/alerts/decided/rule/", typed).content.decode()
+
+
+def test_the_panel_says_what_a_rule_lets_through_that_trusts_a_writer(
+    estate: Estate, admin: Any, client_of: Any
+) -> None:
+    typed = {
+        "name": "New",
+        "action": "ignore",
+        "scope_description": "S",
+        "scope": ["azure", "aws", "gcp"],
+        "process_scope.0.property": "written_by",
+        "process_scope.0.0.operator": "equals",
+        "process_scope.0.0.value": "/usr/bin/dpkg",
+    }
+    panel = client_of(admin).post("/alerts/decided/rule/", typed).content.decode()
+    assert "What it lets through" in panel
+    assert "such as dpkg -i evil.deb." in panel
+    assert "add Writer origin equals image." in panel
+    assert (
+        "What it lets through"
+        not in client_of(admin).post("/alerts/decided/rule/", {**typed, "action": "alert"}).content.decode()
+    )
