@@ -161,6 +161,7 @@ LINES = [
     "writer:none", "environment:Shop", "newer:1h", "older:1h", "kind:new_file", "outcome:none", "provider:azure",
     "provider:aws", "pod:secret-pod", "container:app", f"hash:{'a' * 8}", "parent:bash", "node:n1", "assignee:none",
     'rule:"Alert on the shop"', "image:ghcr.io/team/app:1.2", "day:2020-01-01", "status:in_progress",
+    "session:exec", "session:none", "writer_session:workload", "writer_origin:drift,none",
 ]  # fmt: skip
 
 
@@ -168,7 +169,8 @@ LINES = [
 def test_a_route_is_for_what_the_list_shows(estate: Estate, reader: User, line: str) -> None:
     drift(estate, "/tmp/a", process__written_by=CURL)
     drift(estate, "/tmp/b c", container__namespace="other", container__pod_name="secret-pod")
-    drift(estate, "/opt/d", sensor=2, process__argv=["quiet"], kind="volume")
+    known = {"session": "exec", "written_in_session": "workload", "writer_origin": "drift"}
+    drift(estate, "/opt/d", sensor=2, process__argv=["quiet"], kind="volume", process__provenance=known)
     found = AlertRoute.objects.create(name="any", query=line, since=timezone.now() - dt.timedelta(hours=1))
     ids = list(Alert.objects.values_list("pk", flat=True))
 
