@@ -29,7 +29,7 @@ class Handler(msgspec.Struct):
     exec: ExecAction | None = None
 
 
-class Lifecycle(msgspec.Struct, rename="camel"):
+class ContainerHooks(msgspec.Struct, rename="camel"):
     """The hooks of a container."""
 
     post_start: Handler | None = None
@@ -43,12 +43,12 @@ class SpecContainer(msgspec.Struct, rename="camel"):
     liveness_probe: Handler | None = None
     readiness_probe: Handler | None = None
     startup_probe: Handler | None = None
-    lifecycle: Lifecycle | None = None
+    lifecycle: ContainerHooks | None = None
     restart_policy: str | None = None
 
     def commands(self) -> Iterator[tuple[bytes, ...]]:
         """Yield the commands of its exec probes and hooks."""
-        hooks = self.lifecycle or Lifecycle()
+        hooks = self.lifecycle or ContainerHooks()
         for each in (self.liveness_probe, self.readiness_probe, self.startup_probe, hooks.post_start, hooks.pre_stop):
             if each is not None and each.exec is not None and each.exec.command:
                 yield tuple(item.encode("utf-8", "surrogatepass") for item in each.exec.command)

@@ -91,6 +91,10 @@ def _resolution_fits_status() -> Q:
     return fits
 
 
+def _of_rare(column: str, condition: Q) -> models.Index:
+    return models.Index(fields=[column, "-first_seen", "-id"], condition=condition, name=f"alerts_of_{column}")
+
+
 class Incident(models.Model):
     """Alerts of one workload and story whose processes share an ancestor, each within ten minutes of the last.
 
@@ -293,21 +297,9 @@ class Alert(models.Model):
             models.Index(fields=["writer", "-first_seen", "-id"], name="alerts_of_writer"),
             models.Index(fields=["parent", "-first_seen", "-id"], name="alerts_of_parent"),
             # Most alerts are the workload's, and found soon without an index. All other sessions come before it.
-            models.Index(
-                fields=["session", "-first_seen", "-id"],
-                condition=Q(session__gt="", session__lt="workload"),
-                name="alerts_of_session",
-            ),
-            models.Index(
-                fields=["writer_session", "-first_seen", "-id"],
-                condition=Q(writer_session__gt="", writer_session__lt="workload"),
-                name="alerts_of_writer_session",
-            ),
-            models.Index(
-                fields=["writer_origin", "-first_seen", "-id"],
-                condition=Q(writer_origin__in=["drift", "runtime"]),
-                name="alerts_of_writer_origin",
-            ),
+            _of_rare("session", Q(session__gt="", session__lt="workload")),
+            _of_rare("writer_session", Q(writer_session__gt="", writer_session__lt="workload")),
+            _of_rare("writer_origin", Q(writer_origin__in=["drift", "runtime"])),
             models.Index(fields=["verdict", "-first_seen", "-id"], condition=~Q(verdict=""), name="alerts_of_verdict"),
             models.Index(
                 fields=["sensor", "fingerprint"], condition=Q(set_aside_at__isnull=False), name="alerts_set_aside"

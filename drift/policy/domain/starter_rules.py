@@ -9,54 +9,14 @@ agents' installation guides.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from drift.policy.domain.edits import Rule
-from sensor.policy import PROVIDERS
-
-
-class StarterRule(NamedTuple):
-    """A rule of the pack: `key` names it in forms, `group` is its heading."""
-
-    key: str
-    group: str
-    rule: Rule
+from drift.policy.domain.starter_rule import StarterRule, starter_rule
 
 
 def starter_rules() -> list[StarterRule]:
     """Return the rules in the order in which they are shown and added: without ids, disabled, for every cloud."""
     return list(_RULES)
-
-
-def _rule(
-    name: str,
-    scope: str,
-    note: str,
-    *,
-    resource: dict[str, list[str]],
-    process: dict[str, list[str]] | None = None,
-    allow: tuple[str, ...] = (),
-    action: str = "ignore",
-) -> Rule:
-    """Return a rule; `resource` and `process` map "property operator" to values."""
-    return {
-        "name": name,
-        "action": action,
-        "scope_description": scope,
-        "cloud_scope": [{"provider": provider} for provider in PROVIDERS],
-        "resource_scope": [_condition(*each) for each in resource.items()],
-        "allow_list": list(allow),
-        "enabled": False,
-        "unlisted": "next_rule",
-        "process_scope": [_condition(*each) for each in (process or {}).items()],
-        "expires_at": None,
-        "note": note,
-    }
-
-
-def _condition(property_operator: str, values: list[str]) -> dict[str, Any]:
-    name, _, operator = property_operator.partition(" ")
-    return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
 
 
 _BUILD_TOOLS: Final = (
@@ -87,7 +47,7 @@ _RULES: Final = (
     StarterRule(
         "buildkit",
         "CI builders",
-        _rule(
+        starter_rule(
             "BuildKit build steps",
             "BuildKit",
             "BuildKit unpacks the image that it builds, and runs that image's shell, package manager and compiler: "
@@ -99,7 +59,7 @@ _RULES: Final = (
     StarterRule(
         "kaniko",
         "CI builders",
-        _rule(
+        starter_rule(
             "Kaniko build steps",
             "Kaniko",
             "Kaniko unpacks the base image over its own root and runs the Dockerfile's commands from there: every tool "
@@ -111,7 +71,7 @@ _RULES: Final = (
     StarterRule(
         "gitlab-runner",
         "CI builders",
-        _rule(
+        starter_rule(
             "GitLab Runner jobs",
             "Files of GitLab jobs",
             "GitLab's Kubernetes executor checks out a project to /builds in the containers build and helper, and the "
@@ -124,7 +84,7 @@ _RULES: Final = (
     StarterRule(
         "actions-runner",
         "CI builders",
-        _rule(
+        starter_rule(
             "GitHub Actions jobs",
             "Files of GitHub jobs",
             "A self-hosted runner downloads actions and tools to its _work directory, and jobs compile there. Files "
@@ -136,7 +96,7 @@ _RULES: Final = (
     StarterRule(
         "ci-packages",
         "CI builders",
-        _rule(
+        starter_rule(
             "Packages that CI jobs install",
             "Packages of CI jobs",
             "A job installs packages with the package manager of its image, and runs them." + _TRUSTS_INPUT,
@@ -151,7 +111,7 @@ _RULES: Final = (
     StarterRule(
         "ci-pip",
         "CI builders",
-        _rule(
+        starter_rule(
             "Programs of Python packages in CI jobs",
             "Python packages of CI jobs",
             "pip install unpacks packages with their programs into site-packages, and jobs run them. The writer is "
@@ -167,7 +127,7 @@ _RULES: Final = (
     StarterRule(
         "ci-node",
         "CI builders",
-        _rule(
+        starter_rule(
             "Programs of npm packages in CI jobs",
             "npm packages of CI jobs",
             "npm install unpacks packages with their programs into node_modules, and jobs run them." + _TRUSTS_INPUT,
@@ -182,7 +142,7 @@ _RULES: Final = (
     StarterRule(
         "ci-go",
         "CI builders",
-        _rule(
+        starter_rule(
             "Programs that Go builds in CI jobs",
             "go run and go test",
             "go run and go test link a program below /tmp and run it." + _TRUSTS_INPUT,
@@ -197,7 +157,7 @@ _RULES: Final = (
     StarterRule(
         "ci-cargo",
         "CI builders",
-        _rule(
+        starter_rule(
             "Programs that Cargo builds in CI jobs",
             "cargo build, run and test",
             "Cargo has the image's linker write programs, tests and build scripts below target, and runs them."
@@ -213,7 +173,7 @@ _RULES: Final = (
     StarterRule(
         "ci-terraform",
         "CI builders",
-        _rule(
+        starter_rule(
             "Providers that Terraform installs",
             "terraform init",
             "terraform init downloads providers into .terraform, and runs them." + _TRUSTS_INPUT + _OWN_REGISTRY,
@@ -228,7 +188,7 @@ _RULES: Final = (
     StarterRule(
         "grafana-plugins",
         "Self-updaters",
-        _rule(
+        starter_rule(
             "Plugins that Grafana installs",
             "Grafana's plugins",
             "Grafana downloads and updates backend plugins (gpx_…) itself, and runs them."
@@ -245,7 +205,7 @@ _RULES: Final = (
     StarterRule(
         "actions-runner-update",
         "Self-updaters",
-        _rule(
+        starter_rule(
             "Updates of GitHub's runner",
             "Self-update of the runner",
             "A self-hosted runner unpacks a newer version of itself beside its directories bin and externals, and "
@@ -261,7 +221,7 @@ _RULES: Final = (
     StarterRule(
         "installed-by-hand",
         "Debug shells",
-        _rule(
+        starter_rule(
             "Packages that a person installed",
             "Package managers by kubectl exec",
             "Somebody entered a container, by kubectl exec or from the node, and installed a package; it alerts also "
@@ -274,7 +234,7 @@ _RULES: Final = (
     StarterRule(
         "debug-shells",
         "Debug shells",
-        _rule(
+        starter_rule(
             "Tools in debug containers",
             "kubectl debug",
             "kubectl debug adds a container named debugger-… for troubleshooting; the tools that are installed there "
@@ -296,7 +256,7 @@ _RULES: Final = (
     StarterRule(
         "package-scripts",
         "Package installs at start-up",
-        _rule(
+        starter_rule(
             "Package scripts at start-up",
             "Scripts of dpkg, apk and rpm",
             "An entrypoint that installs packages makes dpkg, apk or rpm run the packages' scripts. The installed "
@@ -316,7 +276,7 @@ _RULES: Final = (
     StarterRule(
         "pip-builds",
         "Package installs at start-up",
-        _rule(
+        starter_rule(
             "Python packages built at start-up",
             "pip's build directories",
             "pip install at start-up builds packages without a wheel in its own directories below /tmp, and runs build "
@@ -332,7 +292,7 @@ _RULES: Final = (
     StarterRule(
         "nvidia-hook",
         "GPU hooks",
-        _rule(
+        starter_rule(
             "NVIDIA tools mounted into GPU containers",
             "GPU containers",
             "The NVIDIA container toolkit mounts the node's driver tools into every container that requests a GPU: "
@@ -348,7 +308,7 @@ _RULES: Final = (
     StarterRule(
         "gpu-operator",
         "GPU hooks",
-        _rule(
+        starter_rule(
             "NVIDIA GPU operator",
             "GPU operator",
             "The operator's driver container compiles the kernel modules for each node, and its toolkit container "
@@ -363,7 +323,7 @@ _RULES: Final = (
     StarterRule(
         "datadog",
         "Vendor agents",
-        _rule(
+        starter_rule(
             "Datadog agent",
             "Datadog agent",
             "The agent installs integrations and their interpreters in its own directory while it runs."
@@ -381,7 +341,7 @@ _RULES: Final = (
     StarterRule(
         "new-relic",
         "Vendor agents",
-        _rule(
+        starter_rule(
             "New Relic infrastructure agent",
             "New Relic agent",
             "The agent keeps and updates integrations in its own directory." + _OWN_REGISTRY,
@@ -397,7 +357,7 @@ _RULES: Final = (
     StarterRule(
         "dynatrace",
         "Vendor agents",
-        _rule(
+        starter_rule(
             "Dynatrace OneAgent",
             "OneAgent",
             "OneAgent downloads itself when it starts, and runs from its own directory." + _OWN_REGISTRY,
