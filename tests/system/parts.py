@@ -116,7 +116,7 @@ class Parts:
         """Return the output of `manage.py`; its standard input is `given`."""
         command = [sys.executable, "manage.py", *words]
         done = subprocess.run(
-            command, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=150, check=False
+            command, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=280, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()

@@ -20,7 +20,8 @@ class Segment:
     def __init__(self) -> None:
         if os.geteuid() != 0 or not shutil.which("ip"):
             pytest.skip("needs root and iproute2, for network namespaces")
-        number = random.randrange(256)
+        taken = _run("-oneline", "-4", "address").stdout
+        number = random.choice([each for each in range(256) if f" 10.213.{each}.1/" not in taken])
         self._name, self._net = f"{PREFIX}{number:02x}{os.getpid() % 4096:03x}", f"10.213.{number}"
         self._places: list[str] = []
         if _run("link", "add", self._name, "type", "bridge", check=False).returncode:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -103,10 +104,13 @@ def faulty() -> Iterator[Faulty]:
 @contextlib.contextmanager
 def full(disk: Path) -> Iterator[None]:
     """Leave no room on a filesystem."""
-    facts = os.statvfs(disk)
     filler = disk / "filler"
     with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize)
+        # In steps: others write meanwhile, and a file that does not fit whole is not made at all.
+        for step in (1024**2, 64 * 1024, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), step)
     try:
         yield
     finally:
@@ -129,8 +133,12 @@ def test_with_a_full_database_disk_events_are_refused_with_503_and_none_acknowle
         while 503 not in statuses:
             statuses.add(sender.send())
         assert statuses <= {200, 503}
-    faulty.parts.revive("postgres")  # without room for its log it ends
-    eventually(lambda: sender.send() == 200, "events are stored again", 60, pause=0.5)
+
+    def is_stored_again() -> bool:
+        faulty.parts.revive("postgres")  # without room for its log it ends
+        return sender.send() == 200
+
+    eventually(is_stored_again, "events are stored again", 60, pause=0.5)
     rows = faulty.parts.rows("SELECT event_id FROM alerts_driftevent")
     found = [event_id for (event_id,) in rows]
     assert set(sender.stored) <= set(found)
@@ -148,7 +156,10 @@ def test_a_clock_of_the_portal_that_steps_is_shown_at_the_next_look(faulty: Faul
     try:
         faulty.shows(f"{whose}'s clock steps {seconds:+d} s", "portal_clock", "failing")
         ahead = (seconds > 0) is (whose == "web")
-        assert f"this machine is {abs(seconds)} s {'ahead of' if ahead else 'behind'}" in faulty.check("portal_clock")
+        said = re.search(r"this machine is (\d+) s (ahead of|behind) ", faulty.check("portal_clock"))
+        assert said is not None
+        assert said[2] == ("ahead of" if ahead else "behind")
+        assert abs(int(said[1]) - abs(seconds)) < 5
     finally:
         stepped.step(0)
     faulty.shows("the clock is right again", "portal_clock", "ok")
@@ -207,7 +218,7 @@ def test_partitions_that_are_missing_are_shown_at_the_next_look(faulty: Faulty) 
         row = owner.execute("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 day', 'YYYYMMDD')").fetchone()
         assert row is not None
         owner.execute(f"DROP TABLE alerts_driftevent_{row[0]}")
-    faulty.shows("tomorrow's partition is missing", "partitions", "failing: 0 days ahead")
+    faulty.shows("tomorrow's partition is missing", "partitions", "failing")
     faulty.parts.manage("shell", "-c", "from drift.alerts.actions.partitions import keep_partitions; keep_partitions()")
     faulty.shows("it is there again", "partitions", "ok")
 

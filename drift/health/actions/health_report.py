@@ -115,7 +115,9 @@ def database_checks() -> dict[str, CheckOutcome]:
     """Return the outcome of each condition that PostgreSQL knows of; without it, all but its own are not checked."""
     database = storage.database_outcome()
     if database.state == "failing":
-        return {"database": database, **dict.fromkeys(_STORED, not_checked("the database does not respond"))}
+        unknown = dict.fromkeys(_STORED, not_checked("the database does not respond"))
+        full = storage.full_file_system()  # often the reason
+        return {"database": database, **unknown, **({"disk": full} if full else {})}
     return {"database": database, **{code: _checked(code, check) for code, check in _STORED.items()}}
 
 

@@ -98,6 +98,12 @@ def disk_outcome() -> CheckOutcome:
     return ok(", ".join(each.detail for each in found))
 
 
+def full_file_system() -> CheckOutcome | None:
+    """Return a file system that is nearly full, which needs no database to be known; None where there is none."""
+    found = (_file_system(path) for path in settings.DISK_PATHS)
+    return next((each for each in found if each.state == "failing"), None)
+
+
 def _database_share() -> list[CheckOutcome]:
     if not settings.DATABASE_DISK_GIB:
         return []

@@ -296,6 +296,18 @@ def test_what_cannot_be_checked_is_not_well(
     assert "All is well" not in page
 
 
+def test_a_full_disk_is_shown_also_where_the_database_has_ended_because_of_it(
+    node: Sensor, owner: Any, api_of: Any, settings: Any, monkeypatch: Any
+) -> None:
+    settings.DISK_PATHS = ["/"]
+    monkeypatch.setattr(storage_conditions, "FREE_SHARE", 2.0)
+    monkeypatch.setattr(storage_conditions, "connection", _DatabaseAway())
+
+    found = states(api_of(owner))
+
+    assert (found["database"], found["disk"], found["partitions"]) == ("failing", "failing", "not_checked")
+
+
 def test_the_page_names_the_first_sensors_in_a_constant_number_of_queries(
     node: Sensor, reader: Any, client_of: Any, django_assert_max_num_queries: Any
 ) -> None:
