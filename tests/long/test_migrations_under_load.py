@@ -19,7 +19,7 @@ from bench.ingest_stored import fill
 from portal.command_lines import WEB_ENV, web_command
 from tests.long.readers import SIGN_IN, Reader
 from tests.system.parts import Parts
-from tests.system.sender import Sender, Storm
+from tests.system.sender import Storm, new_senders
 from tests.system.stack import ROOT
 from tests.system.test_portal_half_down import MAKE_ADMIN
 
@@ -56,7 +56,7 @@ def test_no_request_takes_over_two_seconds_while_large_tables_are_migrated(parts
     parts.manage("shell", "-c", MAKE_ADMIN)
     session = parts.manage("shell", "-c", SIGN_IN).splitlines()[-1]
     parts.start("web")
-    senders = [Sender(parts) for _ in range(4)]
+    senders = new_senders(parts, 4)
     for sender in senders:
         for _ in range(10):
             assert sender.send(500) == 200

@@ -19,7 +19,7 @@ from portal.embedded import postgres
 from portal.embedded.postgres import PORTAL_ROLE, SUPERUSER
 from tests.long.readers import SIGN_IN, Reader
 from tests.system.parts import Parts
-from tests.system.sender import Sender, Storm
+from tests.system.sender import Storm, new_senders
 from tests.system.stack import eventually
 from tests.system.test_portal_half_down import MAKE_ADMIN, Node, save
 
@@ -106,7 +106,7 @@ def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
     node = Node(parts, tmp_path)
     node.enrol()
     node.start()
-    storm = Storm([Sender(parts) for _ in range(6)])
+    storm = Storm(new_senders(parts, 6))
     reader, most = Reader(parts.url, session, READS), 0
     try:
         save(parts, 1, "alert")

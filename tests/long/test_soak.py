@@ -19,7 +19,7 @@ import redis
 from portal.command_lines import WEB_ENV, web_command, worker_command
 from tests.long.readers import SIGN_IN, Reader
 from tests.system.parts import Parts
-from tests.system.sender import Sender, Storm
+from tests.system.sender import Storm, new_senders
 from tests.system.stack import eventually
 from tests.system.test_backup import drift_recording
 from tests.system.test_portal_half_down import MAKE_ADMIN, Node, save
@@ -108,7 +108,7 @@ def test_memory_connections_and_files_stay_flat(parts: Parts, tmp_path: Path) ->
     node.enrol()
     node.start()
     eventually(lambda: node.number() == 1, "version 1 is applied", 60)
-    storm = Storm([Sender(parts) for _ in range(4)], events=20, pause=0.5)
+    storm = Storm(new_senders(parts, 4), events=20, pause=0.5)
     reader = Reader(parts.url, session, PAGES, 0.5)
     samples: Samples = defaultdict(list)
     number, saved, ends = 1, time.monotonic(), time.monotonic() + MINUTES * 60

@@ -16,8 +16,7 @@ from tests.unit.drift.alerts.conftest import event
 class Sender:
     """A sensor that sends batches; what was acknowledged is in `stored`."""
 
-    def __init__(self, parts: Parts) -> None:
-        token = parts.manage("enrolment_token", "--environment", "azure:sub-1").splitlines()[-1]
+    def __init__(self, parts: Parts, token: str) -> None:
         cluster = {"name": "faults", "distribution": "other", "kubernetes_version": None}
         body = {"token": token, "cluster": cluster, "node": f"n-{uuid.uuid4()}", "sensor_version": "0"}
         answer = httpx.post(f"{parts.url}/api/v1/sensors/enrol", json=body, timeout=30)
@@ -39,6 +38,12 @@ class Sender:
     def repeat(self) -> int:
         """Send the last batch again; return the status."""
         return httpx.post(self._url, json={"events": self._last}, headers=self._headers, timeout=60).status_code
+
+
+def new_senders(parts: Parts, count: int) -> list[Sender]:
+    """Return enrolled sensors."""
+    token = parts.manage("enrolment_token", "--environment", "azure:sub-1").splitlines()[-1]
+    return [Sender(parts, token) for _ in range(count)]
 
 
 class Storm:

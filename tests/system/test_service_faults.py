@@ -28,7 +28,7 @@ from tests.system import clock
 from tests.system.clock import SteppedClock
 from tests.system.parts import Parts
 from tests.system.relay import Relay
-from tests.system.sender import Sender
+from tests.system.sender import new_senders
 from tests.system.stack import eventually
 
 pytestmark = pytest.mark.services
@@ -125,7 +125,7 @@ def test_a_full_disk_of_the_portal_is_shown_at_the_next_look(faulty: Faulty) -> 
 
 
 def test_with_a_full_database_disk_events_are_refused_with_503_and_none_acknowledged_is_lost(faulty: Faulty) -> None:
-    sender = Sender(faulty.parts)
+    (sender,) = new_senders(faulty.parts, 1)
     assert sender.send() == 200
     with full(faulty.database_disk):
         faulty.shows("the database's disk is full", "disk", "failing")
@@ -177,7 +177,7 @@ def test_a_slow_database_makes_readyz_fail_in_seconds_and_web_stays_in_service(f
 
 
 def test_commits_that_wait_for_a_standby_are_shown_and_acknowledged_once_they_are_on_it(faulty: Faulty) -> None:
-    sender = Sender(faulty.parts)
+    (sender,) = new_senders(faulty.parts, 1)
     statuses: list[int] = []
     sending = threading.Thread(target=lambda: statuses.append(sender.send(5)))
     with faulty.as_owner() as owner:
@@ -197,7 +197,7 @@ def test_commits_that_wait_for_a_standby_are_shown_and_acknowledged_once_they_ar
 
 
 def test_a_database_that_only_reads_is_shown_and_answers_503_to_what_writes(faulty: Faulty) -> None:
-    sender = Sender(faulty.parts)
+    (sender,) = new_senders(faulty.parts, 1)
     with faulty.as_owner() as owner:
         owner.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         owner.execute("SELECT pg_reload_conf()")
