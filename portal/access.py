@@ -199,6 +199,15 @@ TABLE: Final[dict[str, Access]] = {
     "backtest-api:runs": Access(READER, OPERATOR, token=TokenScope.PROPOSE),
     "backtest-api:run": Access(READER, token=TokenScope.READ),
     "backtest-api:cancel": Access(None, OPERATOR, token=TokenScope.PROPOSE),
+    # Noise budgets
+    "backtest:noise": Access(READER, OPERATOR, whole_estate=True),
+    "backtest:noise-run": Access(READER, whole_estate=True),
+    "backtest:noise-cancel": Access(None, OPERATOR, whole_estate=True),
+    "backtest:noise-copy": Access(None, OPERATOR, whole_estate=True),
+    "backtest-api:noise-runs": Access(READER, OPERATOR, whole_estate=True, token=TokenScope.PROPOSE),
+    "backtest-api:noise-run": Access(READER, whole_estate=True, token=TokenScope.READ),
+    "backtest-api:noise-cancel": Access(None, OPERATOR, whole_estate=True, token=TokenScope.PROPOSE),
+    "backtest-api:noise-copy": Access(None, OPERATOR, whole_estate=True, token=TokenScope.PROPOSE),
     # Pages of alerts
     "alerts:list": Access(READER),
     "alerts:completions": Access(READER),

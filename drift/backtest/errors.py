@@ -39,3 +39,63 @@ class AlreadyFinished(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "already_finished"
     default_detail = "This backtest has already ended."
+
+
+class TooMuchNoise(APIException):
+    """422: more different alerting events than a worker can weigh."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "too_much_noise"
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__(f"The period has more than {maximum:,} different alerting events. Choose fewer days.")
+
+
+class NoiseUnconfirmed(APIException):
+    """500: the backtest of a plan counted otherwise than the plan, which is not shown then."""
+
+    default_code = "noise_unconfirmed"
+    default_detail = "The backtest did not confirm the plan, so it is not shown. Please report this."
+
+
+class PlanOutdated(APIException):
+    """409: a version was saved since a plan was made."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "plan_outdated"
+    default_detail = "The policy has changed since this plan was made. Start it again."
+
+
+class PlaceUnknown(APIException):
+    """422: a place that is not in the estate."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "unknown_place"
+    default_detail = "This place is not in the estate."
+
+
+class BudgetInvalid(APIException):
+    """422: a budget that is not a number of alerts a day."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "budget_invalid"
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__(f"Choose 0 to {maximum:,} alerts a day.")
+        self.extra = {"field": "alerts"}
+
+
+class NoiseBusy(APIException):
+    """429: the user's other plan is not finished."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "noise_busy"
+    default_detail = "Another of your noise budgets is running. Wait for it to end, or cancel it."
+
+
+class NothingPlanned(APIException):
+    """409: there is no change to copy."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "nothing_planned"
+    default_detail = "This noise budget has no changes to copy."

@@ -1,10 +1,11 @@
-"""Celery tasks of backtests. Each may run twice."""
+"""Celery tasks of backtests and noise budgets. Each may run twice."""
 
 from __future__ import annotations
 
 from celery import shared_task
 from django.utils import timezone
 
+from drift.backtest.actions import noise_runs as noise_actions
 from drift.backtest.actions import runs as actions
 
 
@@ -17,4 +18,12 @@ def run(run_id: int) -> None:
 @shared_task(name="backtest.sweep")
 def sweep() -> None:
     """Every 30 seconds: recover from lost messages and workers."""
-    actions.sweep(timezone.now())
+    now = timezone.now()
+    actions.sweep(now)
+    noise_actions.sweep_noise_runs(now)
+
+
+@shared_task(name=noise_actions.TASK)
+def find_noise_budget(run_id: int) -> None:
+    """Find the plan of one noise budget, unless it is claimed or has ended."""
+    noise_actions.perform_noise_run(run_id)

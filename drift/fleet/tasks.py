@@ -45,3 +45,4 @@ def tidy_fleet() -> None:
     delivery.prune_deliveries()
     refresh_bundles.refresh_bundles()
     refresh_bundles.delete_old_bundles()
+    heartbeats.delete_old_losses()

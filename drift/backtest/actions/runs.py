@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User, scope_digest
 from accounts.roles import Role
-from drift.backtest.actions.run_monitor import RunMonitor
+from drift.backtest.actions.run_states import claim, end, follow, sweep_runs
 from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
 from drift.backtest.models import UNFINISHED, BacktestRun, RunState
 from drift.backtest.queries.comparison import compare
@@ -22,13 +22,7 @@ from drift.policy.models import PolicyVersion
 from drift.queue import enqueue
 from sensor.policy import digest
 
-logger = logging.getLogger(__name__)
-
 MAX_UNFINISHED: Final = 4
-LOST_AFTER: Final = dt.timedelta(seconds=330)
-"""A run without progress for longer than a task's time limit (portal.celery) has lost its worker."""
-UNCLAIMED_AFTER: Final = dt.timedelta(seconds=30)
-RETENTION: Final = dt.timedelta(days=30)
 
 
 @transaction.atomic(durable=True)
@@ -67,44 +61,24 @@ def cancel(user: User, run_id: int) -> BacktestRun:
 
 def perform(run_id: int) -> None:
     """Run a queued backtest. Does nothing if another worker has claimed it or it has ended."""
-    now = timezone.now()
-    # The claim is this UPDATE: of two workers with the same message, one changes a row.
-    claimed = BacktestRun.objects.filter(pk=run_id, state=RunState.QUEUED).update(
-        state=RunState.RUNNING, touched_at=now
-    )
-    if not claimed:
+    if not claim(BacktestRun, run_id):
         return
     run = BacktestRun.objects.select_related("base", "started_by").get(pk=run_id)
     viewer: User = run.started_by
     viewer.narrowed_by = run.narrowed_by
     if not viewer.has_role(Role.READER) or scope_digest(viewer) != run.scope_digest:
-        _end(run_id, RunState.FAILED, error="What you see has changed since. Start it again.")
+        end(BacktestRun, run_id, RunState.FAILED, error="What you see has changed since. Start it again.")
         return
-    monitor = RunMonitor(lambda done: _record_progress(run_id, done))
-    try:
-        with monitor:
-            result = compare(run.base.document, run.document, run.first_day, run.until, monitor.report, viewer=viewer)
-    except Exception as error:
-        if monitor.stopped:
-            _end(run_id, RunState.CANCELLED)
-            return
-        logger.exception("backtest %d failed", run_id)
-        _end(run_id, RunState.FAILED, error=_reason(error))
-        raise
-    if monitor.stopped:
-        _end(run_id, RunState.CANCELLED)
-    else:
-        _end(run_id, RunState.DONE, progress=100, result=result)
+
+    def work(report: Callable[[int], bool]) -> dict[str, Any]:
+        return {"result": compare(run.base.document, run.document, run.first_day, run.until, report, viewer=viewer)}
+
+    follow(BacktestRun, run_id, work)
 
 
 def sweep(now: dt.datetime) -> None:
     """Queue runs again that no worker claimed, fail those whose worker is lost, delete old ones."""
-    waiting = BacktestRun.objects.filter(state=RunState.QUEUED, touched_at__lt=now - UNCLAIMED_AFTER)
-    for run_id in waiting.values_list("pk", flat=True):
-        enqueue("backtest.run", run_id)
-    lost = BacktestRun.objects.filter(state=RunState.RUNNING, touched_at__lt=now - LOST_AFTER)
-    lost.update(state=RunState.FAILED, finished_at=now, error="The worker was lost. Start it again.")
-    BacktestRun.objects.filter(created_at__lt=now - RETENTION).exclude(state__in=UNFINISHED).delete()
+    sweep_runs(BacktestRun, "backtest.run", now)
 
 
 def period_start(days: int, now: dt.datetime) -> dt.date:
@@ -138,21 +112,3 @@ def _is_equal(one: BacktestRun, other: BacktestRun) -> bool:
         return False
     facts = ("started_by_id", "scope_digest", "base_id", "digest", "first_day")
     return all(getattr(one, name) == getattr(other, name) for name in facts)
-
-
-def _record_progress(run_id: int, progress: int) -> bool:
-    """Store the progress. Returns False if the run was cancelled, or failed as lost."""
-    rows = BacktestRun.objects.filter(pk=run_id, state=RunState.RUNNING, cancel_requested=False)
-    return bool(rows.update(progress=progress, touched_at=timezone.now()))
-
-
-def _end(run_id: int, state: RunState, **fields: Any) -> None:
-    rows = BacktestRun.objects.filter(pk=run_id, state=RunState.RUNNING)
-    rows.update(state=state, finished_at=timezone.now(), **fields)
-
-
-def _reason(error: Exception) -> str:
-    """Return an error that the user can act on; the details are in the log."""
-    if type(error).__name__ == "SoftTimeLimitExceeded":
-        return "The backtest timed out. Choose fewer days."
-    return "Something went wrong. The worker's log has the details."

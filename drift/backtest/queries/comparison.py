@@ -44,19 +44,27 @@ def compare(
     """
     table = TransitionTable(before, after)
     with stored.snapshot():
-        comparison = _Comparison(table, first_day, until, report, viewer=viewer)
+        comparison = Comparison(table, first_day, until, report, viewer=viewer)
         counting = comparison.classify()
         comparison.count(counting)
         return summarise(table.transitions, rule_names(before, after), comparison.workloads)
 
 
-class _Comparison:
+class Comparison:
     """First everything that events refer to is reduced to classes, then the events are counted."""
 
     def __init__(
-        self, table: TransitionTable, first_day: dt.date, until: dt.datetime, report: Report, *, viewer: User | None
+        self,
+        table: TransitionTable,
+        first_day: dt.date,
+        until: dt.datetime,
+        report: Report,
+        *,
+        viewer: User | None,
+        by_day: bool = False,
     ) -> None:
         self.workloads = 0
+        self._by_day = by_day
         self._viewer = viewer
         self._table, self._first_day, self._until, self._report = table, first_day, until, report
         days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
@@ -65,7 +73,7 @@ class _Comparison:
     def classify(self) -> stored.EventCounter:
         """Reduce everything to classes, and decide each combination of them."""
         pod_names: dict[int, stored.PodNames] = {}
-        for days in self._through(0, PODS):
+        for days in self.through(0, PODS):
             if self._table.needs_pods:
                 stored.add_pod_names(pod_names, days)
         files, parents, provenances = self._classify_files(), self._classify_parents(), self._classify_provenances()
@@ -80,13 +88,14 @@ class _Comparison:
             parents=len(parents.keys) > 1,
             provenances=len(provenances.keys) > 1,
             pods=len(pods.keys) > 1,
+            by_day=self._by_day,
         )
         self._decide(space, counting)
         return counting
 
     def count(self, counting: stored.EventCounter) -> None:
         """Count the events by transition."""
-        for days in self._through(DECIDED, COUNTED):
+        for days in self.through(DECIDED, COUNTED):
             counting.add_found(days)
         self._check(COUNTED)
 
@@ -142,7 +151,7 @@ class _Comparison:
         classes = Numbering(self._table.passing("pod_name", None))
         if values:
             stored.analyze("backtest_open")
-            for days in self._through(PODS, SORTED):
+            for days in self.through(PODS, SORTED):
                 for names in stored.pod_names(days, values):
                     self._check(PODS)
                     self._store_classes("pod", classes, names)
@@ -158,7 +167,7 @@ class _Comparison:
             self._check(SORTED)
             self._store_decisions(enumerate(space.transition_numbers(self._table)))
         else:
-            for days in self._through(SORTED, DECIDED):
+            for days in self.through(SORTED, DECIDED):
                 counting.add_keys(days)
             for batch in stored.found_keys():
                 self._check(DECIDED)
@@ -171,7 +180,7 @@ class _Comparison:
             "backtest_decision", ((key, number, any(transitions[number].levels)) for key, number in decided)
         )
 
-    def _through(self, start: int, end: int) -> Iterator[stored.Days]:
+    def through(self, start: int, end: int) -> Iterator[stored.Days]:
         """Yield the chunks of days; report the progress from `start` to `end` in proportion to their sizes."""
         whole, done = sum(size for _, size in self._chunks) or 1, 0
         for days, size in self._chunks:

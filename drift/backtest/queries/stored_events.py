@@ -53,7 +53,10 @@ _TABLES: Final = {
     "backtest_key": "key bigint",
     "backtest_decision": "key bigint, transition integer, alerts boolean",
     "backtest_found": "transition integer, fingerprint uuid, events bigint, execs bigint, last_at timestamptz, "
-    "workload_id bigint, binary_id bigint",
+    "workload_id bigint, binary_id bigint, day date",
+    "backtest_noise": "fingerprint uuid, workload_id bigint, binary_id bigint, provenance_id bigint, parent_name text, "
+    "transition integer, days bigint, execs bigint, received_at timestamptz, lossy boolean, "
+    "window_0 bigint, window_1 bigint, window_2 bigint, window_3 bigint",
 }
 
 
@@ -171,9 +174,14 @@ def merge_pods() -> None:
 
 
 class EventCounter:
-    """The statements that scan the events; they join only the tables that the policies need."""
+    """The statements that scan the events; they join only the tables that the policies need.
 
-    def __init__(self, until: dt.datetime, *, parents: bool, provenances: bool, pods: bool) -> None:
+    `selected` is what selects the decided events: `e` has their columns, `d` their decision. It takes `values(days)`.
+    """
+
+    def __init__(
+        self, until: dt.datetime, *, parents: bool, provenances: bool, pods: bool, by_day: bool = False
+    ) -> None:
         key = "w.base + w.file * f.number"
         source = "alerts_driftevent AS e JOIN backtest_workload AS w ON w.id = e.workload_id"
         source += " JOIN backtest_file AS f ON f.id = e.binary_id"
@@ -191,20 +199,25 @@ class EventCounter:
             where += " AND e.sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL)"
         self._until = until
         self._keys = f"INSERT INTO backtest_key SELECT DISTINCT {key} FROM {source} {where}"  # noqa: S608 - constants
+        self.selected = f"FROM {source} JOIN backtest_decision AS d ON d.key = {key} {where}"
         self._found = f"""
             INSERT INTO backtest_found
             SELECT d.transition, CASE WHEN d.alerts THEN e.fingerprint END, count(*), sum(e.count)::bigint,
-                max(e.last_at), max(e.workload_id), max(e.binary_id)
-            FROM {source} JOIN backtest_decision AS d ON d.key = {key} {where} GROUP BY 1, 2
-        """  # noqa: S608 - constants
+                max(e.last_at), max(e.workload_id), max(e.binary_id), {"e.observed_on" if by_day else "NULL::date"}
+            {self.selected} GROUP BY 1, 2, 8
+        """
 
     def add_keys(self, days: Days) -> None:
         """Collect the keys that occur."""
-        _execute(self._keys, [*days, self._until, UNIDENTIFIED])
+        _execute(self._keys, self.values(days))
 
     def add_found(self, days: Days) -> None:
         """Count events by transition, and those that alert by fingerprint as well."""
-        _execute(self._found, [*days, self._until, UNIDENTIFIED])
+        _execute(self._found, self.values(days))
+
+    def values(self, days: Days) -> list[Any]:
+        """Return the values of `selected` for these days."""
+        return [*days, self._until, UNIDENTIFIED]
 
 
 def found_keys() -> Iterator[list[int]]:

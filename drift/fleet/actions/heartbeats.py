@@ -15,12 +15,13 @@ from typing import Final, cast
 
 import msgspec
 import redis
+from django.conf import settings
 from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from drift import queue
 from drift.fleet.actions import sensor_processes
-from drift.fleet.models import Sensor
+from drift.fleet.models import Sensor, SensorLoss
 from sensor import wire
 
 logger = logging.getLogger(__name__)
@@ -170,8 +171,37 @@ def _write_valid(rows: Sequence[bytes]) -> None:
 
 
 def _write(rows: Sequence[bytes]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_UPSERT, [b"[%s]" % b",".join(rows)])
+    beats = b"[%s]" % b",".join(rows)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_RECORD_LOSSES, [beats])
+        cursor.execute(_UPSERT, [beats])
+
+
+def delete_old_losses() -> None:
+    """Delete losses of before the oldest stored event."""
+    SensorLoss.objects.filter(until__lt=timezone.now() - dt.timedelta(days=settings.EVENT_RETENTION_DAYS + 1)).delete()
+
+
+# Before the status of the heartbeat before is overwritten. A process starts at 0: what it counts below that of the one
+# before is all its own. Two flushes of one heartbeat may add it twice; the period is the same.
+_RECORD_LOSSES: Final = """
+INSERT INTO fleet_sensorloss AS known (sensor_id, hour, since, until, lost)
+SELECT beat.sensor_id, date_trunc('hour', beat.last_seen_at, 'UTC'),
+    least(coalesce(stored.last_seen_at, sensor.enrolled_at), beat.last_seen_at), beat.last_seen_at,
+    CASE WHEN beat.lost_total > coalesce(stored.lost_total, 0)
+        THEN beat.lost_total - coalesce(stored.lost_total, 0) ELSE beat.lost_total END
+FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
+    sensor_id uuid, last_seen_at timestamptz, lost_total bigint
+)
+JOIN fleet_sensor AS sensor ON sensor.id = beat.sensor_id
+LEFT JOIN fleet_sensorstatus AS stored ON stored.sensor_id = beat.sensor_id
+WHERE beat.lost_total > 0 AND beat.lost_total <> coalesce(stored.lost_total, 0)
+    AND (stored.last_seen_at IS NULL OR stored.last_seen_at < beat.last_seen_at)
+ORDER BY beat.sensor_id
+ON CONFLICT (sensor_id, hour) DO UPDATE SET
+    since = least(known.since, excluded.since), until = greatest(known.until, excluded.until),
+    lost = least(known.lost::numeric + excluded.lost, 9223372036854775807)::bigint
+"""
 
 
 # In the order of ids, so that two of these cannot deadlock. A portal of the release before may have held heartbeats

@@ -146,3 +146,30 @@ class Proof(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sensor_id} proven {self.seen_at}"
+
+
+class SensorLoss(models.Model):
+    """Executions or events that a sensor counted as lost, in one hour (UTC) of its heartbeats.
+
+    What was lost is between `since`, its heartbeat before, and `until`, the one that reported it. Kept as long as
+    events: a noise budget absorbs nothing of these periods (docs/noise-budget.md#what-it-refuses).
+    """
+
+    pk = models.CompositePrimaryKey("sensor_id", "hour")
+    sensor = models.ForeignKey(Sensor, on_delete=models.CASCADE, related_name="losses", db_index=False)
+    hour = models.DateTimeField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    lost = models.BigIntegerField()
+
+    visibility: ClassVar = ScopedBy(cluster="sensor__cluster", namespace=None)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(since__lte=models.F("until")), name="loss_has_a_period"),
+            models.CheckConstraint(condition=Q(lost__gte=1), name="loss_is_counted"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["until"], name="losses_by_end")]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id} lost {self.lost} until {self.until}"

@@ -2,10 +2,10 @@
 
 import { announce } from "../tools.js";
 
-const ANNOUNCEMENTS = { done: "Backtest done", failed: "Backtest failed", cancelled: "Backtest cancelled" };
+const ENDS = { done: "done", failed: "failed", cancelled: "cancelled" };
 
 document.addEventListener("htmx:afterSwap", () => {
   const run = document.getElementById("run");
-  const announcement = run && !run.hasAttribute("hx-trigger") && ANNOUNCEMENTS[run.dataset.state];
-  if (announcement) announce(announcement);
+  const end = run && !run.hasAttribute("hx-trigger") && ENDS[run.dataset.state];
+  if (end) announce(`${run.dataset.name} ${end}`);
 });

@@ -218,6 +218,8 @@ KINDS: Final = {
     "alerts-api:kubernetes-audit": "cluster",
     "backtest:": "run",
     "backtest-api:": "run",
+    "backtest:noise": "noise budget",
+    "backtest-api:noise": "noise budget",
 }
 """The kind of object that a URL names, by the longest beginning of its name; "": a secret, whoever has it.
 

@@ -25,7 +25,7 @@ from accounts.roles import Role
 from accounts.tokens import TokenScope
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, SavedView
-from drift.backtest.models import BacktestRun
+from drift.backtest.models import BacktestRun, NoiseRun
 from drift.fleet.models import Environment, Rollout, SigningKey
 from drift.notify.models import AlertRoute, Kind, Notice, NoticeDelivery, Webhook
 from drift.policy.models import PolicyProposal, PolicyVersion
@@ -124,9 +124,11 @@ class Estate:
             first_day=timezone.now().date(),
             until=timezone.now(),
         )
+        asked = {"alerts": 5, "first_day": timezone.now().date(), "until": timezone.now()}
+        noise, _ = NoiseRun.objects.get_or_create(started_by=user, defaults={"base": version, **asked})
         expires_at = timezone.now() + dt.timedelta(hours=1)
         session = Session.objects.create(digest=uuid.uuid4().bytes, user=user, data="", expires_at=expires_at)
-        objects = {"proposal": proposal, "saved view": view, "run": run, "user": user}
+        objects = {"proposal": proposal, "saved view": view, "run": run, "noise budget": noise, "user": user}
         token = new_token_of(user)
         part = ScopeEntry.objects.create(token=token, environment_id=self.own_place["environment"])
         objects |= {"token": token, "token to narrow": token, "part of a token": part, "session": session}

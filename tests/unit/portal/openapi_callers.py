@@ -17,12 +17,12 @@ from accounts.models import User
 from accounts.roles import Role
 from accounts.tokens import TokenScope
 from drift.alerts.models import Alert
-from drift.backtest.models import BacktestRun
+from drift.backtest.models import BacktestRun, NoiseRun
 from drift.fleet.actions.bundles import signed_bundle
 from drift.fleet.models import Environment, Sensor, SensorState
 from drift.policy.actions.drafts import change_draft
 from drift.policy.domain import edits
-from drift.policy.models import PolicyProposal, PolicyVersion
+from drift.policy.models import PolicyDraft, PolicyProposal, PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from portal.access import TABLE, Open
 from tests.unit.drift.fleet import estate as fleet
@@ -153,6 +153,10 @@ def fit(callers: Callers, name: str, operation: Operation, case: Any, *, may_cha
         case.path_parameters["number"] = callers.estate.objects["version", FOREIGN]
     if operation.name == "start_backtest":
         BacktestRun.objects.all().delete()
+    if operation.name == "start_noise_budget":
+        NoiseRun.objects.all().delete()
+    if operation.name == "copy_noise_budget" and user:
+        _plan_noise(user)
     if operation.name == "propose" and user:
         PolicyProposal.objects.filter(author=user).delete()
         change_draft(draft_state(user), edits.replace_document(document("Proposed")))
@@ -182,6 +186,20 @@ def _fit_backtest(callers: Callers, name: str, body: Any) -> None:
         _fit_base(callers, name, body)
     else:
         body.pop("base", None)
+
+
+def _fit_noise(_: Callers, __: str, body: Any) -> None:
+    for name in ("environment", "cluster", "namespace"):
+        body.pop(name, None)
+
+
+def _plan_noise(user: User) -> None:
+    """Give every noise budget a plan of one rule for the user's draft."""
+    latest = PolicyVersion.objects.order_by("-number")[0]
+    planned = document("Planned")
+    plan = {"changes": [{"rule": planned["rules"][0]}]}
+    PolicyDraft.objects.filter(user=user).delete()
+    NoiseRun.objects.update(base=latest, result=plan, document=planned)
 
 
 def _fit_enrolment_token(callers: Callers, _: str, body: Any) -> None:
@@ -227,6 +245,7 @@ def _fit_proof(callers: Callers, _: str, body: Any) -> None:
 BODIES: Final[dict[str, Fit]] = {
     "alerts_status": _fit_alerts,
     "start_backtest": _fit_backtest,
+    "start_noise_budget": _fit_noise,
     "create_enrolment_token": _fit_enrolment_token,
     "save_document": _fit_base,
     "restore_version": _fit_base,

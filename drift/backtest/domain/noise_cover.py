@@ -1,0 +1,173 @@
+"""The smallest set of rules that keeps a budget: greedy, then a bounded search for fewer, with a lower bound.
+
+Alerts that the same rules ignore are one *atom*: a tuple of rule sets (bits), each of which needs a chosen rule, since
+an alert is gone only once each of its events is ignored. An atom's alerts are counted by day, packed in one integer:
+so atoms are added up in one step, whatever the number of days.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_, or_
+from typing import Final, NamedTuple
+
+MAX_CHANGES: Final = 10
+"""What a person reads and judges in one go."""
+STEPS: Final = 200_000
+"""Atoms that the search for fewer rules looks at, so that its time is bounded and its answer always the same."""
+TOLERANCE: Final = 0.1
+"""How much less a narrower rule may remove than the best, where that costs no further rule."""
+
+BITS: Final = 32
+"""Of a day's count."""
+MASK: Final = (1 << BITS) - 1
+
+Atoms = Mapping[tuple[int, ...], int]
+
+
+def packed(day: int) -> int:
+    """Return one alert of this day, to be added up."""
+    return 1 << (BITS * day)
+
+
+class Cover(NamedTuple):
+    """The chosen rules by number, in order; whether they do; and at least how many of the given ones any choice needs.
+
+    Where `at_least` is how many were chosen, no smaller choice exists.
+    """
+
+    chosen: list[int]
+    reached: bool
+    at_least: int
+
+
+@dataclass
+class CoverProblem:
+    """Atoms, how many alerts have to go on each day (`needs`), and each rule's width, which decides between equals."""
+
+    atoms: Atoms
+    needs: Sequence[int]
+    widths: Sequence[int]
+    _steps: int = field(default=STEPS, init=False)
+
+    def solve(self) -> Cover:
+        """Return the best choice that was found."""
+        if not any(need > 0 for need in self.needs):
+            return Cover([], reached=True, at_least=0)
+        choices = [self._pruned(self._greedy(tolerance)) for tolerance in (TOLERANCE, 0.0)]
+        best = min(choices, key=lambda each: (not self._reaches(each), len(each), self._width(each), each))
+        if not self._reaches(best):
+            return Cover(best, reached=False, at_least=self._lower_bound())
+        at_least = self._lower_bound()
+        while len(best) > at_least:
+            smaller = self._search([], len(best) - 1)
+            if smaller is None:
+                # A pair of rules that only together remove an alert is not looked for.
+                if self._steps > 0 and all(len(sets) == 1 for sets in self.atoms):
+                    at_least = len(best)
+                break
+            best = self._pruned(smaller)
+        return Cover(best, reached=True, at_least=at_least)
+
+    def remaining(self, chosen: Sequence[int]) -> list[int]:
+        """Return how many alerts still have to go on each day."""
+        bits = sum(1 << number for number in chosen)
+        removed = sum(counts for sets, counts in self.atoms.items() if all(each & bits for each in sets))
+        return [max(0, need - count) for need, count in zip(self.needs, self._unpacked(removed), strict=True)]
+
+    def _unpacked(self, counts: int) -> list[int]:
+        return [counts >> (BITS * day) & MASK for day in range(len(self.needs))]
+
+    def _reaches(self, chosen: Sequence[int]) -> bool:
+        return not any(self.remaining(chosen))
+
+    def _width(self, chosen: Sequence[int]) -> int:
+        return sum(self.widths[number] for number in chosen)
+
+    def _greedy(self, tolerance: float) -> list[int]:
+        chosen: list[int] = []
+        while len(chosen) < MAX_CHANGES:
+            gains = self._gains(chosen)
+            if not gains:
+                break
+            least = max(gains.values()) * (1 - tolerance)
+            near = [number for number, gain in gains.items() if gain >= least]
+            chosen.append(min(near, key=lambda number: (self.widths[number], -gains[number], number)))
+        return chosen
+
+    def _pruned(self, chosen: list[int]) -> list[int]:
+        """Return the choice without rules that it reaches as much without, the widest first."""
+        left = self.remaining(chosen)
+        for number in sorted(chosen, key=lambda each: (-self.widths[each], -each)):
+            fewer = [each for each in chosen if each != number]
+            if self.remaining(fewer) == left:
+                chosen = fewer
+        return chosen
+
+    def _gains(self, chosen: Sequence[int]) -> dict[int, int]:
+        """Return, for each further rule that removes needed alerts by itself, how many."""
+        left, bits = self.remaining(chosen), sum(1 << number for number in chosen)
+        if not any(left):
+            return {}
+        removed: Counter[int] = Counter()
+        for sets, counts in self.atoms.items():
+            missing = [each for each in sets if not each & bits]
+            for number in _numbers(reduce(and_, missing)) if missing else ():
+                removed[number] += counts
+        gains = {
+            number: sum(min(need, count) for need, count in zip(left, self._unpacked(counts), strict=True))
+            for number, counts in sorted(removed.items())
+        }
+        return {number: gain for number, gain in gains.items() if gain}
+
+    def _lower_bound(self) -> int:
+        """Return a number of rules below which no choice keeps the budget.
+
+        Each alert counts for every rule that ignores any of its events, so k rules remove at most the k greatest.
+        """
+        totals: Counter[int] = Counter()
+        for sets, counts in self.atoms.items():
+            for number in _numbers(reduce(or_, sets)):
+                totals[number] += counts
+        by_rule = [self._unpacked(counts) for counts in totals.values()]
+        bound = 1
+        for day, need in enumerate(self.needs):
+            greatest = sorted((counts[day] for counts in by_rule), reverse=True)
+            needed, removed = 0, 0
+            while removed < need and needed < len(greatest):
+                removed += greatest[needed]
+                needed += 1
+            bound = max(bound, needed)
+        return bound
+
+    def _search(self, chosen: list[int], size: int) -> list[int] | None:
+        """Return a choice of at most `size` rules with those in `chosen`; None where none is, or steps are used up."""
+        self._steps -= len(self.atoms)
+        left = self.remaining(chosen)
+        if not any(left):
+            return chosen
+        if len(chosen) >= size or self._steps <= 0:
+            return None
+        gains = self._gains(chosen)
+        order = sorted(gains, key=lambda number: (-gains[number], self.widths[number], number))
+        free = size - len(chosen)
+        for place, number in enumerate(order):
+            # The gains only fall as rules are added: these and the ones after cannot be enough.
+            if sum(gains[each] for each in order[place : place + free]) < sum(left):
+                return None
+            found = self._search([*chosen, number], size)
+            if found is not None or self._steps <= 0:
+                return found
+        return None
+
+
+def _numbers(bits: int) -> list[int]:
+    found = []
+    while bits:
+        low = bits & -bits
+        found.append(low.bit_length() - 1)
+        bits ^= low
+    return found

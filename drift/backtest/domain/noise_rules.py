@@ -1,0 +1,171 @@
+"""Policy rules that ignore given alerts, as narrow as these allow.
+
+A rule names every fact that its alerts share in few values. By content it lists the files' hashes, so that nothing else
+is ever ignored; by place, for contents that always change, it needs the path, the writer and the session.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final, NamedTuple
+
+from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
+from sensor.names.images import bare_name
+from sensor.names.owners import stable_container_name
+from sensor.policy import LIMITS, check_rule
+from sensor.policy.document_terms import DIGEST_PREFIX
+from sensor.policy.globs import ANY, ONE
+from sensor.policy.lint import lint_rule
+
+NAMESPACE: Final = uuid.UUID("8d0f2f0e-5d0c-4d5c-9f4e-0d9f1c0b7a11")
+MAX_CONTENTS: Final = LIMITS["allow_list"]
+Json = dict[str, Any]
+
+
+class RuleFact(NamedTuple):
+    """A fact that rules may name: at most `most` values, else it is left out, or no rule is made if it is `needed`.
+
+    `always`: needed by content too.
+    """
+
+    name: str
+    scope: str
+    most: int
+    needed: bool = False
+    always: bool = False
+
+
+RULE_FACTS: Final = (
+    RuleFact("cluster_name", "resource_scope", 12),
+    RuleFact("namespace", "resource_scope", 24),
+    RuleFact("container_name", "resource_scope", 8),
+    RuleFact("image_name", "resource_scope", 12),
+    RuleFact("process_path", "process_scope", 16, needed=True),
+    RuleFact("parent_process", "process_scope", 8),
+    RuleFact("drift_kind", "process_scope", 4, needed=True),
+    RuleFact("session", "process_scope", 2),
+    RuleFact("written_in_session", "process_scope", 1),
+    RuleFact("written_by", "process_scope", 8, needed=True, always=True),
+    RuleFact("writer_origin", "process_scope", 3, needed=True, always=True),
+)
+
+
+def noise_rule(
+    estate: NoiseEstate, rows: Collection[NoiseEvidence], *, by_content: bool, expires_at: str
+) -> Json | None:
+    """Return the narrowest rule that ignores these rows' events; None where no narrow one is valid and free of lint.
+
+    It lacks a name and a place in the list (`named`). Its id follows from what it says.
+    """
+    contents = sorted({estate.files[row.file].sha256 for row in rows})
+    if by_content and (len(contents) > MAX_CONTENTS or "" in contents):
+        return None
+    scopes: dict[str, list[Json]] = {"resource_scope": [], "process_scope": []}
+    for fact in RULE_FACTS:
+        values = _values(estate, rows, fact, by_content=by_content)
+        if values is None:
+            if fact.always or (fact.needed and not by_content):
+                return None
+            continue
+        any_of = [{"operator": "matches" if is_pattern else "equals", "value": value} for is_pattern, value in values]
+        scopes[fact.scope].append({"property": fact.name, "any_of": any_of})
+    if not _has_place(scopes["resource_scope"]):
+        return None
+    rule: Json = {
+        "action": "ignore",
+        "cloud_scope": _cloud_scope(estate, rows),
+        **scopes,
+        "allow_list": [f"{DIGEST_PREFIX}{content}" for content in contents] if by_content else [],
+        "unlisted": "next_rule" if by_content else "decide",
+        "enabled": True,
+        "expires_at": expires_at,
+    }
+    rule["id"] = str(uuid.uuid5(NAMESPACE, json.dumps(rule)))
+    shown = named(rule, "Noise budget", "Noise budget", "")
+    return rule if not check_rule(shown) and not lint_rule(shown) else None
+
+
+def named(rule: Json, name: str, description: str, note: str) -> Json:
+    """Return the rule with its texts, cut to what rules may have."""
+    return {
+        **rule,
+        "name": name[: LIMITS["name"]],
+        "scope_description": description[: LIMITS["scope_description"]],
+        "note": note[: LIMITS["note"]],
+    }
+
+
+def _has_place(conditions: Iterable[Json]) -> bool:
+    """Return whether a resource scope names an image or a namespace: a rule for every container is never made."""
+    return not {"image_name", "namespace"}.isdisjoint(each["property"] for each in conditions)
+
+
+def _values(
+    estate: NoiseEstate, rows: Collection[NoiseEvidence], fact: RuleFact, *, by_content: bool
+) -> list[tuple[bool, str]] | None:
+    """Return the values, each with whether it is a pattern; None where the fact has to be left out."""
+    read = _READERS[fact.name]
+    values = {read(estate, row) for row in rows}
+    if "" in values:
+        # No condition holds for what is unknown.
+        return None
+    if fact.name == "process_path":
+        return _path_values(estate, values, fact.most, by_content=by_content)
+    if len(values) > fact.most or any(len(value) > LIMITS["value"] for value in values):
+        return None
+    return [(False, value) for value in sorted(values)]
+
+
+def _path_values(estate: NoiseEstate, paths: set[str], most: int, *, by_content: bool) -> list[tuple[bool, str]] | None:
+    """Return the paths, or their shapes where the paths are too many, or always change."""
+    if by_content and len(paths) <= most and all(len(path) <= LIMITS["value"] for path in paths):
+        return [(False, path) for path in sorted(paths)]
+    shapes = {estate.shapes[path] for path in paths}
+    if len(shapes) > most or any(len(shape) > LIMITS["value"] for shape in shapes):
+        return None
+    return [(ANY in shape or ONE in shape, shape) for shape in sorted(shapes)]
+
+
+def _cloud_scope(estate: NoiseEstate, rows: Iterable[NoiseEvidence]) -> list[Json]:
+    accounts: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        flat = estate.workloads[row.workload].flat
+        accounts[flat["provider"]].add(flat["account"])
+    return [{"provider": provider, "accounts": sorted(accounts[provider])} for provider in sorted(accounts)]
+
+
+def _image(estate: NoiseEstate, row: NoiseEvidence) -> str:
+    return bare_name(estate.workloads[row.workload].image_name)
+
+
+def _container(estate: NoiseEstate, row: NoiseEvidence) -> str:
+    workload = estate.workloads[row.workload]
+    return stable_container_name(workload.owner_kind, workload.container_name)
+
+
+_READERS: Final[dict[str, Callable[[NoiseEstate, NoiseEvidence], str]]] = {
+    "cluster_name": lambda estate, row: estate.workloads[row.workload].flat["cluster_name"] or "",
+    "namespace": lambda estate, row: estate.workloads[row.workload].namespace,
+    "container_name": _container,
+    "image_name": _image,
+    "process_path": lambda estate, row: estate.files[row.file].path,
+    "parent_process": lambda _, row: row.parent,
+    "drift_kind": lambda estate, row: estate.files[row.file].kind,
+    "session": lambda estate, row: estate.fact(row, "session"),
+    "written_in_session": lambda estate, row: estate.fact(row, "written_in_session"),
+    "written_by": lambda estate, row: estate.fact(row, "written_by"),
+    "writer_origin": lambda estate, row: estate.fact(row, "writer_origin"),
+}
+
+
+def most_common(values: Iterable[str], most: int) -> str:
+    """Return the most frequent values in words: "a, b and 3 others"."""
+    counts = sorted(Counter(values).items(), key=lambda each: (-each[1], each[0]))
+    shown = [value for value, _ in counts[:most]]
+    rest = len(counts) - len(shown)
+    if rest:
+        return f"{', '.join(shown)} and {rest} other{'s' if rest > 1 else ''}"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -1,0 +1,73 @@
+"""Find and check the plan of a noise budget, on one snapshot of the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import connection, transaction
+
+from drift.backtest.domain.noise_evidence import NoiseBudget, NoiseEstate
+from drift.backtest.domain.noise_plan import NoisePlan, plan
+from drift.backtest.domain.noise_result import NoiseResult, noise_result
+from drift.backtest.errors import NoiseUnconfirmed
+from drift.backtest.queries.noise_check import checked_days
+from drift.backtest.queries.noise_events import first_event_day, noise_estate, verdict_counts
+
+logger = logging.getLogger(__name__)
+READ, PLANNED, CHECKED = 45, 60, 98
+"""The progress in percent at which each step ends."""
+
+
+def noise_budget(
+    document: Mapping[str, Any],
+    budget: NoiseBudget,
+    first_day: dt.date,
+    until: dt.datetime,
+    report: Callable[[int], bool],
+) -> tuple[NoiseResult, dict[str, Any]]:
+    """Return the plan for a policy on the events observed from `first_day` until `until`, and its document.
+
+    The period begins with the first day of which an event is stored. Raises NoiseUnconfirmed where a backtest counts
+    otherwise than the plan, TooMuchNoise, Cancelled.
+    """
+    is_own = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_own:
+            # Evidence and check see the same events, while ingest continues.
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        start = first_event_day(first_day)
+        if start is None or start > until.date():
+            estate = NoiseEstate(until.date(), until)
+            found = plan(estate, document, budget)
+        else:
+            estate = noise_estate(document, start, until, lambda done: report(done * READ // 100))
+            report(READ)
+            found = plan(estate, document, budget)
+            report(PLANNED)
+            _confirm(document, found, budget, estate, report)
+        verdicts = [verdict_counts(fingerprint for fingerprint, _ in rule.alerts) for rule in found.rules]
+    return noise_result(estate, budget, found, verdicts), found.document
+
+
+def _confirm(
+    document: Mapping[str, Any],
+    found: NoisePlan,
+    budget: NoiseBudget,
+    estate: NoiseEstate,
+    report: Callable[[int], bool],
+) -> None:
+    """Run the backtest of the plan's document, and compare. Raises NoiseUnconfirmed, Cancelled."""
+    counted = checked_days(
+        document,
+        found.document,
+        (estate.first_day, estate.until),
+        budget.place,
+        lambda done: report(PLANNED + done * (CHECKED - PLANNED) // 100),
+    )
+    if (counted.before, counted.after) != (found.before, found.after) or counted.gone_elsewhere or counted.appear:
+        logger.error("a noise budget's plan says %s → %s, its backtest %s", found.before, found.after, counted)
+        raise NoiseUnconfirmed

@@ -1,0 +1,165 @@
+"""Read the evidence for a noise budget: alerting events by their facts, and what reviewers and lists know of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from django.db import connection
+
+from drift.alerts.models import Alert, Binary, DriftEvent, HashVerdict, ListedHash, Provenance, Resolution, Workload
+from drift.backtest.domain.noise_evidence import (
+    WINDOW_BITS,
+    WINDOW_DAYS,
+    WINDOWS,
+    NoiseEstate,
+    NoiseEvidence,
+    NoiseFile,
+    NoiseWorkload,
+)
+from drift.backtest.domain.transitions import TransitionTable
+from drift.backtest.errors import TooMuchNoise
+from drift.backtest.queries import stored_events as stored
+from drift.backtest.queries.comparison import DECIDED, Comparison
+from drift.fleet.models import SensorLoss
+from sensor.policy.flat_event import BINARY_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
+
+MAX_EVIDENCE: Final = 300_000
+"""Rows of evidence that a worker holds, some 400 bytes each."""
+SLACK: Final = dt.timedelta(minutes=10)
+"""By which a sensor's clock may differ from the portal's, which dated its losses."""
+BATCH: Final = 10_000
+_WINDOWS: Final = [f"window_{number}" for number in range(WINDOWS)]
+_KEYS: Final = "fingerprint, workload_id, binary_id, provenance_id, parent_name, transition"
+_LOSSY: Final = """EXISTS (
+    SELECT FROM fleet_sensorloss AS loss WHERE loss.sensor_id = e.sensor_id
+        AND loss.since - %s <= e.last_at AND loss.until + %s >= e.observed_at
+)"""
+_WINDOW: Final = (
+    "coalesce(bit_or(1::bigint << (hashtext(e.container_id) & 63)) "
+    f"FILTER (WHERE (e.observed_on - %s::date) / {WINDOW_DAYS} = {{}}), 0)"
+)
+_READ: Final = f"""
+    SELECT {_KEYS}, bit_or(days), sum(execs)::bigint, min(received_at), bool_or(lossy),
+        {", ".join(f"bit_or({name})" for name in _WINDOWS)}
+    FROM backtest_noise GROUP BY {_KEYS} ORDER BY {_KEYS} LIMIT %s
+"""  # noqa: S608 - constants
+
+
+def first_event_day(first_day: dt.date) -> dt.date | None:
+    """Return the first day from then on of which an event is stored."""
+    days = DriftEvent.objects.filter(observed_on__gte=first_day).order_by("observed_on")
+    found: dt.date | None = days.values_list("observed_on", flat=True).first()
+    return found
+
+
+def noise_estate(
+    document: Mapping[str, Any], first_day: dt.date, until: dt.datetime, report: Callable[[int], bool]
+) -> NoiseEstate:
+    """Return the evidence of the whole estate under a policy. Raises TooMuchNoise, Cancelled."""
+    table = TransitionTable(document, document)
+    estate = NoiseEstate(first_day, until)
+    with stored.snapshot():
+        comparison = Comparison(table, first_day, until, report, viewer=None)
+        counting = comparison.classify()
+        is_lossy, loss_values = _loss_condition(first_day)
+        windows = ", ".join(_WINDOW.format(number) for number in range(WINDOWS))
+        statement = f"""
+            INSERT INTO backtest_noise
+            SELECT e.fingerprint, e.workload_id, e.binary_id, coalesce(e.provenance_id, 0), e.parent_name, d.transition,
+                bit_or(1::bigint << (e.observed_on - %s::date)), sum(e.count)::bigint, min(e.received_at),
+                bool_or({is_lossy}), {windows}
+            {counting.selected} AND d.alerts GROUP BY 1, 2, 3, 4, 5, 6
+        """
+        for days in comparison.through(DECIDED, 100):
+            _execute(statement, [first_day, *loss_values, *[first_day] * WINDOWS, *counting.values(days)])
+        estate.rows = list(_rows(table))
+    if len(estate.rows) > MAX_EVIDENCE:
+        raise TooMuchNoise(MAX_EVIDENCE)
+    _add_facts(estate)
+    _add_attacks(estate)
+    return estate
+
+
+def _loss_condition(first_day: dt.date) -> tuple[str, list[object]]:
+    start = dt.datetime.combine(first_day, dt.time(tzinfo=dt.UTC)) - SLACK
+    if not SensorLoss.objects.filter(until__gte=start).exists():
+        return "false", []
+    return _LOSSY, [SLACK, SLACK]
+
+
+def _rows(table: TransitionTable) -> Iterator[NoiseEvidence]:
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [MAX_EVIDENCE + 1])
+        while batch := cursor.fetchmany(BATCH):
+            for row in batch:
+                fingerprint, workload, file, provenance, parent, transition, days, execs, received, lossy, *windows = (
+                    row
+                )
+                decision = table.transitions[transition].before
+                containers = sum(
+                    (window or 0) % (1 << WINDOW_BITS) << (WINDOW_BITS * number)
+                    for number, window in enumerate(windows)
+                )
+                facts = (fingerprint, workload, file, provenance, parent, decision.rule, decision.action)
+                yield NoiseEvidence(*facts, days, execs, received, containers, lossy)
+
+
+def _add_facts(estate: NoiseEstate) -> None:
+    """Add the workloads, files and provenances of the rows."""
+    columns = ("cluster__environment_id", "cluster_id", "namespace", "owner_kind", "owner_name", "container_name")
+    more = ("image_name", "image_digest", "first_seen_on")
+    for pk, scope, *values in _values(Workload, {row.workload for row in estate.rows}, ["scope", *columns, *more]):
+        estate.workloads[pk] = NoiseWorkload({}, scope, *values)
+    for pk, *values in _values(Workload, set(estate.workloads), WORKLOAD_ROWS.columns):
+        estate.workloads[pk] = estate.workloads[pk]._replace(flat=WORKLOAD_ROWS.facts(values))
+    for pk, *values in _values(
+        Binary, {row.file for row in estate.rows}, ["path", "name", "sha256", "kind", "first_seen_on"]
+    ):
+        estate.files[pk] = NoiseFile({}, *values)
+    for pk, *values in _values(Binary, set(estate.files), BINARY_ROWS.columns):
+        estate.files[pk] = estate.files[pk]._replace(flat=BINARY_ROWS.facts(values))
+    for pk, *values in _values(Provenance, {row.provenance for row in estate.rows}, PROVENANCE_ROWS.columns):
+        estate.provenances[pk] = PROVENANCE_ROWS.facts(values)
+    for row in estate.rows:
+        # One that retention deleted meanwhile is unknown.
+        estate.provenances.setdefault(row.provenance, {})
+
+
+def _add_attacks(estate: NoiseEstate) -> None:
+    """Add the true positives and the known-bad contents."""
+    attacks = Alert.objects.filter(verdict=Resolution.TRUE_POSITIVE, sample=False)
+    facts = attacks.values_list("fingerprint", "workload__scope", "path", "binary__sha256")
+    for fingerprint, scope, path, sha256 in facts.iterator(chunk_size=BATCH):
+        estate.attacks |= {fingerprint}
+        estate.attack_files |= {(scope, path)}
+        estate.attack_contents |= {sha256} - {""}
+    for contents in _batches(sorted({file.sha256 for file in estate.files.values()} - {""})):
+        listed = ListedHash.objects.filter(sha256__in=contents, hash_list__verdict=HashVerdict.BAD)
+        estate.bad_contents |= set(listed.values_list("sha256", flat=True))
+
+
+def verdict_counts(fingerprints: Iterable[Any]) -> dict[str, int]:
+    """Return how many stored alerts of these fingerprints have each resolution; those without one as `open`."""
+    counts: dict[str, int] = {}
+    for batch in _batches(sorted(set(fingerprints))):
+        alerts = Alert.objects.filter(fingerprint__in=batch, set_aside_at__isnull=True, sample=False)
+        for verdict in alerts.values_list("verdict", flat=True):
+            counts[verdict or "open"] = counts.get(verdict or "open", 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _values(model: Any, ids: set[int], columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    for batch in _batches(sorted(ids)):
+        yield from model.objects.filter(pk__in=batch).order_by("pk").values_list("pk", *columns)
+
+
+def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), BATCH):
+        yield values[start : start + BATCH]
+
+
+def _execute(statement: str, values: Sequence[Any] | None = None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
