@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from drift.backtest.domain.noise_cover import MAX_CHANGES, CoverProblem, packed
+from drift.backtest.domain.noise_cover import MAX_CHANGES, Atoms, CoverProblem, packed
 
 
 def smallest(problem: CoverProblem, rules: int) -> int | None:
@@ -40,7 +40,7 @@ def test_the_choice_is_the_smallest_or_its_bound_says_that_it_may_not_be(seed: i
 
 
 def test_of_two_rules_that_remove_the_same_the_narrower_is_chosen() -> None:
-    atoms = {(0b11,): packed(0) * 7}
+    atoms: Atoms = {(0b11,): packed(0) * 7}
     assert CoverProblem(atoms, [5], [9, 2]).solve().chosen == [1]
     assert CoverProblem(atoms, [5], [2, 9]).solve().chosen == [0]
     assert CoverProblem(atoms, [5], [2, 2]).solve().chosen == [0]
@@ -48,17 +48,17 @@ def test_of_two_rules_that_remove_the_same_the_narrower_is_chosen() -> None:
 
 def test_a_greedy_choice_of_three_becomes_the_two_that_do() -> None:
     # The greatest rule is not one of the two: greedy alone takes three.
-    atoms = {(0b011,): packed(0) * 4, (0b101,): packed(0) * 4, (0b010,): packed(0) * 3, (0b100,): packed(0) * 3}
+    atoms: Atoms = {(0b011,): packed(0) * 4, (0b101,): packed(0) * 4, (0b010,): packed(0) * 3, (0b100,): packed(0) * 3}
     cover = CoverProblem(atoms, [14], [0, 0, 0]).solve()
     assert (cover.chosen, cover.reached, cover.at_least) == ([1, 2], True, 2)
 
 
 def test_no_more_rules_than_a_person_reads_are_chosen() -> None:
-    atoms = {(1 << number,): packed(0) for number in range(40)}
+    atoms: Atoms = {(1 << number,): packed(0) for number in range(40)}
     cover = CoverProblem(atoms, [40], [0] * 40).solve()
     assert (len(cover.chosen), cover.reached) == (MAX_CHANGES, False)
 
 
 def test_nothing_is_chosen_where_nothing_has_to_go() -> None:
-    assert CoverProblem({(1,): packed(0)}, [0], [0]).solve().chosen == []
+    assert CoverProblem(dict([((1,), packed(0))]), [0], [0]).solve().chosen == []
     assert CoverProblem({}, [], []).solve().reached
