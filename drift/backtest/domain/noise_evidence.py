@@ -52,7 +52,10 @@ class NoiseFile(NamedTuple):
 
 
 class NoiseEvidence(NamedTuple):
-    """Alerting events of one fingerprint with equal facts. `rule` and `action` are the base policy's decision."""
+    """Alerting events of one fingerprint with equal facts. `rule` and `action` are the base policy's decision.
+
+    `lossy`: they were in periods in which their sensor counted losses.
+    """
 
     fingerprint: uuid.UUID
     workload: int
@@ -66,7 +69,6 @@ class NoiseEvidence(NamedTuple):
     first_received: dt.datetime
     containers: int
     lossy: bool
-    """Whether any of them was in a period in which its sensor counted losses."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ REFUSAL_LABELS: Final[Mapping[str, str]] = {
     Refusal.TRUE_POSITIVE: "Resolved as true positive, or the same content or path as one",
     Refusal.KNOWN_BAD: "On a list of known-bad files",
     Refusal.BLOCKED: "Blocked by a rule",
-    Refusal.LOSSES: "Ran while its sensor lost events",
+    Refusal.LOSSES: "Ran while its sensor lost events, and is hardly known otherwise",
     Refusal.UNKNOWN_WRITER: "Writer unknown",
     Refusal.UNHASHED: "Content unknown: the file could not be hashed",
     Refusal.YOUNG: "Content first seen less than 3 days ago",

@@ -92,13 +92,13 @@ class RefusalTable:
 
     def refusals(self) -> list[Refusal | None]:
         """Return the refusal of each row of the estate; None: it may be absorbed."""
-        found = [self._refusal(row) for row in self._estate.rows]
-        if not self._changing:
-            return found
-        return [
-            None if refusal in CHANGE_REASONS and (self._is_changing(row) or self._is_established(row)) else refusal
-            for row, refusal in zip(self._estate.rows, found, strict=True)
-        ]
+        return [self._waived(row, self._refusal(row)) for row in self._estate.rows]
+
+    def _waived(self, row: NoiseEvidence, refusal: Refusal | None) -> Refusal | None:
+        """Return the refusal, None where what is known besides outweighs it."""
+        if refusal is Refusal.LOSSES and self._is_established(row):
+            return None
+        return None if self._changing and refusal in CHANGE_REASONS and self._is_changing(row) else refusal
 
     def _keys(self, row: NoiseEvidence) -> list[tuple[defaultdict[Hashable, Spread], Hashable]]:
         families = [] if row.lossy else [(self._families, key) for key in changing_keys(self._estate, row)]
@@ -191,7 +191,7 @@ class RefusalTable:
         return not programs.isdisjoint(EXPOSED)
 
     def _is_established(self, row: NoiseEvidence) -> bool:
-        """Return whether the content is well known without what ran while its sensor lost events."""
+        """Return whether the content is well known without what ran while sensors lost events."""
         if self._refusal(row._replace(lossy=False)) is not None:
             return False
         return self._contents[self._content_key(row)].is_common

@@ -31,7 +31,7 @@ SLACK: Final = dt.timedelta(minutes=10)
 """By which a sensor's clock may differ from the portal's, which dated its losses."""
 BATCH: Final = 10_000
 _WINDOWS: Final = [f"window_{number}" for number in range(WINDOWS)]
-_KEYS: Final = "fingerprint, workload_id, binary_id, provenance_id, parent_name, transition"
+_KEYS: Final = "fingerprint, workload_id, binary_id, provenance_id, parent_name, transition, lossy"
 _LOSSY: Final = """EXISTS (
     SELECT FROM fleet_sensorloss AS loss WHERE loss.sensor_id = e.sensor_id
         AND loss.since - %s <= e.last_at AND loss.until + %s >= e.observed_at
@@ -41,7 +41,7 @@ _WINDOW: Final = (
     f"FILTER (WHERE (e.observed_on - %s::date) / {WINDOW_DAYS} = {{}}), 0)"
 )
 _READ: Final = f"""
-    SELECT {_KEYS}, bit_or(days), sum(execs)::bigint, min(received_at), bool_or(lossy),
+    SELECT {_KEYS}, bit_or(days), sum(execs)::bigint, min(received_at),
         {", ".join(f"bit_or({name})" for name in _WINDOWS)}
     FROM backtest_noise GROUP BY {_KEYS} ORDER BY {_KEYS} LIMIT %s
 """  # noqa: S608 - constants
@@ -69,8 +69,8 @@ def noise_estate(
             INSERT INTO backtest_noise
             SELECT e.fingerprint, e.workload_id, e.binary_id, coalesce(e.provenance_id, 0), e.parent_name, d.transition,
                 bit_or(1::bigint << (e.observed_on - %s::date)), sum(e.count)::bigint, min(e.received_at),
-                bool_or({is_lossy}), {windows}
-            {counting.selected} AND d.alerts GROUP BY 1, 2, 3, 4, 5, 6
+                {is_lossy}, {windows}
+            {counting.selected} AND d.alerts GROUP BY 1, 2, 3, 4, 5, 6, 10
         """
         for days in comparison.through(DECIDED, 100):
             _execute(statement, [first_day, *loss_values, *[first_day] * WINDOWS, *counting.values(days)])
@@ -94,16 +94,15 @@ def _rows(table: TransitionTable) -> Iterator[NoiseEvidence]:
         cursor.execute(_READ, [MAX_EVIDENCE + 1])
         while batch := cursor.fetchmany(BATCH):
             for row in batch:
-                fingerprint, workload, file, provenance, parent, transition, days, execs, received, lossy, *windows = (
-                    row
-                )
+                keys, (transition, lossy, days, execs, received), windows = row[:5], row[5:10], row[10:]
                 decision = table.transitions[transition].before
                 containers = sum(
                     (window or 0) % (1 << WINDOW_BITS) << (WINDOW_BITS * number)
                     for number, window in enumerate(windows)
                 )
-                facts = (fingerprint, workload, file, provenance, parent, decision.rule, decision.action)
-                yield NoiseEvidence(*facts, days, execs, received, containers, lossy)
+                yield NoiseEvidence._make(
+                    (*keys, decision.rule, decision.action, days, execs, received, containers, lossy)
+                )
 
 
 def _add_facts(estate: NoiseEstate) -> None:

@@ -150,7 +150,7 @@ def _row(estate: NoiseEstate, ids: dict[Any, int], each: Json, losses: list[Json
         << (zlib.crc32(each["container_id"].encode()) & 63) + each["at"] // 86_400 // WINDOW_DAYS * WINDOW_BITS,
         lossy=lossy,
     )
-    return row[:5], row
+    return (*row[:5], lossy), row
 
 
 def _sum(one: NoiseEvidence, other: NoiseEvidence) -> NoiseEvidence:
@@ -159,7 +159,6 @@ def _sum(one: NoiseEvidence, other: NoiseEvidence) -> NoiseEvidence:
         execs=one.execs + other.execs,
         first_received=min(one.first_received, other.first_received),
         containers=one.containers | other.containers,
-        lossy=one.lossy or other.lossy,
     )
 
 

@@ -115,7 +115,13 @@ def test_a_true_positive_stays_with_its_content_anywhere() -> None:
 
 
 def test_what_ran_while_events_were_lost_stays() -> None:
-    assert refusals([*NOISE, {**LOSS, "from": 0, "until": 7_200}]) == {Refusal.LOSSES}
+    week = {**LOSS, "from": 86_400, "until": 8 * 86_400}
+    attack = daily(range(2, 7), **OTHER)
+    assert refusals([*NOISE, *attack, week]) == {None, Refusal.LOSSES}
+    assert absorbed([*NOISE, *attack, week]) == []
+    # Known on six days without it, or on none.
+    assert Refusal.LOSSES in refusals([*daily(range(13)), week])
+    assert refusals([*NOISE, {**LOSS, "from": 0, "until": 30 * 86_400}]) == {Refusal.LOSSES}
     elsewhere = {**LOSS, "node": "node-2", "from": 0, "until": 7_200}
     assert refusals([*NOISE, elsewhere]) == {None}
 
