@@ -1,18 +1,42 @@
 #!/usr/bin/env bash
-# Build the sensor image from deploy/sensor/Containerfile, check its contents, and run the DaemonSet tests with it.
+# Build the images of sensor and portal from their Containerfiles, check their contents, and run the sensor's DaemonSet tests.
 #
 #   scripts/image-check.sh
-#   BASE=mirror.example/python:3.13-slim-bookworm scripts/image-check.sh --network=host
+#   BASE=mirror.example/python:3.13-slim-bookworm POSTGRES=mirror.example/postgres:18-bookworm scripts/image-check.sh --network=host
 #
-# Further options go to podman build. Requires root and a network: the base image, Debian's packages, PyPI.
+# Further options go to podman build. Requires root and a network: the base images, Debian's packages, PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-image=localhost/driftwatch-sensor:check
-podman build ${BASE:+--build-arg "BASE=$BASE"} --build-arg "COMMIT=$(git rev-parse HEAD)" "$@" -f deploy/sensor/Containerfile -t "$image" .
-podman image inspect --format '{{.Size}} bytes in {{len .RootFS.Layers}} layers' "$image"
-root=$(podman image mount "$image")
-trap 'podman image unmount "$image" >/dev/null' EXIT
-left=$(cd "$root" && find usr/bin usr/local/bin -name 'pip*' -o -name 'gcc*' -o -name cc -o -name make)
-[ -z "$left" ] || { echo "image-check: the image contains build tools: $left" >&2; exit 1; }
+commit=$(git rev-parse HEAD)
+build() { # NAME, further options
+    local name=$1
+    shift
+    podman build ${BASE:+--build-arg "BASE=$BASE"} --build-arg "COMMIT=$commit" "$@" \
+        -f "deploy/$name/Containerfile" -t "localhost/driftwatch-$name:check" .
+    podman image inspect --format '{{.Size}} bytes in {{len .RootFS.Layers}} layers' "localhost/driftwatch-$name:check"
+}
+no_build_tools() { # NAME
+    local image=localhost/driftwatch-$1:check root left
+    root=$(podman image mount "$image")
+    left=$(cd "$root" && find usr/bin usr/local/bin -name 'pip*' -o -name 'gcc*' -o -name cc -o -name make -o -name npm)
+    podman image unmount "$image" >/dev/null
+    [ -z "$left" ] || { echo "image-check: $image contains build tools: $left" >&2; exit 1; }
+}
+runs() { # NAME, options
+    local name=$1 printed
+    shift
+    printed=$(podman run --rm --read-only --cap-drop=all --network=none "$@")
+    echo "$printed"
+    case $printed in *"$name"*) ;; *) echo "image-check: expected $name" >&2; exit 1 ;; esac
+}
+build portal ${POSTGRES:+--build-arg "POSTGRES=$POSTGRES"} "$@"
+no_build_tools portal
+runs "+g${commit:0:8}" localhost/driftwatch-portal:check --version
+for program in pg_dump pg_restore; do
+    runs "(PostgreSQL)" --entrypoint "$program" localhost/driftwatch-portal:check --version
+done
+build sensor "$@"
+no_build_tools sensor
+runs "+g${commit:0:8}" localhost/driftwatch-sensor:check --version
 sh scripts/setup.sh
-SENSOR_IMAGE=$image .venv/bin/python -m pytest tests/system/test_daemonset.py
+SENSOR_IMAGE=localhost/driftwatch-sensor:check .venv/bin/python -m pytest tests/system/test_daemonset.py

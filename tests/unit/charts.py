@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,10 @@ import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHARTS: Final = ROOT / "deploy/charts"
+OPAQUE: Final = {f"{part}resources" for part in ("", "web.", "gateway.", "worker.", "beat.", "migrate.")} | {
+    "nodeSelector"
+}
+"""Values that Kubernetes reads as a whole."""
 
 
 @cache
@@ -51,6 +56,21 @@ def named(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, An
     """Return the one manifest of this kind and name."""
     (found,) = [each for each in manifests if each["kind"] == kind and each["metadata"]["name"] == name]
     return found
+
+
+def untried(chart: str, branches: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the values of a chart that have their default in every branch, as `image.tag`."""
+    defaults = dict(_leaves(yaml.safe_load((CHARTS / chart / "values.yaml").read_text())))
+    tried = {place for values in branches for place, value in _leaves(values) if defaults.get(place, object()) != value}
+    return [place for place in defaults if not any(f"{each}.".startswith(f"{place}.") for each in tried)]
+
+
+def _leaves(values: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value and f"{place}{name}" not in OPAQUE:
+            yield from _leaves(value, f"{place}{name}.")
+        else:
+            yield f"{place}{name}", value
 
 
 def pods(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from portal.config import SETTINGS
 from portal.program.options import parser
 from sensor import __version__
-from tests.unit.charts import CHARTS, named, pods, rendered, run
+from tests.unit.charts import CHARTS, named, pods, rendered, run, untried
 
 CHART = "driftwatch-portal"
 KUBERNETES = ("1.29", "1.32", "1.35", "1.37")
@@ -41,9 +41,25 @@ EVERYTHING: dict[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "priorityClassName": "high",
 }
+RESOURCES = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+SIZES: dict[str, Any] = {
+    **LEAST,
+    "image": {"tag": "0.3.0", "pullPolicy": "Always"},
+    **{
+        part: {
+            "replicas": 3,
+            "resources": RESOURCES,
+            "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 9, "targetCPU": 50},
+        }
+        for part in ("web", "gateway", "worker")
+    },
+    "beat": {"resources": RESOURCES},
+    "migrate": {"resources": RESOURCES, "activeDeadlineSeconds": 600},
+}
 BRANCHES = {
     "least": LEAST,
     "everything": EVERYTHING,
+    "sizes": SIZES,
     "without policies and budgets": {
         **LEAST,
         "networkPolicy": {"enabled": False},
@@ -55,6 +71,10 @@ BRANCHES = {
         "settings": {"TRUSTED_PROXIES": 2, "TRUST_FORWARDED_PROTO": False},
     },
 }
+
+
+def test_every_value_is_tried() -> None:
+    assert untried(CHART, BRANCHES.values()) == []
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

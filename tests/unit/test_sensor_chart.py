@@ -10,7 +10,7 @@ import pytest
 
 from sensor import __version__
 from sensor.commands.options import parser
-from tests.unit.charts import CHARTS, named, pods, rendered, run
+from tests.unit.charts import CHARTS, named, pods, rendered, run, untried
 from tests.unit.sensor.deployed import DEPLOY
 from tests.unit.sensor.deployed import rendered as kustomized
 
@@ -49,9 +49,22 @@ EVERYTHING: dict[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "podAnnotations": {"a": "b"},
 }
+NODES: dict[str, Any] = {
+    **LEAST,
+    "image": {"tag": "0.3.0", "pullPolicy": "Always"},
+    "certificateAuthority": {"configMap": "ca", "key": "roots.pem"},
+    "metrics": {"enabled": True, "port": 9999},
+    "stateDirectory": "/srv/driftwatch",
+    "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+    "maxUnavailable": 1,
+    "nodeSelector": {"pool": "shop"},
+    "tolerations": [],
+    "priorityClassName": "high",
+}
 BRANCHES = {
     "least": LEAST,
     "everything": EVERYTHING,
+    "nodes": NODES,
     "a secret of one's own": {**LEAST, "enrolment": {"existingSecret": "ours", "key": "enrol"}},
     "metrics for nobody": {**LEAST, "metrics": {"enabled": True}},
     "directories of one's own": {**LEAST, "runtimeDirectories": ["/srv/run", "/srv/lib"]},
@@ -69,6 +82,10 @@ def directories(values: dict[str, Any]) -> set[str]:
     }
     assert mounted == volumes
     return set(mounted.values()) - {"/sys/fs/bpf", "/var/lib/driftwatch-sensor"}
+
+
+def test_every_value_is_tried() -> None:
+    assert untried(CHART, BRANCHES.values()) == []
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
