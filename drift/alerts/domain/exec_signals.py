@@ -62,7 +62,8 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
         yield signal("routine_kind", ROUTINE_KINDS[event.kind])
     elif event.kind in ("fileless", "replaced", "loader", "foreign_mount"):
         yield signal(event.kind)
-    elif event.kind == "script":
+    elif event.kind == "script" and not names.START_PLACE.search(process.path):
+        # What cron and init start are scripts: there it says nothing.
         yield signal("script")
     elif event.kind == "copy_of_image_file" and basename(process.copy_of or "") != basename(process.path):
         yield signal("renamed_copy", basename(process.copy_of or "") or "file")
@@ -221,8 +222,12 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
         return
     found = list(_service(line, "service_child", "runtime_child"))
     yield from found
-    if found and event.kind != "script" and _is_written_and_run(event, line, found[0][1]):
+    if not found or event.kind == "script":
+        return
+    if _is_written_and_run(event, line, found[0][1]):
         yield signal("written_and_run", found[0][1])
+    elif _is_started_by_writer(event, line):
+        yield signal("started_by_writer", line[0])
 
 
 def _is_session(line: list[str]) -> bool:
@@ -238,6 +243,16 @@ def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> boo
     name = checked_name(writer)
     wrote = name == service or names.is_named(name, names.SHELLS | names.DOWNLOADERS | names.COPIERS)
     return wrote and _age_seconds(writer, event) <= AT_ONCE_SECONDS
+
+
+def _is_started_by_writer(event: wire.Event, line: list[str]) -> bool:
+    """Return whether a service started, without a shell, what it had just written: not its environment or a build."""
+    writer, path = event.process.written_by, event.process.path
+    if writer is None or _age_seconds(writer, event) > AT_ONCE_SECONDS:
+        return False
+    is_service = names.is_named(line[0], names.SERVERS | names.RUNTIMES)
+    is_routine = names.is_named(basename(path), names.RUNTIMES) or names.BUILD_PLACE.search(path)
+    return is_service and names.is_same_program(checked_name(writer), line[0]) and not is_routine
 
 
 def _place(event: wire.Event) -> Iterator[Signal]:
@@ -261,12 +276,18 @@ def _place(event: wire.Event) -> Iterator[Signal]:
     if names.LOGIN_PROGRAM.search(path) and is_placed and not installed:
         yield signal("login_program", basename(path))
     if names.START_PLACE.search(path) and not installed:
-        yield signal("start_place", path[: path.rindex("/")])
+        yield from _start_place(path, checked_name(writer) if writer else "")
     namespace = event.container.namespace or ""
     if names.SYSTEM_NAMESPACE.search(namespace):
         yield signal("system_namespace", namespace)
     elif names.BUILD_NAMESPACE.search(namespace):
         yield signal("build_namespace", namespace)
+
+
+def _start_place(path: str, writer: str) -> Iterator[Signal]:
+    yield signal("start_place", path[: path.rindex("/")])
+    if names.is_named(writer, names.SHELLS | names.COPIERS | names.DOWNLOADERS):
+        yield signal("placed_by_hand", writer)
 
 
 def _names(event: wire.Event) -> Iterator[Signal]:

@@ -43,7 +43,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "own_library": SignalDefinition(
         30, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
     ),
-    "script": SignalDefinition(-12, "a script", "kind `script`"),
+    "script": SignalDefinition(-12, "a script", "kind `script`, but where the system starts programs"),
     "routine_kind": SignalDefinition(
         -15,
         "{}",
@@ -89,6 +89,11 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "new, its parent is a shell below a server or runtime, and in the minute before a shell, a download or copy "
         "tool or the service wrote it",
     ),
+    "started_by_writer": SignalDefinition(
+        15,
+        "written and started by {} itself",
+        "new, its parent is the server or runtime that wrote it in the minute before; not build places and runtimes",
+    ),
     "below_parser": SignalDefinition(
         25,
         "below {}, which reads files of others",
@@ -130,6 +135,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     ),
     "start_place": SignalDefinition(
         25, "in {}, from which the system starts programs", "directories of cron, init, systemd and login profiles"
+    ),
+    "placed_by_hand": SignalDefinition(
+        10, "placed there by {}", "in such a directory, and written by a shell, a copy or a download tool"
     ),
     "build_place": SignalDefinition(
         -15, "in a build or package directory", "`node_modules`, `target`, `go-build` …, and not installed there"

@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import AuditEntry
 from drift.alerts.actions.hash_lists import add_hash_list
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import HashList
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 from tests.unit.drift.alerts.test_scopes import limited
 
@@ -75,3 +76,14 @@ def test_a_look_up_counts_the_scope_alone(estate: Estate, reader: Any, api_of: C
 def test_what_is_no_sum_is_refused_and_not_audited(reader: Any, api_of: ClientOf, body: dict[str, Any]) -> None:
     assert look_up(api_of(reader), body).status_code == 400
     assert not AuditEntry.objects.filter(verb="looked up").exists()
+
+
+def test_no_token_adds_a_list_of_known_files(owner: Any, api_of: ClientOf) -> None:
+    """Not even an Owner's, with all scopes: by the API or as a page."""
+    api = api_of(owner)
+    values = {"name": "Feed", "verdict": "good", "text": A}
+
+    answers = [api.post(URL, values), api.put(URL, values, content_type="application/json"), api.delete(URL)]
+    assert [answer.status_code for answer in answers] == [405] * 3
+    assert api.post("/alerts/known-files/add/", values).status_code in (302, 401, 403)
+    assert not HashList.objects.exists()

@@ -281,6 +281,34 @@ def test_a_file_that_the_system_starts_counts_unless_it_was_installed(path: str)
     assert "start_place" not in names(kind="script", process__path=path, process__written_by=written("dpkg"))
 
 
+def test_a_script_where_the_system_starts_programs_is_not_lowered_for_being_one() -> None:
+    assert "script" not in names(
+        kind="script", process__path="/etc/cron.daily/clean", process__written_by=written("sh")
+    )
+    assert "script" in names(kind="script", process__path="/opt/clean", process__written_by=written("sh"))
+
+
+@pytest.mark.parametrize(("writer", "counts"), [("bash", True), ("cp", True), ("curl", True), ("python3", False)])
+def test_what_a_shell_or_a_copy_put_where_the_system_starts_programs_counts_more(writer: str, counts: bool) -> None:
+    sent: dict[str, Any] = {"kind": "script", "process__written_by": written(writer, 90_000)}
+
+    assert ("placed_by_hand" in names(process__path="/etc/cron.daily/clean", **sent)) is counts
+    assert "placed_by_hand" not in names(process__path="/opt/clean", **sent)
+
+
+def test_what_a_service_wrote_and_started_itself_counts() -> None:
+    sent: dict[str, Any] = {"process__path": "/var/lib/app/.cache/font/fc", "process__written_by": written("java", 9)}
+
+    assert "started_by_writer" in names(**sent, **below("java", "tini"))
+    assert "started_by_writer" in names(**sent, kind="volume", **below("java", "tini"))
+    assert "started_by_writer" not in names(**{**sent, "process__written_by": written("java", 90)}, **below("java"))
+    assert "started_by_writer" not in names(**{**sent, "process__written_by": written("cp", 9)}, **below("java"))
+    assert "started_by_writer" not in names(**sent, **below("sh", "java"))
+    for environment in ("/opt/env/bin/python3.10", "/app/node_modules/esbuild/bin/esbuild"):
+        assert "started_by_writer" not in names(**{**sent, "process__path": environment}, **below("java"))
+    assert "started_by_writer" not in names(**sent, **below("java", "gradle"))
+
+
 def test_a_shell_below_a_converter_counts_as_writer_and_as_parent() -> None:
     assert "below_parser" in names(process__written_by=written("sh", parent="exiftool"))
     assert "below_parser" in names(**below("sh", "convert", "php-fpm"))
