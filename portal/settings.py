@@ -123,6 +123,7 @@ TEMPLATES = [
         "DIRS": [config.PAGE_FILES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["drift.web.url_tag"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
