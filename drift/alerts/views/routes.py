@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 
 from drift.alerts.forms.route import RouteForm
@@ -49,7 +49,7 @@ def route(request: HttpRequest, pk: int) -> HttpResponse:
             form.add_error("name", str(error))
         except RouteChanged:
             # What was typed stays; with the row's present revision, Save applies it to what is there now.
-            typed = request.POST.copy()
+            typed = QueryDict(request.POST.urlencode(), mutable=True)
             row = get_object_or_404(AlertRoute, pk=pk)
             typed["revision"] = str(row.revision)
             form = RouteForm(typed)
