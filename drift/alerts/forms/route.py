@@ -34,6 +34,7 @@ class RouteForm(StyledForm):
     query = forms.CharField(
         label="Alerts that match",
         max_length=MAX_LINE,
+        validators=[one_line],
         help_text="As on the list of alerts: severity:high,medium priority:60+ cluster:prod path:/tmp/*",
     )
     webhooks = forms.ModelMultipleChoiceField(
