@@ -97,3 +97,10 @@ def test_the_json_report_has_one_alert_per_line(alert: Alert, reader: Any, clien
     (line,) = client_of(reader).get("/alerts/export.jsonl").getvalue().splitlines()
 
     assert json.loads(line)["event"]["process"]["name"] == "xmrig"
+
+
+@pytest.mark.parametrize("file", ["export.csv", "export.jsonl"])
+def test_a_filter_that_does_not_exist_is_refused_before_the_first_line(
+    reader: Any, client_of: Callable[[Any], Client], file: str
+) -> None:
+    assert client_of(reader).get(f"/alerts/{file}?alert=7").status_code == 400
