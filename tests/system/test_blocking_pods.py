@@ -269,37 +269,3 @@ def test_only_files_with_an_allowed_hash_run(pods: Pods) -> None:
         warm, f"{other} for i in $(seq 20); do /tmp/busybox-probe echo {RAN}; /tmp/busybox-other echo NO; done"
     )
     assert (out.count(RAN), out.count("NO")) == (20, 0)
-
-
-LOOP = """
-while :; do
-  if [ -e /shared/order ]; then sh /shared/order > /shared/order.out 2>&1; mv /shared/order /shared/order.done; fi
-  sleep 0.05
-done
-"""
-"""What a container's own first process runs: the scripts that it finds are the workload's."""
-
-
-def test_a_rule_on_who_entered_stops_all_of_theirs_and_nothing_of_the_workload(pods: Pods) -> None:
-    made = pods.create("/bin/sh", "-c", LOOP)
-    pods.drop(made, "/tmp/busybox-probe")
-    pods.node.begin(made)
-    pods.bed.until(lambda: RAN not in pods.run(made, f"/tmp/busybox-probe echo {RAN}"))
-
-    def workload(script: str) -> str:
-        draft, done = pods.directory / "draft", pods.directory / "order.done"
-        draft.write_text(script)
-        draft.rename(pods.directory / "order")
-        pods.bed.until(done.exists)
-        done.unlink()
-        return (pods.directory / "order.out").read_text(errors="replace")
-
-    entered = [{"property": "session", "any_of": [{"operator": "equals", "value": "exec"}]}]
-    pods.bed.publish(block_rule(pods.bed.podman, process_scope=entered))
-    try:
-        pods.bed.until(lambda: RAN in workload(f"/tmp/busybox-probe echo {RAN}"))
-        for _ in range(CALLS):
-            assert RAN not in pods.run(made, NEW)
-            assert workload(NEW).count(RAN) == TIMES
-    finally:
-        pods.bed.publish(block_rule(pods.bed.podman))
