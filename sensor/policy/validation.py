@@ -54,6 +54,7 @@ def check_rule(rule: object, index: int = 0) -> list[DocumentError]:
         if key in rule:
             _FIELD_CHECKS[key](found, key, rule[key])
     _check_dry_run_blocks(found, rule)
+    _check_probe_allows_nothing(found, rule)
     _check_value_total(found, rule)
     return found.errors
 
@@ -236,6 +237,24 @@ def _check_dry_run(found: ErrorCollector, where: str, value: object) -> None:
 def _check_dry_run_blocks(found: ErrorCollector, rule: dict[str, object]) -> None:
     if rule.get("dry_run") is True and rule.get("action") != "block":
         found.add("dry_run", "is for rules with the action block")
+
+
+def _check_probe_allows_nothing(found: ErrorCollector, rule: dict[str, object]) -> None:
+    """A person who runs the very command of a probe looks like one, and chooses what it runs if that is a shell."""
+    conditions = rule.get("process_scope")
+    allows = rule.get("action") == "ignore" or bool(rule.get("allow_list"))
+    if not allows or not isinstance(conditions, list):
+        return
+    for position, condition in enumerate(conditions):
+        if isinstance(condition, dict) and condition.get("property") == "session" and "probe" in _values(condition):
+            found.add(
+                f"process_scope[{position}].any_of", "must not be probe in a rule that ignores: anybody can run one"
+            )
+
+
+def _values(condition: dict[str, object]) -> list[object]:
+    entries = condition.get("any_of")
+    return [each.get("value") for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
 
 
 def _check_value_total(found: ErrorCollector, rule: dict[str, object]) -> None:

@@ -153,3 +153,8 @@ def test_the_second_of_two_editors_gets_a_conflict(operator: Any) -> None:
     with pytest.raises(ChangeConflict):
         suppression_rules.save(operator, TOOLS, rule.pk, 1)
     assert list(AuditEntry.objects.order_by("pk").values_list("verb", flat=True)) == ["created", "changed"]
+
+
+def test_a_suppression_rule_cannot_name_probes_for_anybody_can_run_one(operator: Any) -> None:
+    with pytest.raises(Invalid, match="must not be probe"):
+        suppression_rules.save(operator, SuppressionDraft("Probes", [condition("session", "probe")]))
