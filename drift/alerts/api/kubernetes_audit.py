@@ -14,6 +14,18 @@ from drift.fleet.models import Cluster
 from drift.web.openapi import error_response
 from drift.web.requests import signed_in_user
 
+_KIND = {"type": "string"}
+REQUEST = {
+    "description": "An EventList of audit.k8s.io/v1, or an Event; or one Event a line.",
+    "oneOf": [
+        {
+            "type": "object",
+            "required": ["kind", "items"],
+            "properties": {"kind": {**_KIND, "enum": ["EventList"]}, "items": {"type": "array", "items": {}}},
+        },
+        {"type": "object", "required": ["kind"], "properties": {"kind": {**_KIND, "enum": ["Event"]}}},
+    ],
+}
 RESPONSE = {
     "type": "object",
     "required": ["stored", "known", "refused", "other", "invalid"],
@@ -32,7 +44,7 @@ class KubernetesAuditView(APIView):
 
     @extend_schema(
         operation_id="send_kubernetes_audit",
-        request={"application/json": {"type": "object"}},
+        request={"application/json": REQUEST},
         responses={
             200: RESPONSE,
             400: error_response("bad_body"),

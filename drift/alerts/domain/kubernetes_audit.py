@@ -5,6 +5,7 @@ What the API server writes is data of whoever sent the request: names, command a
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import ipaddress
@@ -35,6 +36,7 @@ KINDS: Final = frozenset({"exec", "attach", "ephemeralcontainers"})
 STAGES: Final = ("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic")
 """Of a request, in the order in which the API server writes them."""
 _FIRST_ERROR: Final = 400
+_NOT_THIS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 NOT_AUDIT: Final = "The body must be an EventList or Events of audit.k8s.io/v1, as JSON."
 
 Kind = Literal["exec", "attach", "ephemeralcontainers"]
@@ -85,8 +87,12 @@ class _Head(Struct, rename="camel"):
 
 
 class _EventList(Struct):
-    kind: str = ""
-    items: list[msgspec.Raw] | None = None
+    kind: Literal["EventList"]
+    items: list[msgspec.Raw]
+
+
+class _SingleEvent(Struct):
+    kind: Literal["Event"]
 
 
 @dataclass(frozen=True)
@@ -131,18 +137,15 @@ def read_events(data: bytes) -> list[bytes | msgspec.Raw]:
     text = data.strip()
     if not text:
         return []
-    try:
-        found = msgspec.json.decode(text, type=_EventList)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # More than one JSON document: lines, of which each is read on its own.
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) > 1:
-            return list(lines)
-        raise AuditEventInvalid(NOT_AUDIT) from None
-    if found.kind == "EventList":
-        return list(found.items or [])
-    if found.kind == "Event":
+    with contextlib.suppress(*_NOT_THIS):
+        return list(msgspec.json.decode(text, type=_EventList).items)
+    with contextlib.suppress(*_NOT_THIS):
+        msgspec.json.decode(text, type=_SingleEvent)
         return [text]
+    # More than one JSON document: lines, of which each is read on its own.
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return list(lines)
     raise AuditEventInvalid(NOT_AUDIT)
 
 
