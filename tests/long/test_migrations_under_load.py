@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -46,7 +47,8 @@ def parts(directory: Path) -> Iterator[Parts]:
 
 
 def _query_at_length(url: str, ended: threading.Event) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
+    # Stopped with its server at the end.
+    with suppress(psycopg.OperationalError), psycopg.connect(url, autocommit=True) as connection:
         while not ended.wait(1):
             connection.execute(LONG_QUERY)
 
