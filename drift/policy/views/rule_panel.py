@@ -96,8 +96,20 @@ def _default_context(state: DraftState) -> dict[str, Any]:
         "dry_run": "dry_run" in rule,
         "may_block": may_block,
         "actions": [(name, ACTION_LABELS[name]) for name, _ in choices if name in ACTION_LABELS],
-        "sentences": [(name, describe_default(choice), choice == rule) for name, choice in choices],
+        "sentences": [(name, describe_default(choice), _alerts(choice, rule)) for name, choice in choices],
     }
+
+
+def _alerts(choice: Rule, rule: Rule) -> str:
+    """Return which alerts a choice for the default rule raises: those of "now", "same" as now, "counted", or "above".
+
+    Only one is counted: the others raise the same ones, and a user has one such count at a time.
+    """
+    if choice == rule:
+        return "now"
+    if (choice["action"] == "ignore") == (rule["action"] == "ignore"):
+        return "same"
+    return "above" if choice["action"] == "block" else "counted"
 
 
 def _panel(

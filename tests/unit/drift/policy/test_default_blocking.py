@@ -278,6 +278,7 @@ def test_the_page_offers_it_only_where_the_setting_allows_it(editor: Client, adm
     settings.DEFAULT_RULE_MAY_BLOCK = True
     panel = text(editor.get(f"{PAGE}rule/?rule=default"))
     assert panel.count("<option") == 3
+    assert panel.count("?of=default:") == 1  # a user has one count at a time
     assert "Only record what would be blocked" in panel
 
 
