@@ -124,7 +124,7 @@ def test_the_banner_of_what_is_dead_comes_and_goes_by_itself(
 
 
 def _worker_is_dead() -> list[Any]:
-    return [(BY_CODE["worker"], CheckOutcome("fails", "no sign of life for 20 seconds"))]
+    return [(BY_CODE["worker"], CheckOutcome("failing", "no sign of life for 20 seconds"))]
 
 
 def test_back_asks_before_a_typed_restore_is_lost_and_closes_an_untouched_one(
