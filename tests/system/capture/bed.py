@@ -73,6 +73,18 @@ class Collector:
             assert self._news.wait_for(lambda: any(map(is_it, self._events)), PATIENCE), "the exec was not seen"
             return next(filter(is_it, self._events))
 
+    def by_last_argument(self, words: Sequence[str]) -> dict[str, Event]:
+        """Wait for an exec with each of these last arguments, and return the first of each."""
+
+        def found() -> dict[str, Event]:
+            return {event.process.argv[-1]: event for event in reversed(self._events) if event.process.argv}
+
+        with self._news:
+            self._news.wait_for(lambda: set(words) <= set(found()), PATIENCE)
+            missing = set(words) - set(found())
+            assert not missing, f"not seen: {missing}"
+            return {word: found()[word] for word in words}
+
     def until_that(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds, looking after each read."""
         with self._news:
