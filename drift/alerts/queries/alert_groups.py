@@ -32,7 +32,7 @@ PAGE_SIZE: Final = 100
 PLACES: Final = frozenset({"cluster", "environment", "provider"})
 """Filters that the tallies by cluster apply, besides the status."""
 NONE_IF_EMPTY: Final = frozenset({"session", "writer_origin"})
-"""Groupings whose empty value the filter of that name calls NONE."""
+"""Groupings whose empty value, and NULL in alerts from before their column, are one group: the filter's NONE."""
 Names = Callable[[User, Iterable[Any]], dict[str, str]]
 
 
@@ -185,7 +185,7 @@ def _named(
     return [
         GroupRow(
             names.get(str(key), str(key or f"No {grouping.label.lower()}")),
-            filters.having(name, NONE if key is None or (not key and name in NONE_IF_EMPTY) else str(key)).query,
+            filters.having(name, NONE if key is None else str(key)).query,
             count,
             clusters,
             first,
@@ -239,7 +239,7 @@ def _newest(user: User, filters: Filters, name: str, after: int) -> tuple[list[G
 
 
 BY_CLUSTER: Final = """
-SELECT key, cluster, count(*), min(first_seen), max(first_seen)
+SELECT {key}, cluster, count(*), min(first_seen), max(first_seen)
 FROM ({counted}) AS newest (key, cluster, first_seen) GROUP BY 1, 2
 """
 LARGEST: Final = """
@@ -256,7 +256,8 @@ def _largest(found: QuerySet[Any, Any], by_cluster: str, name: str, after: int) 
     except EmptyResultSet:  # a filter that no alert can match
         return [], 0
     order = "1 DESC NULLS LAST" if name == "incident" else "2 DESC, 1"
-    counted = by_cluster.format(counted=statement)
+    key = "nullif(key, '')" if name in NONE_IF_EMPTY else "key"
+    counted = by_cluster.format(counted=statement, key=key)
     with connection.cursor() as cursor:
         cursor.execute(LARGEST.format(counted=counted, order=order), [*values, PAGE_SIZE + 1, after])
         rows = cursor.fetchall()

@@ -70,6 +70,15 @@ def test_alerts_from_before_the_columns_count_as_unknown(alerts: None, reader: A
     assert "by-hand" not in found(reader, session="exec")
 
 
+@pytest.mark.parametrize(("group", "unknown"), [("session", 3), ("writer_origin", 4)])
+def test_alerts_from_before_the_columns_are_in_the_group_of_the_unknown(
+    alerts: None, reader: Any, group: str, unknown: int
+) -> None:
+    Alert.objects.filter(path="/tmp/by-hand").update(session=None, writer_session=None, writer_origin=None)
+    groups = [row for row in group_page(reader, Filters(), group).rows if row.query.endswith("=none")]
+    assert [row.count for row in groups] == [unknown]
+
+
 def test_a_value_that_is_not_one_is_named(alerts: None, reader: Any, client_of: Any) -> None:
     answer = client_of(reader).get("/api/v1/alerts/?session=root")
     assert answer.status_code == 400
