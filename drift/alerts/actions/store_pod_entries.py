@@ -53,12 +53,14 @@ def store_pod_entries(cluster: Cluster, requests: Sequence[EntryRequest], source
             PodEntry.objects.bulk_create(
                 [_row(cluster, each, source, now) for each in new], batch_size=CHUNK, ignore_conflicts=True
             )
-            later = [each for each in merged if each.audit_id in known]
-            contradictions += sum(not _add_stage(known[each.audit_id], each) for each in later)
+            # Another batch may have stored some of them meanwhile; the insert then left its rows as they are.
+            known |= _known(cluster, new)
+            stored = sum(known[each.audit_id].received_at == now for each in new)
+            contradictions += sum(not _add_stage(known[each.audit_id], each) for each in merged)
     except DatabaseError as error:
         raise IngestUnavailable from error
     outside = len(requests) - len(timely)
-    return StoredEntries(len(new), len(requests) - len(new) - contradictions - outside, contradictions + outside)
+    return StoredEntries(stored, len(requests) - stored - contradictions - outside, contradictions + outside)
 
 
 def _known(cluster: Cluster, requests: Sequence[EntryRequest]) -> dict[str, PodEntry]:

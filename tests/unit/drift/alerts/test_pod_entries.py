@@ -6,7 +6,6 @@ import datetime as dt
 import gzip
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -381,18 +380,3 @@ def test_an_erased_person_is_named_nowhere_and_does_not_come_back(
 def test_only_an_owner_erases(reader: Any) -> None:
     with pytest.raises(CommandError, match="is not an active Owner"):
         call_command("kubernetes_audit", "erase", user="alice", actor=reader.email)
-
-
-def test_files_are_imported_by_command(estate: Estate, tmp_path: Path, capsys: Any) -> None:
-    lines, batch = tmp_path / "audit.log", tmp_path / "list.json"
-    lines.write_text("\n".join(json.dumps(audit_event()) for _ in range(3)) + "\nnot json\n")
-    batch.write_bytes(event_list(audit_event()))
-
-    call_command("kubernetes_audit", "import", str(lines), str(batch), cluster="blue")
-
-    assert "4 new, 0 known, 0 refused, 0 other events, 1 not valid" in capsys.readouterr().out
-    assert AuditEntry.objects.get(verb="imported").after == {"new": 4}
-    assert set(PodEntry.objects.values_list("source", "cluster__name")) == {("manage.py", "blue")}
-    for cluster, file in (("blue", "/nonexistent"), ("purple", str(lines)), ("987654", str(lines))):
-        with pytest.raises(CommandError):
-            call_command("kubernetes_audit", "import", file, cluster=cluster)
