@@ -47,9 +47,14 @@ class Command(BaseCommand):
             return f"erased from {erase_kubernetes_user(owner, options['user'])} requests"
         cluster = _cluster(options["cluster"])
         totals = [0, 0, 0, 0, 0]
-        for name in options["files"]:
-            for part in _parts(name):
-                totals = [one + two for one, two in zip(totals, _imported(cluster, name, part), strict=True)]
+        try:
+            for name in options["files"]:
+                for part in _parts(name):
+                    totals = [one + two for one, two in zip(totals, _imported(cluster, name, part), strict=True)]
+        except CommandError:
+            if totals[0]:  # what was stored before the file that cannot be read stays
+                record_import(cluster, StoredEntries(*totals[:3]))
+            raise
         new, known, refused, other, invalid = totals
         record_import(cluster, StoredEntries(new, known, refused))
         return f"{new} new, {known} known, {refused} refused, {other} other events, {invalid} not valid"

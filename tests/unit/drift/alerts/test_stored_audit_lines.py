@@ -61,3 +61,12 @@ def test_files_are_imported_by_command(estate: Estate, tmp_path: Path, capsys: A
     for cluster, file in (("blue", "/nonexistent"), ("purple", str(lines)), ("987654", str(lines))):
         with pytest.raises(CommandError):
             call_command("kubernetes_audit", "import", file, cluster=cluster)
+
+
+def test_an_import_that_ends_at_a_file_that_cannot_be_read_is_in_the_audit_log(estate: Estate, tmp_path: Path) -> None:
+    lines = tmp_path / "audit.log"
+    lines.write_text(json.dumps(audit_event()))
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("kubernetes_audit", "import", str(lines), "/nonexistent", cluster="blue")
+    assert AuditEntry.objects.get(verb="imported").after == {"new": 1}
+    assert PodEntry.objects.count() == 1
