@@ -137,7 +137,7 @@ def entry_match(entry: SeenEntry, requests: Iterable[RecordedRequest], *, is_com
     """
     usable = [each for each in requests if not is_refused(each.code)]
     if entry.is_container_start:
-        return _match_of_container(entry, usable)
+        return _match_of_container(entry, usable, is_complete=is_complete)
     alike = [each for each in usable if each.kind == "exec" and _is_alike(entry, each)]
     if entry.claimed_id:
         for each in alike:
@@ -149,7 +149,7 @@ def entry_match(entry: SeenEntry, requests: Iterable[RecordedRequest], *, is_com
     return EntryMatch(EntryConfidence.CLAIMED if entry.claimed_id else EntryConfidence.UNKNOWN, (), entry.claimed_id)
 
 
-def _match_of_container(entry: SeenEntry, requests: Sequence[RecordedRequest]) -> EntryMatch:
+def _match_of_container(entry: SeenEntry, requests: Sequence[RecordedRequest], *, is_complete: bool) -> EntryMatch:
     """Return who added an ephemeral container; its name is unique in its pod."""
     found = [
         each
@@ -161,7 +161,7 @@ def _match_of_container(entry: SeenEntry, requests: Sequence[RecordedRequest]) -
     ]
     if not found:
         return EntryMatch(EntryConfidence.UNKNOWN)
-    return _possible(found, "", is_sure=True)
+    return _possible(found, "", is_sure=is_complete)
 
 
 def _possible(requests: Sequence[RecordedRequest], claimed_id: str, *, is_sure: bool) -> EntryMatch:

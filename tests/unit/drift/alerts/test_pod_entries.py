@@ -340,6 +340,20 @@ def test_more_requests_than_are_read_make_it_ambiguous(
     assert match is not None and match.confidence == "ambiguous"
 
 
+def test_more_requests_for_a_container_than_are_read_make_it_ambiguous(
+    sender: Callable[..., Any], estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drift.alerts.queries.pod_entries.MAX_REQUESTS", 2)
+    body = {"spec": {"ephemeralContainers": [{"name": "debugger-x"}]}}
+    change = {"kind": "ephemeralcontainers", "verb": "patch", "stage": "ResponseComplete", "requestObject": body}
+    for name, minutes in (("alice@example.com", 3), ("alice@example.com", 2), ("bob@example.com", 1)):
+        at = now() - dt.timedelta(minutes=minutes)
+        sender(audit_event(**change, user__username=name, responseStatus={"code": 200}, at=at))
+    sent = event(process__provenance={"session": "workload"}, container__name="debugger-x")
+    match = entered_by(reader, alert_of(estate, sent))
+    assert match is not None and match.confidence == "ambiguous"
+
+
 def test_requests_out_of_scope_are_not_seen(sender: Callable[..., Any], estate: Estate, reader: Any) -> None:
     sender(audit_event("sh"), audit_event("sh", objectRef__namespace="payments"))
     User.objects.filter(pk=reader.pk).update(is_scoped=True)
