@@ -13,8 +13,8 @@ from drift.alerts.forms.event_batch import read_bounded_body
 MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes as sent, and after gzip."""
 MAX_EVENTS: Final = 10_000
-MAX_COMMAS: Final = 1_000_000
-"""Commas in a batch: millions of tiny items are refused before each becomes an object."""
+MAX_SEPARATORS: Final = 1_000_000
+"""Commas, or ends of lines, in a batch: millions of tiny items are refused before each becomes an object."""
 
 
 def read_audit_batch(request: Request) -> tuple[list[EntryRequest], int, int]:
@@ -27,7 +27,7 @@ def read_audit_batch(request: Request) -> tuple[list[EntryRequest], int, int]:
 
 def parsed_audit_events(data: bytes) -> tuple[list[EntryRequest], int, int]:
     """Return the same of bytes; raises TooLarge and BadBody."""
-    if data.count(b",") > MAX_COMMAS:
+    if max(map(data.count, (b",", b"\n", b"\r"))) > MAX_SEPARATORS:
         raise TooLarge("The batch has too many values. Split it.")
     try:
         events = read_events(data)

@@ -200,6 +200,15 @@ def test_a_batch_of_too_many_events_or_values_is_rejected_before_it_is_read() ->
         parsed_audit_events(b'{"kind": "EventList", "items": [0' + b",0" * 1_000_001 + b"]}")
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_millions_of_tiny_lines_are_rejected_before_each_becomes_an_object(
+    end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drift.alerts.forms.kubernetes_audit.read_events", None)
+    with pytest.raises(TooLarge):
+        parsed_audit_events(b"0" + (end + b"0") * 1_000_001)
+
+
 def test_the_stages_of_a_request_are_one_and_one_that_contradicts_is_not_believed() -> None:
     first = audit_event(stage="RequestReceived", responseStatus=None)
     stages = [first, {**first, "stage": "ResponseStarted", "responseStatus": {"code": 101}}]
