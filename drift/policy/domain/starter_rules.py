@@ -259,10 +259,13 @@ _RULES: Final = (
         starter_rule(
             "Package scripts at start-up",
             "Scripts of dpkg, apk and rpm",
-            "An entrypoint that installs packages makes dpkg, apk or rpm run the packages' scripts. The installed "
-            "programs still alert. It is safer to install packages when the image is built.",
+            "An entrypoint that installs packages makes dpkg, apk or rpm run the packages' scripts. Only what the "
+            "image's package manager wrote is ignored, for anybody may name a program dpkg; the installed programs "
+            "still alert. It is safer to install packages when the image is built." + _TRUSTS_INPUT,
             resource={},
             process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": _PACKAGE_MANAGERS,
                 "parent_process equals": ["dpkg", "apk", "rpm", "dnf", "microdnf"],
                 "process_path starts_with": [
                     "/var/lib/dpkg/info/",

@@ -74,7 +74,12 @@ NOISE: dict[str, dict[str, str]] = {
         "image_name": "docker.io/nicolaka/netshoot:v0.13",
         "process_path": "/usr/bin/tcpdump",
     },
-    "package-scripts": {"parent_process": "dpkg", "process_path": "/var/lib/dpkg/info/libc-bin.postinst"},
+    "package-scripts": UPDATER
+    | {
+        "written_by": "/usr/bin/dpkg",
+        "parent_process": "dpkg",
+        "process_path": "/var/lib/dpkg/info/libc-bin.postinst",
+    },
     "pip-builds": {"parent_process": "pip", "process_path": "/tmp/pip-build-env-x1/overlay/bin/cmake"},
     "nvidia-hook": {"drift_kind": "foreign_mount", "process_path": "/usr/bin/nvidia-smi"},
     "gpu-operator": {
@@ -158,6 +163,18 @@ def test_a_rule_ignores_its_tools_and_nothing_else(key: str) -> None:
         other = "evil.example/" + noise[name].partition("/")[2] if name == "image_name" else f"x{noise[name]}"
         assert action(key, {**noise, name: other}) == "alert"
         assert action(key, {each: value for each, value in noise.items() if each != name}) == "alert"
+
+
+def test_a_script_that_a_program_named_like_a_package_manager_wrote_and_runs_alerts() -> None:
+    noise = NOISE["package-scripts"] | {"process_path": "/var/lib/dpkg/info/x.postinst"}
+    assert action("package-scripts", noise) == "ignore"
+    for wrote in (
+        {"written_by": "/tmp/dpkg", "writer_origin": "drift"},
+        {"written_by": "/usr/bin/dpkg", "writer_origin": "drift"},
+        {"written_by": "/bin/cp"},
+        {"session": "exec"},
+    ):
+        assert action("package-scripts", noise | wrote) == "alert", wrote
 
 
 def test_chosen_rules_are_added_to_the_draft_disabled_above_the_default(
