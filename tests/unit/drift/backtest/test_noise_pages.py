@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -178,6 +179,24 @@ def test_the_page_starts_a_run_and_shows_its_plan(client_of: As, operator: Any, 
     copied = client.post(f"{PAGE}{run.pk}/copy/", follow=True)
     assert "are in your draft" in copied.content.decode()
     assert draft_state(operator).is_dirty
+
+
+@pytest.mark.parametrize(
+    ("measure", "alerts", "refused", "words"),
+    [
+        ("every_day", 1, [0, 2], "The budget can't be kept: on 1 of 2 days the alerts that it refuses to absorb"),
+        ("average", 1, [1, 2], "The budget can't be kept: what it refuses to absorb is too much."),
+        ("average", 1, [0, 2], "No plan of at most ten rules that keeps the budget was found."),
+        ("every_day", 2, [0, 2], "No plan of at most ten rules that keeps the budget was found."),
+    ],
+)
+def test_a_plan_that_falls_short_says_whether_what_it_refuses_is_the_reason(
+    client_of: As, operator: Any, noise: Cluster, measure: str, alerts: int, refused: list[int], words: str
+) -> None:
+    run = done(operator, alerts, measure=measure)
+    days = {"days": 2, "before": [9, 9], "after": [3, 3], "refused_days": refused}
+    NoiseRun.objects.filter(pk=run.pk).update(result={**(run.result or {}), **days, "reached": False})
+    assert words in unescape(client_of(operator).get(f"{PAGE}{run.pk}/").content.decode())
 
 
 @pytest.mark.parametrize(
