@@ -168,7 +168,7 @@ def test_the_node_that_is_furthest_counts_and_released_ones_do_not(managing: Any
         (0, "No node has enrolled yet."),
         (1, "its sensor has not reported yet"),
         (2, "has not acknowledged a policy yet"),
-        (3, "has not proved its detection yet"),
+        (3, "has not proved its detection yet. That takes <code>SYS_ADMIN</code> (Helm"),
     ],
 )
 def test_after_a_minute_it_says_what_to_check_at_each_step(managing: Any, done: int, words: str) -> None:
