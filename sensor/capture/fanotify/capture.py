@@ -57,6 +57,8 @@ PATIENCE: Final = 0.25
 RETRY: Final = 0.001
 MAX_PENDING: Final = 512
 """Files held open at once."""
+MAX_READS: Final = 8
+"""At once: in a flood of execs, the execs in progress are looked at in between."""
 MAX_SEEN: Final = 32_768
 MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
@@ -84,7 +86,9 @@ class FanotifyCapture:
         self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
         self._pending = PendingExecs(self._facts)
         self._adopted: collections.deque[int] = collections.deque()
+        self._covered: list[ProcessFacts] = []
         self._unmarked: collections.deque[UnmarkedProgram] = collections.deque()
+        self._is_behind = False
         self._programs = 0
         self._closed = False
         self._memfd_dev = memfd_dev()
@@ -155,7 +159,7 @@ class FanotifyCapture:
 
     def _turn(self, wait: float) -> list[Event]:
         """Wait up to `wait` seconds; return the events that are complete."""
-        for fd, _ in self._poll.poll(min(wait, RETRY) if len(self._pending) else wait):
+        for fd, _ in self._poll.poll(min(wait, RETRY) if len(self._pending) or self._is_behind else wait):
             if fd == self._news:
                 os.eventfd_read(fd)
                 while self._adopted:
@@ -175,16 +179,21 @@ class FanotifyCapture:
         """Look at what the connector reported and fanotify did not."""
         # What fanotify reports as well is taken from there, with its open file. It has queued that before the
         # connector reports the exec: so what came since is taken before the programs are looked at.
-        if not self._unmarked:
-            self._unmarked.extend(process_log.programs())
-        covered = process_log.covered()
-        while (covered or self._unmarked) and len(self._pending) < MAX_PENDING and self._take_events():
-            pass
-        for facts in covered:
+        self._unmarked.extend(() if self._unmarked else process_log.programs())
+        self._covered = self._covered or process_log.covered()
+        self._is_behind = bool(self._covered or self._unmarked)  # more may be there by now, which wakes nobody
+        if not self._is_behind or not self._is_drained():
+            return
+        for facts in self._covered:
             if (facts.pid, facts.exe) not in self._seen:
                 self._unmarked.extend(self._unreported(facts))
+        self._covered = []
         while self._unmarked and len(self._pending) < MAX_PENDING:
             self._take_program(self._unmarked.popleft())
+
+    def _is_drained(self) -> bool:
+        """Look at the files that wait; return whether none is left."""
+        return any(len(self._pending) < MAX_PENDING and not self._take_events() for _ in range(MAX_READS))
 
     def _unreported(self, facts: ProcessFacts) -> Iterator[UnmarkedProgram]:
         """Yield a program on a mount that has the id of one that was watched, while its process lives."""
