@@ -29,6 +29,8 @@ MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
 MAX_DIRECTORIES: Final = 4_096
 """Directories of images of which it is remembered which layers have them."""
+MAX_DIRECTORY_BYTES: Final = 256
+"""Of a path that is remembered: a container may execute from any number of directories with longer ones."""
 MAX_INDEXED: Final = 200_000
 """Executables of one layer that its index holds."""
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -48,7 +50,8 @@ class ImageDirectories:
         found = self._known.get((lowers, directory))
         if found is None:
             found = tuple(_layers_with(lowers, directory))
-            self._known.put((lowers, directory), found)
+            if len(directory) <= MAX_DIRECTORY_BYTES:
+                self._known.put((lowers, directory), found)
         return found
 
 

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,17 @@ class TestLookup:
         file.close()
         assert open_in_image(layers, b"/bin/b", known) is None
         assert searched == [bytes(tmp_path / "base")] * 2
+
+    def test_long_paths_that_a_container_makes_up_are_not_kept(self, layers: Layers) -> None:
+        known = ImageDirectories()
+        tracemalloc.start()
+        try:
+            for number in range(200):
+                assert open_in_image(layers, b"/%d%s/new" % (number, b"/directory" * 380), known) is None
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < 200_000
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="trusted extended attributes need root")
     @pytest.mark.parametrize("opaque", ["opt", "opt/app", "opt/app/bin"])
