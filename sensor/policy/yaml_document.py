@@ -24,7 +24,7 @@ MAX_EVENTS: Final = 1_000_000
 def parse_yaml(data: bytes) -> Any:
     """Return the value of YAML in UTF-8. Raises UnreadableError.
 
-    YAML has only JSON's types here (YAML 1.2, core schema): `no` and dates are strings, and so are fractions, which
+    YAML has only JSON's types here, spelled alike: `no`, `True` and dates are strings, and so are fractions, which
     documents do not have. Anchors, tags and duplicate keys are rejected.
     """
     try:
