@@ -22,5 +22,6 @@ def begins_to_block(before: Document, after: Document) -> bool:
 
 
 def begins_to_use_blocking(before: Document, after: Document) -> bool:
-    """Return whether the default rule has the action block after a change, dry or not, and had not before it."""
-    return bool(after["default"]["action"] == "block" and before["default"]["action"] != "block")
+    """Return whether the default rule begins to block, or to record what it would block (`dry_run`)."""
+    has_action = [document["default"]["action"] == "block" for document in (before, after)]
+    return has_action == [False, True] or begins_to_block(before, after)

@@ -134,6 +134,23 @@ def test_where_it_blocks_already_the_setting_changes_nothing_and_it_can_be_ended
     assert ended.is_new
 
 
+def test_a_dry_run_from_before_the_setting_was_off_stays_and_does_not_become_a_block(admin: Any, settings: Any) -> None:
+    settings.DEFAULT_RULE_MAY_BLOCK = True
+    base = versions.save_document(admin, document("A", default=DRY), latest_number() or 0).version.number
+    state = drafts.change_draft(draft_state(admin), edits.set_default_action("block"))
+    settings.DEFAULT_RULE_MAY_BLOCK = False
+    backtested(admin)
+    for save in (
+        lambda: versions.save_draft(state, confirmation=TYPED),
+        lambda: propose_draft(state),
+        lambda: versions.save_document(admin, BLOCKING, base, confirmation=TYPED),
+        lambda: drafts.change_draft(drafts.discard_draft(state), edits.set_default_action("block")),
+    ):
+        with pytest.raises(DefaultMayNotBlock):
+            save()
+    assert versions.save_document(admin, document("A", "B", default=DRY), base).version.document["default"] == DRY
+
+
 @pytest.mark.usefixtures("allowed")
 def test_it_needs_a_backtest_and_then_the_typed_phrase_whatever_way_it_is_saved(admin: Any, owner: Any) -> None:
     base = latest_number() or 0
