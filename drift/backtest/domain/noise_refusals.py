@@ -85,6 +85,7 @@ class RefusalTable:
         self._releases: defaultdict[Hashable, Spread] = defaultdict(Spread)
         self._owners: defaultdict[Hashable, Spread] = defaultdict(Spread)
         self._known_since = self._first_moments()
+        self._attack_shapes = {(scope, numbered_shape(path)) for scope, path in estate.attack_files}
         for row in estate.rows:
             if not self._is_person(row):
                 for spreads, key in self._keys(row):
@@ -201,8 +202,8 @@ class RefusalTable:
         estate = self._estate
         if estate.fact(row, "writer_origin") != "image" or estate.fact(row, "session") != "workload":
             return False
-        place = estate.workloads[row.workload].scope, estate.files[row.file].path
-        if self._is_exposed(row) or self._is_one_off(row) or place in estate.attack_files:
+        place = estate.workloads[row.workload].scope, numbered_shape(estate.files[row.file].path)
+        if self._is_exposed(row) or self._is_one_off(row) or place in self._attack_shapes:
             return False
         families = (self._families[key] for key in changing_keys(estate, row))
         return any(family.is_changing and family.is_common for family in families)

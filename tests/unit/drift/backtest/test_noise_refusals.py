@@ -229,6 +229,12 @@ def test_a_changing_family_with_a_true_positive_in_it_is_not_covered() -> None:
     assert absorbed([*lines, true_positive(attack)], changing=True) == []
 
 
+def test_a_changing_family_with_a_true_positive_of_before_the_period_is_not_covered() -> None:
+    old = {**builds()[0], "path": "/tmp/go-build7/b002/api.test", "sha256": "d" * 64}
+    assert planned([*builds(), true_positive({**old, "namespace": "other"})], changing=True).reached
+    assert not planned([*builds(), true_positive(old)], changing=True).rules
+
+
 def test_an_estate_whose_sensors_know_no_writers_is_refused_as_a_whole() -> None:
     found = planned(daily(**NOBODY, session="", written_by_parent=""))
     assert (set(found.refusals), found.rules, found.reached) == ({Refusal.UNKNOWN_WRITER}, [], False)
