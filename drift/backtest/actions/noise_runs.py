@@ -38,6 +38,7 @@ from drift.queue import enqueue
 
 MAX_UNFINISHED: Final = 3
 MAX_ALERTS: Final = 100_000
+MAX_NAMESPACE: Final = 256
 TASK: Final = "backtest.find_noise_budget"
 
 
@@ -147,7 +148,9 @@ def _place(user: User, asked: NoiseRequest) -> dict[str, Any]:
     """Return the run's place. Raises PlaceUnknown."""
     if asked.cluster is not None:
         cluster = Cluster.objects.visible_to(user).filter(pk=asked.cluster).first()
-        if cluster is None or len(asked.namespace) > 256 or asked.environment not in (None, cluster.environment_id):
+        if cluster is None or asked.environment not in (None, cluster.environment_id):
+            raise PlaceUnknown
+        if len(asked.namespace) > MAX_NAMESPACE or "\0" in asked.namespace:
             raise PlaceUnknown
         return {"cluster": cluster, "namespace": asked.namespace}
     if asked.namespace:

@@ -43,7 +43,7 @@ def _noise_list(request: HttpRequest, *, error: str = "", status: int = 200) -> 
     context = {
         "runs": queries.newest_noise_runs(user, LISTED),
         "can_start": user.can_triage,
-        "places": queries.places(user),
+        "places": _place_options(queries.places(user)),
         "periods": sorted({days for days in PERIODS if days <= longest} | {longest}),
         "measures": NoiseMeasure.choices,
         "given": {
@@ -56,6 +56,18 @@ def _noise_list(request: HttpRequest, *, error: str = "", status: int = 200) -> 
         "error": error,
     }
     return render(request, "backtest/noise/list.html", context, status=status)
+
+
+def _place_options(places: queries.Places) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return groups of options, each as value and label, in the form that `_asked` reads."""
+    groups = {each.pk: [(f"cluster:{each.pk}", f"Cluster {each.name}")] for each in places.clusters}
+    names = {each.pk: each.name for each in places.clusters}
+    for cluster, namespace in places.namespaces:
+        if cluster in groups:
+            groups[cluster].append((f"namespace:{cluster}:{namespace}", f"{names[cluster]} / {namespace}"))
+    environments = [(f"environment:{each.pk}", each.name) for each in places.environments]
+    found = [("Environments", environments), *((names[pk], options) for pk, options in groups.items())]
+    return [(label, options) for label, options in found if options]
 
 
 def _asked(request: HttpRequest) -> actions.NoiseRequest:

@@ -16,6 +16,7 @@ from drift.backtest.domain.noise_evidence import EVERY_DAY, MAX_DAYS, ON_AVERAGE
 from drift.backtest.domain.noise_table import noise_table
 from drift.backtest.errors import PeriodInvalid, TooMuchNoise
 from drift.backtest.queries.noise_budget import noise_budget
+from drift.fleet.models import Cluster, Environment
 from drift.policy.queries.versions import latest_version
 
 
@@ -42,6 +43,10 @@ class Command(BaseCommand):
             raise CommandError(f"Choose 0 alerts or more, and 1 to {MAX_DAYS} days.", returncode=2)
         if options["namespace"] and options["cluster"] is None:
             raise CommandError("A namespace needs its cluster.", returncode=2)
+        for model, number in ((Environment, options["environment"]), (Cluster, options["cluster"])):
+            # In a place that does not exist every budget is kept.
+            if number is not None and not model._default_manager.filter(pk=number).exists():
+                raise CommandError(f"No {model._meta.verbose_name} has the number {number}.", returncode=2)
         place = NoisePlace(options["environment"], options["cluster"], options["namespace"])
         measure = ON_AVERAGE if options["average"] else EVERY_DAY
         now, version = timezone.now(), latest_version()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from html import unescape
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import AuditEntry
@@ -215,6 +219,34 @@ def test_what_is_typed_wrongly_is_an_error_in_the_form(
     answer = client_of(operator).post(PAGE, form)
     assert (answer.status_code, error in answer.content.decode()) == (422, True)
     assert not NoiseRun.objects.exists()
+
+
+def test_a_form_with_an_error_keeps_its_place(client_of: As, operator: Any, noise: Cluster) -> None:
+    for place in (f"environment:{noise.environment_id}", f"cluster:{noise.pk}", f"namespace:{noise.pk}:kube-system"):
+        answer = client_of(operator).post(PAGE, {"alerts": "x", "days": "7", "place": place})
+        assert f'<option value="{place}" selected>' in answer.content.decode()
+
+
+@pytest.mark.parametrize("namespace", ["a\0b", "x" * 300])
+def test_a_namespace_that_none_can_have_is_not_in_the_estate(
+    client_of: As, operator: Any, noise: Cluster, namespace: str
+) -> None:
+    answer = client_of(operator).post(PAGE, {"alerts": "1", "days": "7", "place": f"namespace:{noise.pk}:{namespace}"})
+    assert (answer.status_code, "not in the estate" in answer.content.decode()) == (422, True)
+
+
+def test_the_command_prints_the_plan_of_a_place(noise: Cluster, tmp_path: Path) -> None:
+    output, file = StringIO(), tmp_path / "policy.json"
+    call_command("noise_budget", 1, cluster=noise.pk, document=file, stdout=output)
+    assert "Alerts a day: 3.0 → 1.0 on average" in output.getvalue()
+    assert json.loads(file.read_text())["rules"][0]["name"].startswith("Noise: hook-0 and hook-1")
+
+
+@pytest.mark.parametrize("place", [{"environment": 0}, {"cluster": 0}, {"namespace": "shop"}])
+def test_the_command_knows_only_places_of_the_estate(noise: Cluster, place: dict[str, Any]) -> None:
+    with pytest.raises(CommandError) as error:
+        call_command("noise_budget", 1, **place)
+    assert error.value.returncode == 2
 
 
 def test_readers_see_plans_and_change_nothing(client_of: As, api_of: As, reader: Any, operator: Any) -> None:
