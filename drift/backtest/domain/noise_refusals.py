@@ -102,12 +102,15 @@ class RefusalTable:
         return None if self._changing and refusal in CHANGE_REASONS and self._is_changing(row) else refusal
 
     def _keys(self, row: NoiseEvidence) -> list[tuple[defaultdict[Hashable, Spread], Hashable]]:
-        families = [] if row.lossy else [(self._families, key) for key in changing_keys(self._estate, row)]
+        # What ran while events were lost counts for its release alone, beside which others then look late.
+        release = self._releases, self._release_key(row)
+        if row.lossy:
+            return [release]
         return [
-            *families,
-            *([] if row.lossy else [(self._contents, self._content_key(row))]),
-            (self._releases, self._release_key(row)),
+            release,
+            (self._contents, self._content_key(row)),
             (self._owners, self._estate.workloads[row.workload].scope),
+            *((self._families, key) for key in changing_keys(self._estate, row)),
         ]
 
     def _content_key(self, row: NoiseEvidence) -> Hashable:

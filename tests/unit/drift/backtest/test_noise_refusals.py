@@ -126,6 +126,17 @@ def test_what_ran_while_events_were_lost_stays() -> None:
     assert refusals([*NOISE, elsewhere]) == {None}
 
 
+def test_a_second_container_of_when_events_were_lost_makes_no_pod_one_of_many() -> None:
+    job: Json = {"owner_kind": "Job", "owner": "import", "namespace": "jobs"}
+    lines = [*NOISE, *daily(**job, container_number=1), line(5, **job, container_number=2)]
+    assert refusals(lines) == {None}
+    assert refusals([*lines, {**LOSS, "from": 5 * 86_400, "until": 6 * 86_400}]) == {
+        None,
+        Refusal.ONE_OFF,
+        Refusal.LOSSES,
+    }
+
+
 def test_what_a_rule_blocks_stays() -> None:
     estate = estate_of(NOISE)
     estate.rows = [row._replace(action="block") for row in estate.rows]
