@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.plain_text import one_line
 from drift.backtest.actions import noise_runs as actions
 from drift.backtest.api.serializers import ObjectField, PolicyDocumentField
 from drift.backtest.domain.noise_evidence import MAX_DAYS
@@ -38,7 +39,9 @@ class NoiseStartSerializer(StrictSerializer):
     )
     environment = serializers.IntegerField(required=False, min_value=1, help_text="Number of an environment.")
     cluster = serializers.IntegerField(required=False, min_value=1, help_text="Number of a cluster.")
-    namespace = serializers.CharField(required=False, default="", allow_blank=True, max_length=256)
+    namespace = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=256, validators=[one_line]
+    )
 
 
 class NoiseRunSerializer(serializers.ModelSerializer[NoiseRun]):

@@ -43,6 +43,7 @@ ALLOWED: Final = {
     r'FROM "accounts_scope(entry|group)"': "the scope itself, which may be of places and groups",
     r'AS "path" FROM "alerts_binary" WHERE "alerts_binary"."id" (IN|=)': "of what alerts in scope were grouped by",
     r"SELECT ran.sensor_id, ran.exec_id FROM unnest": "ids, in the containers of alerts that were read; rows in scope",
+    r'FROM "siem_siemdestination"': "whether each works, a condition of health that Admins alone are shown",
     r'"alerts_suppressionrule_environments"': "the environments of a suppression rule",
 }
 """Statements without the condition, and why they tell the user nothing."""

@@ -167,21 +167,21 @@ def test_an_id_that_an_audit_line_confirms_names_the_person(
 @pytest.mark.parametrize(
     "line",
     [
-        audit_event("bash", auditID=IDS[0], container="sidecar"),
-        audit_event("bash", auditID=IDS[0], objectRef__name="other-pod"),
-        audit_event("bash", auditID=IDS[0], objectRef__namespace="payments"),
-        audit_event("id", auditID=IDS[0]),
-        audit_event("bash", auditID=IDS[0], at=now() - dt.timedelta(minutes=3)),
-        audit_event("bash", auditID=IDS[0], at=now() + dt.timedelta(minutes=3)),
-        audit_event("bash", auditID=IDS[0], responseStatus__code=403),
-        audit_event("bash", auditID=IDS[0], kind="attach"),
+        lambda: audit_event("bash", auditID=IDS[0], container="sidecar"),
+        lambda: audit_event("bash", auditID=IDS[0], objectRef__name="other-pod"),
+        lambda: audit_event("bash", auditID=IDS[0], objectRef__namespace="payments"),
+        lambda: audit_event("id", auditID=IDS[0]),
+        lambda: audit_event("bash", auditID=IDS[0], at=now() - dt.timedelta(minutes=3)),
+        lambda: audit_event("bash", auditID=IDS[0], at=now() + dt.timedelta(minutes=3)),
+        lambda: audit_event("bash", auditID=IDS[0], responseStatus__code=403),
+        lambda: audit_event("bash", auditID=IDS[0], kind="attach"),
     ],
     ids=["container", "pod", "namespace", "command", "earlier", "later", "refused", "attach"],
 )
 def test_a_claimed_id_of_another_request_confirms_nothing(
-    line: dict[str, Any], sender: Callable[..., Any], estate: Estate, reader: Any
+    line: Callable[[], dict[str, Any]], sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
-    sender(line)
+    sender(line())
     match = entered_by(reader, alert_of(estate, entered("bash", claimed=IDS[0])))
     assert match is not None and (match.confidence, match.requests) == ("claimed", ())
     assert match.words == f"Request {IDS[0]} is claimed and not confirmed"

@@ -83,8 +83,9 @@ def test_a_route_is_notified_of_the_new_alerts_that_match_whatever_their_severit
 
     assert sweep() == ["[Driftwatch] Payments: 2 new alerts"]
     assert mail.outbox[0].to == [TEAM]
-    assert "/tmp/a on blue/shop" in str(mail.outbox[0].body)
-    assert "(× 2)" in str(mail.outbox[0].body)
+    body = str(mail.outbox[0].body)
+    assert "/tmp/a on blue/shop" in body or "/tmp/b on blue/shop" in body  # one of the two, as they are alike
+    assert "(× 2)" in body
 
 
 def test_an_alert_is_notified_once_however_often_it_is_scored(estate: Estate) -> None:

@@ -213,5 +213,5 @@ def test_the_number_of_queries_does_not_grow_with_events(store: Store, django_as
     for number in range(30):
         store(f"shop-{number}", f"/tmp/tool-{number}", pod=f"p{number}")
     files = rule("Files", action="alert", process_scope=[scope("process_path", "/tmp/", "starts_with")])
-    with django_assert_max_num_queries(42):
+    with django_assert_max_num_queries(43):
         assert compare(NOTHING, document(files), days=1)["alerts"]["appear"] == 30
