@@ -112,6 +112,12 @@ static __always_inline __u64 address_of(const void *pointer)
 	return address;
 }
 
+/* As `pid_of`, by a trusted pointer, which is read without a call. */
+static __always_inline __u32 own_pid(struct task_struct *leader)
+{
+	return nested_pid_namespace ? nested_pid(address_of(leader)) : leader->tgid;
+}
+
 /*
  * Look at what an exec has opened besides the program. An interpreter that is the image's is left out. Returns FLAG_UNSEEN where
  * there may be a file that can't be found.

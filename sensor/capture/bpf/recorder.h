@@ -31,12 +31,6 @@ static __always_inline __u64 claimed(struct track *track, __u32 number)
 	return count;
 }
 
-/* As `pid_of`, by a trusted pointer, which is read without a call. */
-static __always_inline __u32 own_pid(struct task_struct *leader)
-{
-	return nested_pid_namespace ? nested_pid(address_of(leader)) : leader->tgid;
-}
-
 static __always_inline void keep_ancestors(struct kept_exec *kept, struct task_struct *leader)
 {
 	struct task_struct *parent = leader;

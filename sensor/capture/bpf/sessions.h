@@ -124,7 +124,7 @@ static __always_inline bool is_entry(struct process *process, struct task_struct
 	if (process->session != SESSION_EXEC || process->entered_ns)
 		return 0;
 	process->entered_ns = now_ns;
-	process->entered_pid = pid_of(task->group_leader);
+	process->entered_pid = own_pid(task->group_leader);
 	return 1;
 }
 

@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from sensor.capture.errors import CaptureUnavailable
@@ -161,9 +162,16 @@ def _request() -> bytes:
 
 
 def _await_acknowledgement(channel: socket.socket) -> None:
-    """The kernel acknowledges, with an error number; outside the node's own namespaces it does not."""
-    channel.settimeout(ACK_SECONDS)
+    """The kernel acknowledges, with an error number; outside the node's own namespaces it does not.
+
+    One deadline for all messages: forks and execs may come without an end, as others have subscribed too.
+    """
+    deadline = time.monotonic() + ACK_SECONDS
     while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        channel.settimeout(left)
         message = channel.recv(4096)
         if len(message) >= _HEAD.size + 4 and _HEAD.unpack_from(message)[-3] == _ACK:
             code = int.from_bytes(message[_HEAD.size : _HEAD.size + 4], "little")

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from sensor.capture.fanotify import connector
 from sensor.capture.fanotify.connector import ProcessEvent, decode
 
 FORK, EXEC, EXIT = 1, 2, 0x80000000
@@ -30,3 +31,21 @@ def test_a_fork_names_child_and_parent() -> None:
 )
 def test_threads_exits_and_torn_messages_are_skipped(other: bytes) -> None:
     assert decode(other) is None
+
+
+class Crowded:
+    """A channel on which another's forks never end, and no acknowledgement comes."""
+
+    def settimeout(self, seconds: float | None) -> None:
+        pass
+
+    def recv(self, _: int) -> bytes:
+        return message(FORK, 10, 10, 21, 21)
+
+
+def test_forks_for_another_listener_do_not_extend_the_wait_for_an_acknowledgement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connector, "ACK_SECONDS", 0.05)
+    with pytest.raises(TimeoutError):
+        connector._await_acknowledgement(Crowded())  # type: ignore[arg-type]
