@@ -30,7 +30,8 @@ def test_a_query_is_completed_by_keyboard_and_the_pills_mirror_it(
     page = open_as(reader, "/alerts/", color_scheme=colours)
     line = page.get_by_role("combobox", name="Search by ID")
     line.press_sequentially("wri")
-    expect(page.locator("#completions [role=option]")).to_have_text(["writer: Written by"])
+    options = ["writer: Written by", "writer_session: Writer session", "writer_origin: Writer origin"]
+    expect(page.locator("#completions [role=option]")).to_have_text(options)
     expect(line).to_have_attribute("aria-expanded", "true")
     page.keyboard.press("ArrowDown")
     expect(line).to_have_attribute("aria-activedescendant", "completion-1")
