@@ -132,10 +132,10 @@ def _noise(rng: random.Random, places: dict[str, _Place]) -> Iterator[Json]:
     for day in range(DAYS):
         for name, place in places.items():
             for replica in range(place.replicas):
-                yield from _noise_of(rng, name, place, day, replica)
+                yield from _noise_lines(rng, name, place, day, replica)
 
 
-def _noise_of(rng: random.Random, name: str, place: _Place, day: int, replica: int) -> Iterator[Json]:
+def _noise_lines(rng: random.Random, name: str, place: _Place, day: int, replica: int) -> Iterator[Json]:
     pod, at = place.pod(day, replica), day * DAY + rng.randrange(DAY)
     if name.startswith("shop-"):
         for number in range(20):

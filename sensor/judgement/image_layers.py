@@ -49,23 +49,23 @@ class ImageDirectories:
         lowers = _lowers(layers)
         found = self._known.get((lowers, directory))
         if found is None:
-            found = tuple(_layers_with(lowers, directory))
+            found = tuple(_visible_layers(lowers, directory))
             if len(directory) <= MAX_DIRECTORY_BYTES:
                 self._known.put((lowers, directory), found)
         return found
 
 
-def _layers_with(lowers: tuple[bytes, ...], directory: bytes) -> Iterator[bytes]:
+def _visible_layers(lowers: tuple[bytes, ...], directory: bytes) -> Iterator[bytes]:
     for layer in lowers:
         with _opened(layer) as root:
-            has_it, hides = _shown_in(root, directory)
+            has_it, hides = _directory_state(root, directory)
         if has_it:
             yield layer
         if hides:
             return
 
 
-def _shown_in(root: int, directory: bytes) -> tuple[bool, bool]:
+def _directory_state(root: int, directory: bytes) -> tuple[bool, bool]:
     """Return whether a layer has a directory, and whether it hides that of the layers below.
 
     It does so by anything else on the way, such as a whiteout, or by an opaque directory. Raises OSError.

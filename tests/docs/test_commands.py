@@ -18,16 +18,16 @@ KUBERNETES = ("1.34", "1.37")
 RUN = [page for page in PAGES if page != INSTALL and any(block.is_executed for block in blocks(page))]
 
 
-def name_of(document: Path) -> str:
+def page_name(document: Path) -> str:
     return str(document.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("document", PAGES, ids=name_of)
+@pytest.mark.parametrize("document", PAGES, ids=page_name)
 def test_every_block_says_what_it_is_and_every_command_how_it_is_tested(document: Path) -> None:
     assert [f"{block.place}: {said}" for block in blocks(document) if (said := problem(block))] == []
 
 
-@pytest.mark.parametrize("document", PAGES, ids=name_of)
+@pytest.mark.parametrize("document", PAGES, ids=page_name)
 def test_blocks_of_data_can_be_read(document: Path) -> None:
     for block in blocks(document):
         if block.language == "yaml":
@@ -56,7 +56,7 @@ def test_the_installation_runs_as_it_is_written(installed: Done, world: World) -
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("document", RUN, ids=name_of)
+@pytest.mark.parametrize("document", RUN, ids=page_name)
 def test_a_page_s_commands_run_in_order_as_they_are_written(document: Path, installed: Done, world: World) -> None:
     done = world.run(document)
     assert done.status == 0, done.output

@@ -44,9 +44,9 @@ def insert_families(families: Sequence[Family]) -> None:
     children = tuple(sorted({type(child) for _, rows in families for child in rows}, key=lambda each: each.__name__))
     written = []
     for row, rows in families:
-        family: dict[str, Any] = {"parent": _columns_of(row)}
+        family: dict[str, Any] = {"parent": _column_values(row)}
         for child in rows:
-            family.setdefault(child._meta.db_table, []).append(_columns_of(child))
+            family.setdefault(child._meta.db_table, []).append(_column_values(child))
         written.append(family)
     ids = prepared_rows(_families_statement(parent, children), [msgspec.json.encode(written).decode()])
     for (row, _), (pk,) in zip(families, ids, strict=True):
@@ -58,12 +58,12 @@ def upsert_rows(rows: Sequence[models.Model], unique: str, update: str) -> dict[
 
     Return the ids by that column. Rows are locked in their order.
     """
-    values = [_columns_of(row) for row in rows]
+    values = [_column_values(row) for row in rows]
     found = prepared_rows(_upsert_statement(type(rows[0]), unique, update), [msgspec.json.encode(values).decode()])
     return dict(found)
 
 
-def _columns_of(row: models.Model) -> dict[str, Any]:
+def _column_values(row: models.Model) -> dict[str, Any]:
     return {str(field.column): getattr(row, field.attname) for field in _given_fields(type(row))}
 
 

@@ -199,7 +199,7 @@ def _closed(values: Values, _: User) -> Q:
     return Q(*ranges, _connector=Q.OR) if ranges else NOTHING
 
 
-def _closed_by(values: Values, user: User) -> Q:
+def _closer_condition(values: Values, user: User) -> Q:
     """Whose status change is the latest of a closed alert; none: the portal's own, or a suppression rule's."""
     changes = AlertActivity.objects.filter(kind=ActivityKind.STATUS)
     last = Subquery(changes.filter(alert=OuterRef("pk")).order_by("-pk").values("actor")[:1])
@@ -329,7 +329,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "verdict": _equals("verdict"),
     "suppression": _suppression,
     "closed": _closed,
-    "closed_by": _closed_by,
+    "closed_by": _closer_condition,
     "assignee": _assignee,
     "mentions": _mentions,
     "incident": _incident,

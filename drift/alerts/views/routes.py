@@ -40,7 +40,7 @@ def route(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the form of a route; POST changes it as it was at `revision`."""
     row = get_object_or_404(AlertRoute, pk=pk)
     if request.method != "POST":
-        return _page(request, _form_of(row), row)
+        return _page(request, _filled_form(row), row)
     form = RouteForm(request.POST)
     if form.is_valid():
         try:
@@ -74,7 +74,7 @@ def _values(form: RouteForm) -> dict[str, Any]:
     return {name: form.cleaned_data[name] for name in ("name", "query", "webhooks", "addresses")}
 
 
-def _form_of(row: AlertRoute) -> RouteForm:
+def _filled_form(row: AlertRoute) -> RouteForm:
     return RouteForm(
         initial={
             "name": row.name,

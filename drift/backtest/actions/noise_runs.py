@@ -14,12 +14,11 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from accounts.roles import Role
-from drift.backtest.actions.run_states import claim, end, follow, sweep_runs
+from drift.backtest.actions.run_states import claim, end, follow, request_cancel, sweep_runs
 from drift.backtest.actions.runs import period_start
 from drift.backtest.domain.noise_copy import with_planned_rules
 from drift.backtest.domain.noise_evidence import MAX_DAYS, NoiseBudget, NoisePlace
 from drift.backtest.errors import (
-    AlreadyFinished,
     BudgetInvalid,
     NoiseBusy,
     NothingPlanned,
@@ -94,13 +93,7 @@ def start_noise_run(user: User, asked: NoiseRequest) -> NoiseRun:
 def cancel_noise_run(user: User, run_id: int) -> NoiseRun:
     """Cancel a run: at once while it is queued, else as soon as its worker notices. Raises AlreadyFinished."""
     run: NoiseRun = NoiseRun.objects.select_for_update().get(pk=run_id)
-    if run.is_finished:
-        raise AlreadyFinished
-    run.cancel_requested = True
-    if run.state == RunState.QUEUED:
-        run.state, run.finished_at = RunState.CANCELLED, timezone.now()
-    run.save(update_fields=["cancel_requested", "state", "finished_at"])
-    audit.record(user, "cancelled", "noise budget", run.pk, name=str(run))
+    request_cancel(run, user, "noise budget")
     return run
 
 

@@ -10,7 +10,10 @@ from typing import Any, Final
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from accounts import audit
+from accounts.models import User
 from drift.backtest.actions.run_monitor import RunMonitor
+from drift.backtest.errors import AlreadyFinished
 from drift.backtest.models import UNFINISHED, BacktestRun, NoiseRun, RunState
 from drift.queue import enqueue
 
@@ -26,6 +29,17 @@ def claim(kind: Kind, run_id: int) -> bool:
     """Return whether this worker got the queued run: the claim is an UPDATE, which one of two workers makes."""
     queued = kind.objects.filter(pk=run_id, state=RunState.QUEUED)
     return bool(queued.update(state=RunState.RUNNING, touched_at=timezone.now()))
+
+
+def request_cancel(run: BacktestRun | NoiseRun, user: User, subject: str) -> None:
+    """Cancel a locked run: at once while it is queued, else as soon as its worker notices. Raises AlreadyFinished."""
+    if run.is_finished:
+        raise AlreadyFinished
+    run.cancel_requested = True
+    if run.state == RunState.QUEUED:
+        run.state, run.finished_at = RunState.CANCELLED, timezone.now()
+    run.save(update_fields=["cancel_requested", "state", "finished_at"])
+    audit.record(user, "cancelled", subject, run.pk, name=str(run))
 
 
 def follow(kind: Kind, run_id: int, work: Callable[[Callable[[int], bool]], dict[str, Any]]) -> None:

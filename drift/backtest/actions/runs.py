@@ -13,8 +13,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User, scope_digest
 from accounts.roles import Role
-from drift.backtest.actions.run_states import claim, end, follow, sweep_runs
-from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
+from drift.backtest.actions.run_states import claim, end, follow, request_cancel, sweep_runs
+from drift.backtest.errors import BaseUnknown, PeriodInvalid, TooManyRuns
 from drift.backtest.models import UNFINISHED, BacktestRun, RunState
 from drift.backtest.queries.comparison import compare
 from drift.policy.domain.edits import checked
@@ -49,13 +49,7 @@ def start(user: User, document: object, base: int, days: int) -> BacktestRun:
 def cancel(user: User, run_id: int) -> BacktestRun:
     """Cancel a run: at once while it is queued, else as soon as its worker notices. Raises AlreadyFinished."""
     run: BacktestRun = BacktestRun.objects.select_for_update().get(pk=run_id)
-    if run.is_finished:
-        raise AlreadyFinished
-    run.cancel_requested = True
-    if run.state == RunState.QUEUED:
-        run.state, run.finished_at = RunState.CANCELLED, timezone.now()
-    run.save(update_fields=["cancel_requested", "state", "finished_at"])
-    audit.record(user, "cancelled", "backtest", run.pk, name=str(run))
+    request_cancel(run, user, "backtest")
     return run
 
 

@@ -56,7 +56,7 @@ def candidates(
     groups = _groups(estate, refusals, budget)
     found: dict[str, Candidate] = {}
     for _ in range(ROUNDS):
-        made = [(each, _rule_of(estate, each, expires_at)) for each in groups]
+        made = [(each, _group_rule(estate, each, expires_at)) for each in groups]
         rules = {rule["id"]: (rule, group) for group, rule in made if rule is not None}
         matched = ignored_rows(estate, [rule for rule, _ in rules.values()])
         groups = []
@@ -104,7 +104,7 @@ def _is_inside(estate: NoiseEstate, budget: NoiseBudget, place: int) -> bool:
     return budget.place.holds(estate.workloads[estate.rows[place].workload])
 
 
-def _rule_of(estate: NoiseEstate, group: Group, expires_at: str) -> Json | None:
+def _group_rule(estate: NoiseEstate, group: Group, expires_at: str) -> Json | None:
     rows = [estate.rows[place] for place in group.places]
     return noise_rule(estate, rows, by_content=group.by_content, expires_at=expires_at)
 

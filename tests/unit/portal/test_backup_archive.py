@@ -27,7 +27,7 @@ def full_disk(*_: object) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def dump_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> None:
+def replace_dump(monkeypatch: pytest.MonkeyPatch, *command: str) -> None:
     """Let a dump be what this command prints."""
 
     def start() -> subprocess.Popen[bytes]:
@@ -39,7 +39,7 @@ def dump_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> None:
 @pytest.fixture
 def _dump(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dump of some bytes, without a database."""
-    dump_of(monkeypatch, "echo", "the dump")
+    replace_dump(monkeypatch, "echo", "the dump")
 
 
 @pytest.mark.usefixtures("_dump")
@@ -70,7 +70,7 @@ def test_a_full_disk_is_named_however_long_the_dump_is_and_leaves_no_file(
         return full_disk() if file.name in (archive.DUMP, archive.SEALED_DUMP) else int(write(file, data))
 
     monkeypatch.setattr(zipfile._ZipWriteFile, "write", until_full)  # type: ignore[attr-defined]
-    dump_of(monkeypatch, "head", "--bytes", str(size), "/dev/zero")
+    replace_dump(monkeypatch, "head", "--bytes", str(size), "/dev/zero")
 
     with pytest.raises(BackupError, match="No space left on device"):
         write_archive(tmp_path / "backup", FACTS, passphrase, "key")
@@ -130,7 +130,7 @@ def test_a_program_that_fails_is_quoted_by_its_error_and_not_by_its_last_line(tm
 
 
 def test_a_dump_that_ends_early_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dump_of(monkeypatch, "head", "--bytes", "200000", "/dev/zero")
+    replace_dump(monkeypatch, "head", "--bytes", "200000", "/dev/zero")
     file = tmp_path / "backup"
     write_archive(file, FACTS, PASSPHRASE, "key")
     identity, stored = _stored(file)

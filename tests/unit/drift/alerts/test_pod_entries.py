@@ -61,7 +61,7 @@ def entered(*argv: str, at: dt.datetime | None = None, claimed: str | None = Non
     return event(process__provenance={"session": "exec"}, process__entry=entry, at=moment, **changes)
 
 
-def alert_of(estate: Estate, sent: dict[str, Any], index: int = 0) -> Alert:
+def stored_alert(estate: Estate, sent: dict[str, Any], index: int = 0) -> Alert:
     ingest(estate.sensors[index], raw(sent))
     alert: Alert = Alert.objects.select_related("detail").latest("pk")
     return alert
@@ -95,7 +95,7 @@ def test_a_replayed_line_with_another_name_changes_nothing(sender: Callable[...,
 def test_the_same_id_of_another_cluster_is_another_request(sender: Callable[..., Any], estate: Estate) -> None:
     line = audit_event("sh")
     assert [sender(line).json()["stored"], sender(line, index=2).json()["stored"]] == [1, 1]
-    alert = alert_of(estate, entered("sh", claimed=line["auditID"]), index=2)
+    alert = stored_alert(estate, entered("sh", claimed=line["auditID"]), index=2)
     PodEntry.objects.filter(cluster=estate.sensors[2].cluster).delete()
     user = User.objects.create_user("r@example.com", "R", Role.READER, "x")
     match = entered_by(user, alert)
@@ -159,7 +159,7 @@ def test_an_id_that_an_audit_line_confirms_names_the_person(
     sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(audit_event("bash", "-l", auditID=IDS[0]), audit_event("bash", "-l", auditID=IDS[1], user__username="bob"))
-    match = entered_by(reader, alert_of(estate, entered("bash", "-l", claimed=IDS[1])))
+    match = entered_by(reader, stored_alert(estate, entered("bash", "-l", claimed=IDS[1])))
     assert match is not None and match.confidence == "confirmed"
     assert match.words == "bob, by kubectl exec from 10.0.0.7 (confirmed by the request's id)"
 
@@ -182,7 +182,7 @@ def test_a_claimed_id_of_another_request_confirms_nothing(
     line: Callable[[], dict[str, Any]], sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(line())
-    match = entered_by(reader, alert_of(estate, entered("bash", claimed=IDS[0])))
+    match = entered_by(reader, stored_alert(estate, entered("bash", claimed=IDS[0])))
     assert match is not None and (match.confidence, match.requests) == ("claimed", ())
     assert match.words == f"Request {IDS[0]} is claimed and not confirmed"
 
@@ -191,7 +191,7 @@ def test_an_id_that_is_made_up_makes_the_nearest_request_a_possible_one_at_best(
     sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(audit_event("bash"))
-    match = entered_by(reader, alert_of(estate, entered("bash", claimed=IDS[4])))
+    match = entered_by(reader, stored_alert(estate, entered("bash", claimed=IDS[4])))
     assert match is not None and match.confidence == "ambiguous"
     assert match.words.startswith("Ambiguous: alice@example.com, by kubectl exec from 10.0.0.7; request 0000")
 
@@ -208,13 +208,13 @@ def test_without_an_id_the_only_request_within_seconds_is_likely(
         audit_event("sh", user__username="eve", responseStatus__code=403),
         audit_event("sh", user__username="frank", at=at - dt.timedelta(seconds=40)),
     )
-    match = entered_by(reader, alert_of(estate, entered("sh", at=at)))
+    match = entered_by(reader, stored_alert(estate, entered("sh", at=at)))
     assert match is not None and match.words == "Likely alice@example.com, by kubectl exec from 10.0.0.7"
 
 
 def test_two_people_at_once_are_both_named(sender: Callable[..., Any], estate: Estate, reader: Any) -> None:
     sender(audit_event("sh"), audit_event("sh", user__username="bob", sourceIPs=[]))
-    match = entered_by(reader, alert_of(estate, entered("sh")))
+    match = entered_by(reader, stored_alert(estate, entered("sh")))
     assert match is not None and match.confidence == "ambiguous"
     assert match.words == "Ambiguous: alice@example.com, by kubectl exec from 10.0.0.7 or bob, by kubectl exec"
     assert {each["user"] for each in match.as_json()["requests"]} == {"alice@example.com", "bob"}
@@ -225,7 +225,7 @@ def test_a_clock_that_is_wrong_by_a_minute_names_nobody(
 ) -> None:
     at = now()
     sender(audit_event("sh", at=at - dt.timedelta(seconds=61)))
-    match = entered_by(reader, alert_of(estate, entered("sh", at=at)))
+    match = entered_by(reader, stored_alert(estate, entered("sh", at=at)))
     assert match is not None and match.confidence == "unknown"
 
 
@@ -233,7 +233,7 @@ def test_of_an_older_sensor_the_process_that_entered_itself_is_matched(
     sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(audit_event("./xmrig", "-o", "pool"))
-    match = entered_by(reader, alert_of(estate, event(process__provenance={"session": "exec"})))
+    match = entered_by(reader, stored_alert(estate, event(process__provenance={"session": "exec"})))
     assert match is not None and match.confidence == "likely"
 
 
@@ -250,7 +250,7 @@ def test_nobody_entered_what_the_workload_or_somebody_unknown_started(
     sent: dict[str, Any], sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(audit_event("./xmrig", "-o", "pool"))
-    assert entered_by(reader, alert_of(estate, sent)) is None
+    assert entered_by(reader, stored_alert(estate, sent)) is None
 
 
 def test_an_ephemeral_container_is_of_who_added_it(sender: Callable[..., Any], estate: Estate, reader: Any) -> None:
@@ -258,7 +258,7 @@ def test_an_ephemeral_container_is_of_who_added_it(sender: Callable[..., Any], e
     change = {"kind": "ephemeralcontainers", "verb": "patch", "stage": "ResponseComplete", "requestObject": body}
     sender(audit_event(**change, responseStatus={"code": 200}, at=now() - dt.timedelta(hours=1)))
     sent = event(process__provenance={"session": "workload"}, container__name="debugger-x")
-    match = entered_by(reader, alert_of(estate, sent))
+    match = entered_by(reader, stored_alert(estate, sent))
     assert match is not None and match.words == "Likely alice@example.com, by kubectl debug from 10.0.0.7"
 
 
@@ -276,7 +276,7 @@ def test_a_command_is_recognised_as_the_kernel_shows_it(
     argv: list[str], command: list[Any], sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(audit_event(*command))
-    match = entered_by(reader, alert_of(estate, entered(*argv)))
+    match = entered_by(reader, stored_alert(estate, entered(*argv)))
     assert match is not None and match.confidence == "likely"
 
 
@@ -295,7 +295,7 @@ def test_another_command_is_not_taken_for_it(
     argv: list[str], command: list[str], sender: Callable[..., Any], estate: Estate, reader: Any
 ) -> None:
     sender(audit_event(*command))
-    match = entered_by(reader, alert_of(estate, entered(*argv)))
+    match = entered_by(reader, stored_alert(estate, entered(*argv)))
     assert match is not None and match.confidence == "unknown"
 
 
@@ -303,7 +303,7 @@ def test_page_api_exports_report_and_incident_name_the_person(
     sender: Callable[..., Any], estate: Estate, reader: Any, client_of: ClientOf
 ) -> None:
     sender(audit_event("sh", user__username="mallory\u202e<b>"))
-    alert = alert_of(estate, entered("sh"))
+    alert = stored_alert(estate, entered("sh"))
     alert.refresh_from_db()
     client = client_of(reader)
     shown = "Likely mallory\\u202e&lt;b&gt;, by kubectl exec from 10.0.0.7"
@@ -336,7 +336,7 @@ def test_more_requests_than_are_read_make_it_ambiguous(
 ) -> None:
     monkeypatch.setattr("drift.alerts.queries.pod_entries.MAX_REQUESTS", 3)
     sender(*(audit_event("sh") for _ in range(3)))
-    match = entered_by(reader, alert_of(estate, entered("sh")))
+    match = entered_by(reader, stored_alert(estate, entered("sh")))
     assert match is not None and match.confidence == "ambiguous"
 
 
@@ -350,7 +350,7 @@ def test_more_requests_for_a_container_than_are_read_make_it_ambiguous(
         at = now() - dt.timedelta(minutes=minutes)
         sender(audit_event(**change, user__username=name, responseStatus={"code": 200}, at=at))
     sent = event(process__provenance={"session": "workload"}, container__name="debugger-x")
-    match = entered_by(reader, alert_of(estate, sent))
+    match = entered_by(reader, stored_alert(estate, sent))
     assert match is not None and match.confidence == "ambiguous"
 
 
@@ -374,7 +374,7 @@ def test_an_erased_person_is_named_nowhere_and_does_not_come_back(
     line = audit_event("sh")
     acted = audit_event("id", user__username="carol", impersonatedUser={"username": "alice@example.com"})
     sender(line, acted, audit_event("sh", user__username="bob", at=now() - dt.timedelta(hours=1)))
-    alert = alert_of(estate, entered("sh"))
+    alert = stored_alert(estate, entered("sh"))
 
     call_command("kubernetes_audit", "erase", user="alice@example.com", actor=owner.email)
 

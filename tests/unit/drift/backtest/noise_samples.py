@@ -75,7 +75,7 @@ def daily(days: Iterable[int] = range(DAYS), **facts: Any) -> list[Json]:
     return [line(day, **facts) for day in days]
 
 
-def estate_of(lines: Iterable[Json], days: int = DAYS) -> NoiseEstate:
+def read_estate(lines: Iterable[Json], days: int = DAYS) -> NoiseEstate:
     """Return the evidence that a portal with a policy that alerts on everything has of these lines."""
     given: defaultdict[str, list[Json]] = defaultdict(list)
     for each in lines:

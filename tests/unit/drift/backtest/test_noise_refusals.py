@@ -17,8 +17,8 @@ from tests.unit.drift.backtest.noise_samples import (
     PLACE,
     Json,
     daily,
-    estate_of,
     line,
+    read_estate,
 )
 
 NOISE = daily()
@@ -28,7 +28,7 @@ LOSS: Json = {"type": "loss", "provider": "aws", "account": "1111", "cluster": "
 
 
 def planned(lines: list[Json], alerts: int = 0, **budget: Any) -> NoisePlan:
-    return plan(estate_of(lines), ALERT_ON_ALL, NoiseBudget(alerts, **budget))
+    return plan(read_estate(lines), ALERT_ON_ALL, NoiseBudget(alerts, **budget))
 
 
 def refusals(lines: list[Json], **budget: Any) -> set[Refusal | None]:
@@ -100,7 +100,7 @@ def test_content_of_the_last_three_days_stays(days: Any) -> None:
 
 
 def test_content_of_ten_days_ago_is_not_young() -> None:
-    estate = estate_of(daily(range(20, DAYS)))
+    estate = read_estate(daily(range(20, DAYS)))
     assert set(plan(estate, ALERT_ON_ALL, NoiseBudget(0)).refusals) == {None}
 
 
@@ -138,13 +138,13 @@ def test_a_second_container_of_when_events_were_lost_makes_no_pod_one_of_many() 
 
 
 def test_what_a_rule_blocks_stays() -> None:
-    estate = estate_of(NOISE)
+    estate = read_estate(NOISE)
     estate.rows = [row._replace(action="block") for row in estate.rows]
     assert set(plan(estate, ALERT_ON_ALL, NoiseBudget(0)).refusals) == {Refusal.BLOCKED}
 
 
 def test_a_known_bad_content_stays() -> None:
-    estate = estate_of(NOISE)
+    estate = read_estate(NOISE)
     estate.bad_contents = {"a" * 64}
     assert set(plan(estate, ALERT_ON_ALL, NoiseBudget(0)).refusals) == {Refusal.KNOWN_BAD}
 
@@ -253,7 +253,7 @@ def test_an_estate_whose_sensors_know_no_writers_is_refused_as_a_whole() -> None
 
 def test_nothing_outside_of_the_place_is_touched() -> None:
     lines = [*NOISE, *daily(cluster="test"), *daily(namespace="Shop")]
-    estate = estate_of(lines)
+    estate = read_estate(lines)
     cluster = next(each.cluster_id for each in estate.workloads.values() if each.flat["cluster_name"] == "test")
     found = plan(estate, ALERT_ON_ALL, NoiseBudget(0, NoisePlace(cluster=cluster)))
     assert (found.before, found.after, found.reached) == ([1] * DAYS, [0] * DAYS, True)
@@ -279,5 +279,5 @@ def test_an_empty_estate_has_nothing_to_do() -> None:
 
 
 def _period() -> Any:
-    estate = estate_of(NOISE)
+    estate = read_estate(NOISE)
     return estate.first_day, estate.until
