@@ -50,6 +50,8 @@ RUNNERS: Final = _names(
 )
 """CI systems' programs inside of the containers of their jobs."""
 INSTALLERS: Final = _names("runc crun containerd kubelet install-cni")
+DECODERS: Final = _names("base64 base32 basenc xxd uudecode openssl gpg")
+"""They make a program of text: how one comes in where nothing can be downloaded."""
 COPIERS: Final = _names("cp mv install dd tar unzip gunzip cat tee base64 chmod")
 LAUNCHERS: Final = _names("npm pnpm yarn bun uv poetry bundle bundler pip pipx")
 """Package managers that are also the first process of many services, as in `npm start`."""

@@ -114,6 +114,7 @@ class Refusal(StrEnum):
     RARE = "rare"
     LATE = "late"
     EXPOSED = "exposed"
+    DECODED = "decoded"
     NO_RULE = "no_rule"
 
 
@@ -131,6 +132,7 @@ REFUSAL_LABELS: Final[Mapping[str, str]] = {
     Refusal.RARE: "Seen on fewer than 3 days, or in a single container",
     Refusal.LATE: "Began while its image was running, in few of its containers and workloads",
     Refusal.EXPOSED: "Downloaded or started by a service, on fewer than 7 days or in fewer than 3 containers",
+    Refusal.DECODED: "Written by a decoder of text (base64, xxd, openssl …), however often",
     Refusal.NO_RULE: "No narrow rule covers it",
 }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from drift.alerts.domain.program_names import DOWNLOADERS, LOGIN_DAEMONS, PARSERS, SERVERS
+from drift.alerts.domain.program_names import DECODERS, DOWNLOADERS, LOGIN_DAEMONS, PARSERS, SERVERS
 from drift.backtest.domain.noise_evidence import (
     DAY,
     NoiseEstate,
@@ -172,6 +172,7 @@ class RefusalTable:
             (Refusal.RARE, seen.day_count < MIN_DAYS or seen.container_count < MIN_CONTAINERS),
             (Refusal.LATE, bool(seen.days) and self._is_late(row, seen)),
             (Refusal.EXPOSED, self._is_exposed(row) and not seen.is_common),
+            (Refusal.DECODED, self._estate.fact(row, "written_by_name") in DECODERS),
         )
         return next((reason for reason, holds in reasons if holds), None)
 
@@ -206,6 +207,8 @@ class RefusalTable:
         if estate.fact(row, "writer_origin") != "image" or estate.fact(row, "session") != "workload":
             return False
         place = estate.workloads[row.workload].scope, numbered_shape(estate.files[row.file].path)
+        if self._estate.fact(row, "written_by_name") in DECODERS:
+            return False
         if self._is_exposed(row) or self._is_one_off(row) or place in self._attack_shapes:
             return False
         families = (self._families[key] for key in changing_keys(estate, row))

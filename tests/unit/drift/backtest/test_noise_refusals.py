@@ -23,6 +23,7 @@ from tests.unit.drift.backtest.noise_samples import (
 
 NOISE = daily()
 OTHER: Json = {"path": "/usr/local/lib/other", "sha256": "b" * 64, "truth": "attack:01"}
+DECODED: Json = {**OTHER, "written_by": "/usr/bin/base64", "written_by_name": "base64", "written_by_parent": "sh"}
 NOBODY: Json = {"written_by": "", "written_by_name": "", "writer_origin": ""}
 LOSS: Json = {"type": "loss", "provider": "aws", "account": "1111", "cluster": "prod", "node": "node-1"}
 
@@ -174,6 +175,13 @@ def test_a_known_bad_content_stays() -> None:
                 owner="web",
             ),
             id="downloaded daily for six days in several containers",
+        ),
+        pytest.param(
+            [
+                *daily(range(9, 13), **DECODED),
+                *daily(range(13, 16), container_number=1, **DECODED),
+            ],
+            id="decoded from text on seven days in two containers",
         ),
     ],
 )
