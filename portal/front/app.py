@@ -29,10 +29,11 @@ Send = Callable[[MutableMapping[str, Any]], Coroutine[Any, Any, None]]
 
 MAX_WAITING: Final = 512
 """Whole requests that wait for a thread; the next one gets 503."""
-DRAIN_SECONDS: Final = 2.0
-DRAIN_BYTES: Final = 1024 * 1024
+DRAIN_SECONDS: Final = 10.0
+DRAIN_BYTES: Final = 32 * 1024 * 1024
 """How long, and for how much, a client goes on sending a body after it was refused: closing at once would reset the
-connection, and most clients would never see the response (RFC 9112, section 9.6)."""
+connection, and most clients would never see the response (RFC 9112, section 9.6); a proxy would answer 502 for it. More
+than the largest body that any URL takes. It holds a connection and no memory."""
 SEND_SECONDS: Final = 2 * STALL_SECONDS
 """A thread never waits longer for a client that reads: the connection ends before, unless this process does."""
 _LANES: Final = ("/healthz", "/readyz")
