@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from drift.alerts.domain.pod_entries import (
@@ -42,6 +42,11 @@ def in_batches(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def entry_matches(user: User, alerts: Iterable[Alert]) -> dict[int, EntryMatch]:
+    """Return who entered, by alert, of the requests that the user sees; as `matches_among`."""
+    return matches_among(PodEntry.objects.visible_to(user), alerts)
+
+
+def matches_among(pod_entries: QuerySet[PodEntry], alerts: Iterable[Alert]) -> dict[int, EntryMatch]:
     """Return who entered, by alert; without those whose process entered no pod. Select `detail` with the alerts.
 
     Of an alert below a container's own first process there is one only if somebody added that container.
@@ -49,7 +54,7 @@ def entry_matches(user: User, alerts: Iterable[Alert]) -> dict[int, EntryMatch]:
     found: dict[int, EntryMatch] = {}
     entries = ((alert.pk, entry_of_event(alert.cluster_id, alert.detail.event)) for alert in alerts)
     for some in in_batches((pk, entry) for pk, entry in entries if entry is not None):
-        requests, is_complete = _requests(user, [entry for _, entry in some])
+        requests, is_complete = _requests(pod_entries, [entry for _, entry in some])
         for pk, entry in some:
             of_pod = requests.get((entry.cluster, entry.namespace, entry.pod), ())
             match = entry_match(entry, of_pod, is_complete=is_complete)
@@ -87,13 +92,13 @@ def entered_by_json(user: User, alert: Alert) -> dict[str, Any] | None:
 
 
 def _requests(
-    user: User, entries: Sequence[SeenEntry]
+    pod_entries: QuerySet[PodEntry], entries: Sequence[SeenEntry]
 ) -> tuple[dict[tuple[int, str, str], list[RecordedRequest]], bool]:
     """Return the requests that may be those of the entries, by pod, and whether these are all."""
     condition = Q()
     for entry in entries:
         condition |= _condition(entry)
-    rows = PodEntry.objects.visible_to(user).filter(condition).order_by("requested_at", "pk").values(*COLUMNS)
+    rows = pod_entries.filter(condition).order_by("requested_at", "pk").values(*COLUMNS)
     found: dict[tuple[int, str, str], list[RecordedRequest]] = {}
     read = list(rows[:MAX_REQUESTS])
     for row in read:

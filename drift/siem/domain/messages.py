@@ -16,7 +16,12 @@ MAX_LINE: Final = 65_536
 STRINGS: Final = (4_096, 1_024, 256, 64, 16)
 LISTS: Final = (64, 32, 16, 4, 1)
 """Lengths to which strings and lists are cut, in steps, until a record fits."""
-WHOLE: Final = frozenset({"id", "uid", "at", "kind", "url", "src_url", "sha256", "fingerprint", "version"})
+WHOLE: Final = frozenset(
+    {
+        *("id", "uid", "at", "kind", "url", "src_url", "sha256", "fingerprint", "version"),
+        *("audit_id", "claimed_id", "requested_at", "written_at", "address", "ip"),
+    }
+)
 """Strings that are never cut: a part of them means nothing. Each is bounded where it comes from."""
 LABELS: Final = "pod_labels"
 """The one object whose keys others choose."""

@@ -26,6 +26,8 @@ ACCOUNT_TYPES: Final = {"aws": (10, "AWS Account"), "gcp": (5, "GCP Account"), "
 """Accounts' `type_id`; 99 is Other."""
 RULE: Final = 1
 """An analytic's `type_id`: a rule."""
+SURE: Final = ("confirmed", "likely")
+"""Confidences of who entered that name one person."""
 FILE_NAME, FILE_HASH, PROCESS_NAME = 7, 8, 9
 """Observables' `type_id`."""
 
@@ -77,7 +79,14 @@ def detection_finding(record: dict[str, Any], product_version: str) -> dict[str,
         },
         "cloud": _cloud(resource),
         "resources": [_resource(alert)],
-        "evidences": [{"name": alert["what"], "data": _evidence(alert), "process": _process(process)}],
+        "evidences": [
+            {
+                "name": alert["what"],
+                "data": _evidence(alert),
+                "process": _process(process),
+                **_person(alert.get("entered_by")),
+            }
+        ],
         "observables": _observables(process),
         "unmapped": {"driftwatch": _unmapped(record)},
     }
@@ -148,6 +157,21 @@ def _process(process: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _person(entered_by: dict[str, Any] | None) -> dict[str, Any]:
+    """Return who entered the container and from where, if that is one person for all that is known."""
+    if entered_by is None or entered_by["confidence"] not in SURE:
+        return {}
+    request = entered_by["requests"][0]
+    actor = {"user": {"name": request["user"]}} if request["user"] else None
+    return _filled({"actor": actor, "src_endpoint": _filled({"ip": request["address"]})})
+
+
+def _provenance(process: dict[str, Any]) -> dict[str, Any]:
+    """Return how the process came into its container and who wrote its file; {}: the sensor does not report it."""
+    writer = process.get("written_by") or {}
+    return _filled({**(process.get("provenance") or {}), "written_at": writer.get("at")})
+
+
 def _observables(process: dict[str, Any]) -> list[dict[str, Any]]:
     found = (
         ("evidences.process.name", PROCESS_NAME, "Process Name", process.get("name")),
@@ -161,6 +185,10 @@ def _unmapped(record: dict[str, Any]) -> dict[str, Any]:
     """Return what the finding has nowhere else."""
     of_alert = ("revision", "outcome", "fingerprint", "incident", "previous", "assignee", "sample", "quiet_until")
     kept = {"alert": record["alert"]["id"], **{name: record["alert"][name] for name in of_alert}}
+    kept |= {
+        "entered_by": record["alert"].get("entered_by"),
+        "provenance": _provenance(record["alert"]["event"].get("process", {})),
+    }
     return _filled({"actor": record["actor"], "before": record["before"], "after": record["after"], **kept})
 
 

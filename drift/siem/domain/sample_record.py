@@ -31,6 +31,7 @@ def sample_record(uid: str, at: str, portal: str) -> dict[str, Any]:
         "fingerprint": uid,
         "previous": None,
         "incident": None,
+        "entered_by": None,
         "resource": {
             "provider": "test",
             "account": "test",

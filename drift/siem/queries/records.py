@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,8 +22,10 @@ from django.urls import reverse
 
 from accounts.models.scopes import scope_of_group
 from accounts.scope import WHOLE_ESTATE, EstateScope, Part
-from drift.alerts.models import ActivityKind, AlertActivity
+from drift.alerts.domain.pod_entries import EntryMatch
+from drift.alerts.models import ActivityKind, AlertActivity, PodEntry
 from drift.alerts.queries.alert_json import RELATED, alert_json
+from drift.alerts.queries.pod_entries import matches_among
 from drift.siem.domain.sample_record import sample_record
 from drift.siem.models import SiemDestination
 
@@ -95,8 +98,19 @@ def next_batch(destination: SiemDestination, settled: int) -> Batch | None:
     if not recipient.scope.is_whole_estate:
         condition = AlertActivity.visibility.condition(AlertActivity, recipient)
         chosen = chosen.none() if condition is None else chosen.filter(condition)
-    found = chosen.select_related("actor", "alert", *(f"alert__{name}" for name in RELATED))
-    return Batch([record(activity, recipient) for activity in found], ids[-1])
+    found = list(chosen.select_related("actor", "alert", *(f"alert__{name}" for name in RELATED)))
+    people = people_who_entered(found, recipient)
+    return Batch([record(activity, recipient, people.get(activity.alert_id)) for activity in found], ids[-1])
+
+
+def people_who_entered(activities: Iterable[AlertActivity], recipient: Recipient) -> dict[int, EntryMatch]:
+    """Return who entered the containers of the changes' alerts, by alert; of requests in the recipient's scope."""
+    pod_entries = PodEntry.objects.all()
+    if not recipient.scope.is_whole_estate:
+        condition = PodEntry.visibility.condition(PodEntry, recipient)
+        pod_entries = pod_entries.none() if condition is None else pod_entries.filter(condition)
+    alerts = {each.alert_id: each.alert for each in activities}
+    return matches_among(pod_entries, alerts.values())
 
 
 def destination_scope(destination: SiemDestination) -> EstateScope:
@@ -108,9 +122,12 @@ def destination_scope(destination: SiemDestination) -> EstateScope:
     return scope_of_group(destination.scope_group)
 
 
-def record(activity: AlertActivity, recipient: Recipient) -> dict[str, Any]:
-    """Return one change with its alert as it is now. The same change has the same `id` however often it is sent."""
-    alert = alert_json(recipient, activity.alert)
+def record(activity: AlertActivity, recipient: Recipient, entry: EntryMatch | None = None) -> dict[str, Any]:
+    """Return one change with its alert as it is now, and who entered its container.
+
+    The same change has the same `id` however often it is sent.
+    """
+    alert = {**alert_json(recipient, activity.alert), "entered_by": entry.as_json() if entry else None}
     url = f"{settings.PUBLIC_URL}{reverse('alerts:detail', args=[activity.alert_id])}"
     # A portal that was restored from a backup gives ids out again, but not at the same microsecond.
     name = f"{settings.PUBLIC_URL} {activity.pk} {activity.at.isoformat()}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,18 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]
 
-from accounts.scope import WHOLE_ESTATE
+from accounts.scope import WHOLE_ESTATE, EstateScope, Part
 from drift.alerts.actions import triage
+from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.triage import StatusChange
 from drift.alerts.models import Alert, AlertActivity, Resolution, Status
 from drift.siem.domain.messages import MAX_LINE, MAX_MESSAGE, json_line, syslog_frame
 from drift.siem.domain.ocsf import detection_finding
 from drift.siem.domain.sample_record import sample_record
-from drift.siem.queries.records import Recipient, record
-from tests.unit.drift.alerts.conftest import Estate
+from drift.siem.queries.records import Recipient, people_who_entered, record
+from tests.unit.drift.alerts.audit_lines import audit_event
+from tests.unit.drift.alerts.conftest import Estate, raw
+from tests.unit.drift.alerts.test_pod_entries import entered, sender  # noqa: F401
 from tests.unit.drift.siem.conftest import drift
 from tests.unit.drift.siem.receiver import frames
 
+GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "siem.json").read_text(encoding="utf-8"))
 AT = "2026-11-29T20:00:00.123456+00:00"
 TEST = sample_record("5f4d8a52-0000-4000-8000-000000000001", AT, "https://portal.example.com")
 
@@ -84,6 +90,44 @@ def test_an_odd_event_is_a_valid_detection_finding_too(estate: Estate, changes: 
     frame = syslog_frame(made, "opened", "high", AT, "portal.example.com")
     assert frames(frame)[1] == b""
     assert b"\n" not in frame
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda each: each["why"])
+def test_a_finding_says_who_entered_and_who_wrote_the_file(case: dict[str, Any]) -> None:
+    event = {**TEST["alert"]["event"], "process": case["process"]}
+    content = {**TEST, "alert": {**TEST["alert"], "event": event, "entered_by": case["entered_by"]}}
+    made = detection_finding(content, "0.2.0")
+
+    DetectionFinding.model_validate(made)
+    (evidence,) = made["evidences"]
+    assert {name: evidence[name] for name in ("actor", "src_endpoint") if name in evidence} == case["evidence"]
+    unmapped = made["unmapped"]["driftwatch"]
+    assert {name: unmapped[name] for name in ("provenance", "entered_by") if name in unmapped} == case["unmapped"]
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_records_name_the_person_of_an_audit_line_in_the_scope_of_their_destination(
+    estate: Estate,
+    sender: Callable[..., Any],  # noqa: F811
+) -> None:
+    line = audit_event("sh")
+    sent = entered("sh", claimed=line["auditID"])
+    sent["process"]["provenance"] |= {"written_by": "/usr/bin/curl", "written_by_name": "curl"}
+    ingest(estate.sensors[0], raw(sent))
+    opened = AlertActivity.objects.filter(kind="opened").select_related("alert__detail")
+    other = EstateScope((Part(clusters=frozenset({estate.sensors[2].cluster_id})),))
+
+    before = people_who_entered(opened, Recipient(WHOLE_ESTATE))
+    sender(line)
+    after = people_who_entered(opened, Recipient(WHOLE_ESTATE))
+    elsewhere = people_who_entered(opened, Recipient(other))
+
+    (alert,) = before
+    assert [each[alert].confidence for each in (before, after, elsewhere)] == ["claimed", "confirmed", "claimed"]
+    found = record(opened.get(), Recipient(WHOLE_ESTATE), after[alert])["alert"]
+    assert found["entered_by"]["requests"][0]["user"] == "alice@example.com"
+    assert found["event"]["process"]["provenance"]["written_by"] == "/usr/bin/curl"
 
 
 def test_a_test_is_a_valid_detection_finding() -> None:
