@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.models import User
@@ -30,11 +30,13 @@ def add_hash_list(actor: User, name: str, verdict: str, hashes: Sequence[str]) -
         raise Invalid(f"Enter a name of 1 to {MAX_NAME} characters.", "name")
     if verdict not in HashVerdict.values:
         raise Invalid("Choose known good or known bad.", "verdict")
-    if HashList.objects.filter(name__iexact=name).exists():
-        raise Invalid("Another list has this name. Delete it first.", "name")
     if HashList.objects.count() >= MAX_LISTS:
         raise Invalid(f"There can be up to {MAX_LISTS} lists. Delete one first.", "name")
-    added = HashList.objects.create(name=name, verdict=verdict, size=len(hashes), created_by=actor)
+    try:
+        with transaction.atomic():
+            added = HashList.objects.create(name=name, verdict=verdict, size=len(hashes), created_by=actor)
+    except IntegrityError:
+        raise Invalid("Another list has this name. Delete it first.", "name") from None
     copy_rows([ListedHash(sha256=each, hash_list=added) for each in hashes])
     after = {"verdict": verdict, "hashes": len(hashes), "sha256": _sum(hashes)}
     audit.record(actor, "added", "hash list", added.pk, name=name, after=after)

@@ -100,6 +100,7 @@ def _row(cluster: Cluster, request: EntryRequest, source: str, now: dt.datetime)
         namespace=request.namespace,
         pod=request.pod,
         container=request.container,
+        ephemeral_containers=list(request.ephemeral_containers),
         command=list(request.command),
         is_command_cut=request.is_command_cut,
         username=request.user,

@@ -43,6 +43,14 @@ class ReviewRequired(Exception):
 
 
 @dataclass(frozen=True)
+class Review:
+    """The content that a rule may dismiss, and from before when its author has seen what is known of it."""
+
+    contents: frozenset[str]
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
 class SuppressionDraft:
     """A rule as it is in the panel. `reviews_again`: adds the content that the rule matched since its last review."""
 
@@ -87,9 +95,11 @@ def save(
     if not is_in_scope(actor, draft.environments, draft.conditions):
         raise Invalid(OUT_OF_SCOPE, "conditions")
     before = _own_rule(actor, SuppressionRule.objects.all(), pk, revision) if pk is not None else None
+    reviewed_at = timezone.now()
     contents = _reviewed_contents(actor, draft, before, reviewed)
+    review = None if contents is None else Review(contents, reviewed_at)
     try:
-        return _save(actor, draft, pk, revision, contents)
+        return _save(actor, draft, pk, revision, review)
     except IntegrityError:
         raise Invalid("Another suppression rule has this name.", "name") from None
 
@@ -132,9 +142,9 @@ def _save(
     draft: SuppressionDraft,
     pk: int | None,
     revision: int | None,
-    contents: frozenset[str] | None,
+    review: Review | None,
 ) -> SuppressionRule:
-    columns = {
+    columns: dict[str, Any] = {
         "name": draft.name,
         "conditions": list(draft.conditions),
         "enabled": draft.enabled,
@@ -142,6 +152,7 @@ def _save(
         "comment": draft.comment[:MAX_COMMENT],
         "expires_at": draft.expires_at,
         "covers_new_content": draft.covers_new_content,
+        **({"reviewed_at": review.at} if review else {}),
     }
     before = None
     if pk is None:
@@ -152,9 +163,10 @@ def _save(
         SuppressionRule.objects.filter(pk=pk).update(revision=F("revision") + 1, **columns)
         rule.refresh_from_db()
     rule.environments.set(Environment.objects.filter(pk__in=draft.environments))
-    if contents is not None:
+    if review:
         rule.contents.all().delete()
-        SuppressedContent.objects.bulk_create(SuppressedContent(rule=rule, sha256=each) for each in sorted(contents))
+        known = sorted(review.contents)
+        SuppressedContent.objects.bulk_create(SuppressedContent(rule=rule, sha256=each) for each in known)
     verb = "changed" if before else "created"
     audit.record(actor, verb, "suppression rule", rule.pk, name=rule.name, before=before, after=as_json(rule))
     return rule

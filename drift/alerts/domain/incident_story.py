@@ -10,35 +10,11 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from drift.alerts.domain import program_names as names
 from sensor import wire
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-RUNTIMES: Final = ("containerd-shim", "conmon", "runc", "crun", "dockerd", "systemd", "init")
+OUTSIDE: Final = ("containerd-shim", "conmon", "runc", "crun", "dockerd", "systemd", "init")
 """Ancestors outside the container: every process of a node has them, so they relate nothing."""
-DOWNLOADERS: Final = _names(
-    "curl wget aria2c axel ftp tftp sftp scp rsync nc ncat netcat socat lwp-download lwp-request"
-)
-SERVERS: Final = _names(
-    "nginx apache2 httpd caddy lighttpd haproxy envoy traefik php-fpm php-cgi tomcat jetty gunicorn uwsgi puma unicorn "
-    "redis-server valkey-server memcached postgres mysqld mariadbd mongod sshd dropbear named exim4"
-)
-"""They take requests from the network, and have no reason to start programs."""
-SERVICE_RUNTIMES: Final = _names("java node nodejs deno bun dotnet ruby python python3 perl php")
-"""What web applications run in, where neither packages are installed nor programs built."""
-PACKAGE_MANAGERS: Final = _names(
-    "apt apt-get aptitude dpkg dpkg-deb dpkg-preconfigure rpm yum dnf microdnf zypper apk pacman pip pip3 pipx uv "
-    "poetry conda mamba npm npx pnpm yarn gem bundle bundler composer snap brew nix"
-)
-BUILD_TOOLS: Final = _names(
-    "make gmake ninja cmake gradle gradlew mvn ant sbt bazel go cargo rustc gcc g++ cc cc1 clang ld collect2 tsc "
-    "webpack vite msbuild meson scons"
-)
-INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
-SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash su sudo env timeout nohup setsid")
 
 
 class Story(StrEnum):
@@ -81,20 +57,20 @@ def event_story(event: wire.Event) -> Story:
     known = process.provenance or wire.ProcessProvenance()
     # Who dropped a writer chose its name.
     is_named = process.written_by is not None and known.writer_origin != "drift"
-    writer = _program(process.written_by.name) if process.written_by and is_named else ""
+    writer = [_program(process.written_by.name)] if process.written_by and is_named else []
     above = [_program(name) for _, name in ancestors(event)]
-    around = {writer, *above}
-    nearest = next((name for name in above if name not in SHELLS), "")
+    around = [*writer, *above]
+    nearest = [name for name in above if not names.is_named(name, names.SHELLS)][:1]
     for story, holds in (
         (Story.MEMORY, event.kind == "fileless"),
-        (Story.DOWNLOAD, writer in DOWNLOADERS),
-        (Story.SERVICE, not SERVERS.isdisjoint(above)),
-        (Story.HAND_INSTALL, known.session == "exec" and not PACKAGE_MANAGERS.isdisjoint(around)),
+        (Story.DOWNLOAD, _has(writer, names.DOWNLOADERS)),
+        (Story.SERVICE, _has(above, names.SERVERS)),
+        (Story.HAND_INSTALL, known.session == "exec" and _has(around, names.PACKAGE_MANAGERS)),
         (Story.SESSION, known.session == "exec"),
-        (Story.PACKAGE_INSTALL, not PACKAGE_MANAGERS.isdisjoint(around)),
-        (Story.BUILD, not BUILD_TOOLS.isdisjoint(around)),
-        (Story.SERVICE, nearest in SERVICE_RUNTIMES),
-        (Story.SESSION, not nearest and bool(above) and above[0] in INTERACTIVE_SHELLS),
+        (Story.PACKAGE_INSTALL, _has(around, names.PACKAGE_MANAGERS)),
+        (Story.BUILD, _has(around, names.BUILD_TOOLS | names.COMPILERS)),
+        (Story.SERVICE, _has(nearest, names.RUNTIMES)),
+        (Story.SESSION, not nearest and _has(above[:1], names.INTERACTIVE_SHELLS)),
     ):
         if holds:
             return story
@@ -107,7 +83,7 @@ def ancestors(event: wire.Event) -> list[tuple[int, str]]:
     above = [(parent.pid, parent.name)] if parent else []
     # Some sensors name the parent among the ancestors too.
     above += [(each.pid, each.name) for each in event.process.ancestors if not parent or each.pid != parent.pid]
-    return [(pid, name) for pid, name in above if not name.startswith(RUNTIMES)]
+    return [(pid, name) for pid, name in above if not name.startswith(OUTSIDE)]
 
 
 def programs(processes: Iterable[str]) -> set[str]:
@@ -119,6 +95,10 @@ def incident_name(story: str, place: str, files: str) -> str:
     """Return the name of an incident, such as "Package install in ci/runner, 214 files"."""
     label = Story(story).label if story in LABELS else "Incident"
     return f"{label} in {place}, {files} file{'' if files == '1' else 's'}"
+
+
+def _has(programs: Iterable[str], kinds: frozenset[str]) -> bool:
+    return any(names.is_named(each, kinds) for each in programs)
 
 
 def _program(name: str) -> str:

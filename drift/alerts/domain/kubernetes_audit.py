@@ -12,7 +12,7 @@ import ipaddress
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -29,6 +29,9 @@ MAX_USER: Final = 1_024
 MAX_AGENT: Final = 256
 MAX_GROUPS: Final = 64
 MAX_ADDRESSES: Final = 16
+MAX_CONTAINERS: Final = 64
+"""Ephemeral containers of a request whose names are kept. One with more may have added any."""
+EPHEMERAL: Final = "/spec/ephemeralContainers"
 MAX_COMMAND_ITEMS: Final = 64
 MAX_COMMAND_BYTES: Final = 4 * 1024
 """The bounds of a command line in a drift event (docs/wire.md#bounds)."""
@@ -99,6 +102,7 @@ class _SingleEvent(Struct):
 class EntryRequest:
     """A request to run something in a pod, of one stage or of several. `container` is "" where the request names none.
 
+    `ephemeral_containers`: all that a request for them names, for it may have added any; `container` is the last.
     `address` is the one that the API server saw; `claimed_addresses` come from headers, which the client may have set.
     `code` is the response's, None until it is known.
     """
@@ -120,12 +124,15 @@ class EntryRequest:
     stage: str
     code: int | None
     ended_at: dt.datetime | None
+    ephemeral_containers: tuple[str, ...] = ()
 
     @property
     def digest(self) -> bytes:
         """Return a digest of everything that all stages of one request have in common."""
         same = (self.kind, self.namespace, self.pod, self.container, self.command, self.user, self.acting_as)
-        text = json.dumps([*same, self.address, self.requested_at.isoformat()])
+        # One alone is `container`: so a stored request of a version that kept no more has the same digest.
+        others = [self.ephemeral_containers] if len(self.ephemeral_containers) > 1 else []
+        text = json.dumps([*same, *others, self.address, self.requested_at.isoformat()])
         return hashlib.sha256(text.encode()).digest()
 
 
@@ -173,8 +180,9 @@ def _request(event: _AuditEvent, target: _ObjectReference) -> EntryRequest | Non
         return None  # reading them runs nothing, and the first stage does not have the object yet
     arguments = _arguments(event.request_uri)
     container, command = arguments.get(b"container", [b""])[0], arguments.get(b"command", [])
+    added = _ephemeral_containers(event.request_object) if is_change else []
     if is_change:
-        container, command = _ephemeral_container(event.request_object)
+        container, command = (added[-1].name, added[-1].command) if added else (b"", [])
     items, is_cut = _bounded_command(command)
     addresses = [_address(each) for each in (event.source_ips or [])[-MAX_ADDRESSES:]]
     kind: Kind = target.subresource  # type: ignore[assignment]  # one of KINDS
@@ -197,6 +205,7 @@ def _request(event: _AuditEvent, target: _ObjectReference) -> EntryRequest | Non
         stage=event.stage,
         code=_code(event.response_status),
         ended_at=event.stage_timestamp.astimezone(dt.UTC) if is_last and event.stage_timestamp else None,
+        ephemeral_containers=tuple(dict.fromkeys(safe_text(each.name, MAX_NAME) for each in added)),
     )
 
 
@@ -231,18 +240,60 @@ def _arguments(uri: str) -> dict[bytes, list[bytes]]:
     return found
 
 
-def _ephemeral_container(raw: msgspec.Raw) -> tuple[bytes, list[bytes]]:
-    """Return name and command of the ephemeral container that a patch or a pod adds, its last one."""
+class _EphemeralContainer(NamedTuple):
+    name: bytes
+    command: list[bytes]
+
+
+def _ephemeral_containers(raw: msgspec.Raw) -> list[_EphemeralContainer]:
+    """Return the ephemeral containers that a request names, in its order; none where they are too many to keep.
+
+    A pod (PUT) names those that it has already too, in whatever order the client likes.
+    """
     try:
         body: Any = msgspec.json.decode(raw)
-        added = body["spec"]["ephemeralContainers"][-1]
-        command = [*(added.get("command") or []), *(added.get("args") or [])]
-        name = added["name"]
-    except (TypeError, KeyError, IndexError, AttributeError, msgspec.DecodeError):
-        return b"", []
-    if not isinstance(name, str) or not all(isinstance(each, str) for each in command):
-        return b"", []
-    return _bytes(name), [_bytes(each) for each in command]
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    if isinstance(body, list):
+        items = [] if _takes_from_pod(body) else [each for operation in body for each in _patched(operation)]
+    else:
+        items = _items(body)
+    found = [each for item in items for each in _container(item)]
+    return found if len(found) <= MAX_CONTAINERS else []
+
+
+def _takes_from_pod(patch: list[Any]) -> bool:
+    """Return whether a JSON patch takes values from the pod, which the line does not have."""
+    return any(isinstance(each, dict) and each.get("op") in ("copy", "move") for each in patch)
+
+
+def _patched(operation: Any) -> list[Any]:
+    """Return the containers that an operation of a JSON patch sets; it may also rename one that another adds."""
+    if not isinstance(operation, dict) or operation.get("op") not in ("add", "replace"):
+        return []
+    path, value = operation.get("path"), operation.get("value")
+    if path in ("", "/spec"):
+        return _items(value if path == "" else {"spec": value})
+    if path == EPHEMERAL:
+        return value if isinstance(value, list) else []
+    if isinstance(path, str) and path.startswith(f"{EPHEMERAL}/"):
+        return [{"name": value} if path.endswith("/name") else value]
+    return []
+
+
+def _items(body: Any) -> list[Any]:
+    spec = body.get("spec") if isinstance(body, dict) else None
+    items = spec.get("ephemeralContainers") if isinstance(spec, dict) else None
+    return items if isinstance(items, list) else []
+
+
+def _container(item: Any) -> list[_EphemeralContainer]:
+    name = item.get("name") if isinstance(item, dict) else None
+    if not isinstance(name, str) or not name:
+        return []
+    parts = [item.get("command"), item.get("args")]
+    command = [each for part in parts if isinstance(part, list) for each in part if isinstance(each, str)]
+    return [_EphemeralContainer(_bytes(name), [_bytes(each) for each in command])]
 
 
 def _bytes(text: str) -> bytes:

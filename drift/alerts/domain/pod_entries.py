@@ -42,6 +42,7 @@ class SeenEntry:
     """How a process's line came into its pod, as its event says. `claimed_id` is "" without one.
 
     `is_container_start`: it is below the container's own first process; somebody may have added that container.
+    `is_ephemeral`: somebody did, as the pod's specification says.
     """
 
     cluster: int
@@ -53,6 +54,7 @@ class SeenEntry:
     at: dt.datetime
     claimed_id: str = ""
     is_container_start: bool = False
+    is_ephemeral: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class RecordedRequest:
     requested_at: dt.datetime
     code: int | None = None
     is_erased: bool = False
+    ephemeral_containers: tuple[str, ...] = ()
 
     @property
     def person(self) -> tuple[str, str, str]:
@@ -125,6 +128,7 @@ def entry_of_event(cluster: int, event: Mapping[str, Any]) -> SeenEntry | None:
         at=dt.datetime.fromisoformat(seen["at"]),
         claimed_id=seen.get("claimed_id") or "",
         is_container_start=session in STARTED,
+        is_ephemeral=session == "debug",
     )
 
 
@@ -150,18 +154,21 @@ def entry_match(entry: SeenEntry, requests: Iterable[RecordedRequest], *, is_com
 
 
 def _match_of_container(entry: SeenEntry, requests: Sequence[RecordedRequest], *, is_complete: bool) -> EntryMatch:
-    """Return who added an ephemeral container; its name is unique in its pod."""
-    found = [
+    """Return who added an ephemeral container; its name is unique in its pod.
+
+    A request whose body cannot be read may have added any, so it makes that ambiguous; of a container that may be the
+    pod's own it says nothing.
+    """
+    timely = [
         each
         for each in requests
-        if each.kind == "ephemeralcontainers"
-        and each.container == entry.container
-        and each.container
-        and each.requested_at <= entry.at + LIKELY_AFTER
+        if each.kind == "ephemeralcontainers" and each.requested_at <= entry.at + LIKELY_AFTER and entry.container
     ]
-    if not found:
+    naming = [each for each in timely if entry.container in each.ephemeral_containers]
+    unreadable = [each for each in timely if not each.ephemeral_containers] if naming or entry.is_ephemeral else []
+    if not naming and not unreadable:
         return EntryMatch(EntryConfidence.UNKNOWN)
-    return _possible(found, "", is_sure=is_complete)
+    return _possible([*naming, *unreadable], "", is_sure=is_complete and bool(naming))
 
 
 def _possible(requests: Sequence[RecordedRequest], claimed_id: str, *, is_sure: bool) -> EntryMatch:

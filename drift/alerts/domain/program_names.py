@@ -34,11 +34,11 @@ RUNTIMES: Final = _names("java node nodejs deno bun python python3 python2 ruby 
 """What web applications run in: services too, unless a build tool started them."""
 PACKAGE_MANAGERS: Final = _names(
     "dpkg dpkg-deb dpkg-preconfigure apt apt-get aptitude rpm yum dnf microdnf zypper apk pacman pip pip3 pipx uv "
-    "poetry conda mamba npm pnpm yarn gem bundle bundler composer snap brew nix krew asdf mise"
+    "poetry conda mamba npm npx pnpm yarn gem bundle bundler composer snap brew nix krew asdf mise"
 )
 BUILD_TOOLS: Final = _names(
     "go cargo rustup make gmake ninja cmake gradle gradlew mvn mvnw ant sbt bazel buck meson scons tsc webpack vite "
-    "javac gcc g++ clang cc1 collect2 rustc dotnet-sdk msbuild helm terraform tofu packer docker-buildx buildkitd "
+    "javac cc gcc g++ clang cc1 collect2 rustc dotnet-sdk msbuild helm terraform tofu packer docker-buildx buildkitd "
     "kaniko buildah"
 )
 COMPILERS: Final = _names(
@@ -53,7 +53,7 @@ INSTALLERS: Final = _names("runc crun containerd kubelet install-cni")
 DECODERS: Final = _names("base64 base32 basenc xxd uudecode openssl gpg")
 """They make a program of text: how one comes in where nothing can be downloaded."""
 COPIERS: Final = _names("cp mv install dd tar unzip gunzip cat tee base64 chmod")
-LAUNCHERS: Final = _names("npm pnpm yarn bun uv poetry bundle bundler pip pipx")
+LAUNCHERS: Final = _names("npm npx pnpm yarn bun uv poetry bundle bundler pip pipx")
 """Package managers that are also the first process of many services, as in `npm start`."""
 PARSERS: Final = _names(
     "exiftool convert magick identify mogrify gm ffmpeg ffprobe gs ghostscript soffice soffice.bin pdftotext pdftoppm "

@@ -91,6 +91,10 @@ def _resolution_fits_status() -> Q:
     return fits
 
 
+def _of_open(name: str, *columns: str) -> models.Index:
+    return models.Index(fields=[*columns, "-first_seen", "-id"], condition=IS_OPEN, name=name)
+
+
 def _of_rare(column: str, condition: Q) -> models.Index:
     return models.Index(fields=[column, "-first_seen", "-id"], condition=condition, name=f"alerts_of_{column}")
 
@@ -243,40 +247,29 @@ class Alert(models.Model):
             # For lists: the column that they filter or sort by, then newest first. Open alerts are few among many
             # closed ones; they have indexes of their own where a list of them would otherwise scan the closed ones.
             models.Index(fields=["-first_seen", "-id"], name="alerts_by_start"),
-            models.Index(fields=["-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_start"),
+            _of_open("open_alerts_by_start"),
             models.Index(fields=["cluster", "-first_seen", "-id"], name="alerts_of_cluster"),
-            models.Index(fields=["cluster", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_cluster"),
+            _of_open("open_alerts_of_cluster", "cluster"),
             models.Index(fields=["namespace", "-first_seen", "-id"], name="alerts_of_namespace"),
-            models.Index(
-                fields=["namespace", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_namespace"
-            ),
+            _of_open("open_alerts_of_namespace", "namespace"),
             models.Index(fields=["cluster", "namespace", "-first_seen", "-id"], name="alerts_of_place"),
             models.Index(fields=["outcome", "-first_seen", "-id"], name="alerts_of_outcome"),
-            models.Index(fields=["outcome", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_outcome"),
+            _of_open("open_alerts_of_outcome", "outcome"),
             models.Index(fields=["status", "-first_seen", "-id"], name="alerts_of_status"),
             models.Index(fields=["severity", "-first_seen", "-id"], name="alerts_of_severity"),
-            models.Index(fields=["severity", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_severity"),
+            _of_open("open_alerts_of_severity", "severity"),
             models.Index(fields=["-priority", "-first_seen", "-id"], name="alerts_by_priority"),
-            models.Index(fields=["-priority", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_priority"),
-            models.Index(
-                fields=["cluster", "-priority", "-first_seen", "-id"],
-                condition=IS_OPEN,
-                name="open_by_priority_of_cluster",
-            ),
-            models.Index(
-                fields=["namespace", "-priority", "-first_seen", "-id"],
-                condition=IS_OPEN,
-                name="open_by_priority_of_namespace",
-            ),
+            _of_open("open_alerts_by_priority", "-priority"),
+            _of_open("open_by_priority_of_cluster", "cluster", "-priority"),
+            _of_open("open_by_priority_of_namespace", "namespace", "-priority"),
             models.Index(fields=["-scoped_priority", "-first_seen", "-id"], name="alerts_by_scoped_priority"),
-            models.Index(
-                fields=["-scoped_priority", "-first_seen", "-id"], condition=IS_OPEN, name="open_by_scoped_priority"
-            ),
+            _of_open("open_by_scoped_priority", "-scoped_priority"),
             models.Index(fields=["-id"], condition=Q(signals__isnull=True), name="alerts_without_priority"),
             models.Index(fields=["habit", "-id"], condition=IS_OPEN, name="open_alerts_of_habit"),
             models.Index(fields=["habit", "-id"], condition=Q(verdict="true_positive"), name="attacks_of_habit"),
             models.Index(fields=["rule_id", "-first_seen", "-id"], name="alerts_of_rule"),
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
+            models.Index(fields=["binary"], condition=Q(verdict="true_positive"), name="attacks_of_binary"),
             models.Index(IMAGE, F("first_seen").desc(), F("id").desc(), name="alerts_of_image"),
             models.Index(
                 fields=["assignee", "-first_seen", "-id"],
@@ -285,11 +278,7 @@ class Alert(models.Model):
             ),
             # The first alert of an incident stands for it in the list of incidents.
             models.Index(fields=["incident", "-priority", "-first_seen", "-id"], name="alerts_of_incident"),
-            models.Index(
-                fields=["incident", "-priority", "-first_seen", "-id"],
-                condition=IS_OPEN,
-                name="open_incidents_by_priority",
-            ),
+            _of_open("open_incidents_by_priority", "incident", "-priority"),
             models.Index(fields=["sensor", "-first_seen", "-id"], name="alerts_of_sensor"),
             models.Index(fields=["node", "-first_seen", "-id"], name="alerts_of_node"),
             models.Index(fields=["pod_name", "-first_seen", "-id"], name="alerts_of_pod"),

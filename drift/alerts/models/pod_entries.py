@@ -31,6 +31,7 @@ class PodEntry(models.Model):
     namespace = models.CharField(max_length=MAX_NAME)
     pod = models.CharField(max_length=MAX_NAME)
     container = models.CharField(max_length=MAX_NAME, blank=True)
+    ephemeral_containers = models.JSONField(default=list, db_default=[])
     command = models.JSONField(default=list)
     is_command_cut = models.BooleanField(default=False)
     username = models.CharField(max_length=1_024, blank=True)

@@ -31,6 +31,8 @@ class SuppressionRule(models.Model):
     hits = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    reviewed_at = models.DateTimeField(null=True)
+    """When its author last looked at what it dismisses; None: when it was created."""
     revision = models.PositiveIntegerField(default=1)
 
     visibility: ClassVar = WholeEstateOnly("queries.suppression_scope compares each rule's conditions with a scope")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,8 +19,14 @@ from drift.alerts.models import HashVerdict, ListedHash, SuppressedContent
 RULES: Final = """
 SELECT id, name,
        ARRAY(SELECT environment_id FROM alerts_suppressionrule_environments WHERE suppressionrule_id = rule.id),
-       conditions::text, covers_new_content
+       conditions::text, covers_new_content, coalesce(reviewed_at, created_at)
 FROM alerts_suppressionrule AS rule WHERE enabled AND (expires_at IS NULL OR expires_at > %s) ORDER BY id
+"""
+ATTACKS: Final = """
+SELECT file.sha256, max(alert.closed_at)
+FROM alerts_binary AS file JOIN alerts_alert AS alert ON alert.binary_id = file.id
+WHERE file.sha256 = ANY(%s) AND alert.verdict = 'true_positive' AND alert.set_aside_at IS NULL AND NOT alert.sample
+GROUP BY file.sha256
 """
 
 
@@ -31,13 +38,18 @@ class ActiveSuppressions:
         self._events = events
 
     @cached_property
-    def _rules(self) -> dict[int, Suppression]:
-        """The rules by id, oldest first."""
+    def _rules(self) -> dict[int, tuple[Suppression, dt.datetime]]:
+        """The rules by id, oldest first, each with the time of its last review."""
         return {
-            pk: compile_suppression(
-                pk, name, frozenset(environments), json.loads(conditions), covers_new_content=covers_new_content
+            pk: (
+                compile_suppression(
+                    pk, name, frozenset(environments), json.loads(conditions), covers_new_content=covers_new_content
+                ),
+                reviewed_at,
             )
-            for pk, name, environments, conditions, covers_new_content in prepared_rows(RULES, [timezone.now()])
+            for pk, name, environments, conditions, covers_new_content, reviewed_at in prepared_rows(
+                RULES, [timezone.now()]
+            )
         }
 
     def match(self, group: EventGroup) -> Suppression | None:
@@ -49,19 +61,22 @@ class ActiveSuppressions:
         """Return the oldest rule that suppresses this event. Unidentified containers are never suppressed."""
         if enriched.event.identity == "incomplete":
             return None
-        return next((rule for rule in self._rules.values() if self._matches(rule, enriched)), None)
+        return next((rule for rule, at in self._rules.values() if self._matches(rule, at, enriched)), None)
 
     def still_matches(self, rule_id: int, enriched: EnrichedEvent) -> bool:
         """Return whether the rule that suppressed an alert is still active and suppresses this event too."""
-        rule = self._rules.get(rule_id)
-        return rule is not None and self._matches(rule, enriched)
+        found = self._rules.get(rule_id)
+        return found is not None and self._matches(*found, enriched)
 
-    def _matches(self, rule: Suppression, enriched: EnrichedEvent) -> bool:
+    def _matches(self, rule: Suppression, reviewed_at: dt.datetime, enriched: EnrichedEvent) -> bool:
         flat_event = self._source.flat_event(enriched.event)
         if not rule.matches(self._source.environment_id, flat_event, enriched.event.process.argv):
             return False
         sha256 = enriched.event.process.sha256
         if sha256 in self._known_bad:
+            return False
+        # What was found to be an attack before the review, its author has seen.
+        if sha256 in self._attacks and self._attacks[sha256] >= reviewed_at:
             return False
         return rule.covers_any_content or (rule.id, sha256) in self._reviewed
 
@@ -74,6 +89,11 @@ class ActiveSuppressions:
         """The batch's contents that are on a list of known-bad files, which no rule dismisses."""
         listed = ListedHash.objects.filter(sha256__in=self._contents, hash_list__verdict=HashVerdict.BAD)
         return frozenset(listed.values_list("sha256", flat=True))
+
+    @cached_property
+    def _attacks(self) -> dict[str, dt.datetime]:
+        """The batch's contents that reviewers found to be attacks, each with the latest time."""
+        return dict(prepared_rows(ATTACKS, [sorted(self._contents)]))
 
     @cached_property
     def _reviewed(self) -> frozenset[tuple[int, str]]:

@@ -31,6 +31,7 @@ Item = TypeVar("Item")
 COLUMNS: Final = (
     "audit_id", "kind", "container", "command", "is_command_cut", "username", "acting_as", "address",
     "claimed_addresses", "agent", "requested_at", "code", "erased_at", "cluster_id", "namespace", "pod",
+    "ephemeral_containers",
 )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def _requests(
 def _condition(entry: SeenEntry) -> Q:
     place = Q(cluster=entry.cluster, namespace=entry.namespace, pod=entry.pod)
     if entry.is_container_start:
-        return place & Q(kind="ephemeralcontainers", container=entry.container)
+        return place & Q(kind="ephemeralcontainers")
     near = Q(kind="exec", requested_at__range=(entry.at - LIKELY_BEFORE, entry.at + LIKELY_AFTER))
     if not entry.claimed_id:
         return place & near
@@ -133,4 +134,6 @@ def _request(row: dict[str, Any]) -> RecordedRequest:
         requested_at=row["requested_at"],
         code=row["code"],
         is_erased=row["erased_at"] is not None,
+        # Of a version that kept only the last.
+        ephemeral_containers=tuple(row["ephemeral_containers"] or filter(None, [row["container"]])),
     )

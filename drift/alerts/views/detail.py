@@ -176,10 +176,11 @@ def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 def _action(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     here = Filters(values={"cluster": (str(alert.cluster_id),)})
-    others = matching_alerts(signed_in_user(request), here).filter(status__in=OPEN).exclude(pk=alert.pk)
+    listed = matching_alerts(signed_in_user(request), here).filter(status__in=OPEN)
     file = _pod_file(alert)
     return {
-        "others": bounded_count(others),
+        "others": bounded_count(listed.exclude(pk=alert.pk)),
+        "listed": bounded_count(listed),
         "here": here.query,
         "inspection": [] if alert.sample else inspection(file),
         "isolate": [] if alert.sample else isolate_commands(file),

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts import audit
@@ -68,7 +70,8 @@ def _check_name(name: str, own: int | None) -> None:
     # Serialises changes: of two at once the second compares its name after the first.
     MailSettings.objects.select_for_update().get()
     others = AlertRoute.objects.exclude(pk=own) if own else AlertRoute.objects.all()
-    if others.filter(name__iexact=name).exists():
+    # As the constraint compares them: iexact compares capitals, and "İ" has another small letter.
+    if others.alias(folded=Lower("name")).filter(folded=Lower(Value(name))).exists():
         raise NameTaken("A route with this name already exists.")
 
 

@@ -149,12 +149,14 @@ def estate(db: None) -> Estate:
     return make_estate()
 
 
-def save_reviewed(actor: User, draft: SuppressionDraft) -> SuppressionRule:
+def save_reviewed(
+    actor: User, draft: SuppressionDraft, pk: int | None = None, revision: int | None = None
+) -> SuppressionRule:
     """Save a suppression rule as an author who looks at what it would have dismissed."""
     try:
-        return suppression_rules.save(actor, draft)
+        return suppression_rules.save(actor, draft, pk, revision)
     except ReviewRequired as required:
-        return suppression_rules.save(actor, draft, reviewed=required.preview.token)
+        return suppression_rules.save(actor, draft, pk, revision, required.preview.token)
 
 
 @pytest.fixture

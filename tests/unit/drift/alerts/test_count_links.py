@@ -18,7 +18,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.forms.filters import read_filters
-from drift.alerts.models import Alert, Incident, Status, SuppressionRule
+from drift.alerts.models import OPEN, Alert, Incident, Status, SuppressionRule
 from drift.alerts.queries.alert_list import matching_alerts
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 from tests.unit.drift.alerts.test_scopes import limited
@@ -113,3 +113,19 @@ def test_the_count_of_resources_links_to_as_many_groups(
         assert grouped, url
         for query, count in grouped:
             assert len(browser.get(f"/alerts/?{query}").context["grouped"].rows) == count, query
+
+
+@pytest.mark.parametrize("status", ["active", "resolved"])
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_the_link_to_all_open_alerts_of_the_resource_says_how_many_it_lists(
+    many: Estate, operator: Any, client_of: Callable[[Any], Client], status: str, *, is_limited: bool
+) -> None:
+    user = limited(operator, cluster=many.sensors[0].cluster) if is_limited else operator
+    alert = Alert.objects.filter(cluster=many.sensors[0].cluster, status=status).earliest("pk")
+    page = client_of(user).get(f"/alerts/{alert.pk}/?tab=action").content.decode()
+
+    found = re.search(r'has (\d+) more open alerts?\. <a href="/alerts/\?([^"]*)">View all (\d+) ', page)
+
+    assert found
+    listed = matching_alerts(user, read_filters(QueryDict(unescape(found[2])))).filter(status__in=OPEN)
+    assert (int(found[1]), int(found[3])) == (listed.exclude(pk=alert.pk).count(), listed.count())

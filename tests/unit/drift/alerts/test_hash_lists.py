@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,19 @@ def test_a_list_that_is_not_valid_is_refused(owner: User, name: str, verdict: st
 
     assert raised.value.extra == {"field": field}
     assert HashList.objects.count() == 1
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("other", ["i̇zmir", "izmir", "IZMIR", "İZMİR"])
+def test_a_name_that_only_some_call_equal_is_refused_or_kept(owner: User, other: str) -> None:
+    add_hash_list(owner, "İzmir", "good", [A])
+
+    with contextlib.suppress(Invalid):
+        add_hash_list(owner, other, "bad", [B])
+
+    assert HashList.objects.filter(name="İzmir").exists()
+    assert HashList.objects.count() == AuditEntry.objects.filter(object_type="hash list").count()
 
 
 @pytest.mark.services

@@ -34,11 +34,19 @@ STORIES = {
         around("containerd-shim", writer="dpkg"),
         around("bash", writer="pip"),
     ],
-    Story.BUILD: [around("make", "bash"), around("go", "sh"), around("bash", writer="ld"), around("java", "gradle")],
+    Story.BUILD: [
+        around("make", "bash"),
+        around("go", "sh"),
+        around("bash", writer="ld"),
+        around("java", "gradle"),
+        around("bash", writer="rustc"),
+        around("sh", writer="gcc-14"),
+    ],
     Story.DOWNLOAD: [
         around("bash", writer="curl"),
         around("dpkg", "apt", writer="wget"),
         around("nginx", writer="curl"),
+        around("sh", writer="busybox"),
     ],
     Story.MEMORY: [around("dpkg", "apt", kind="fileless"), around("bash", writer="curl", kind="fileless")],
     Story.SERVICE: [
@@ -47,6 +55,9 @@ STORIES = {
         around("apt", "sh", "nginx"),
         around("java"),
         around("sh", "node", "containerd-shim"),
+        around("bash", "python3.12"),
+        around("sh", "php-fpm8.2"),
+        around("sh", "clickhouse-server"),
     ],
     Story.HAND_INSTALL: [
         around("dpkg", "apt", "bash", session="exec"),

@@ -81,10 +81,71 @@ def test_an_ephemeral_container_is_named_by_what_adds_it() -> None:
     assert entry_request(json.dumps(audit_event(**sent | {"verb": "get"})).encode()) is None
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"spec": None}, {"spec": {"ephemeralContainers": [7]}}, "x", 5])
+def named(body: Any, verb: str = "patch") -> tuple[str, ...]:
+    """Return the ephemeral containers that a request with this body names."""
+    sent = audit_event(kind="ephemeralcontainers", verb=verb, stage="ResponseComplete", requestObject=body)
+    return read(sent).ephemeral_containers
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"spec": None}, {"spec": {"ephemeralContainers": [7]}}, "x", 5, [[]]])
 def test_an_ephemeral_container_without_a_name_is_kept_without_one(body: Any) -> None:
     sent = audit_event(kind="ephemeralcontainers", verb="patch", stage="ResponseComplete", requestObject=body)
-    assert read(sent).container == ""
+    assert (read(sent).container, named(body)) == ("", ())
+
+
+@pytest.mark.parametrize("order", [["new", "old"], ["old", "new"], ["a", "new", "old"]])
+def test_a_pod_names_the_new_container_wherever_it_stands(order: list[str]) -> None:
+    pod = {"kind": "Pod", "spec": {"ephemeralContainers": [{"name": each, "command": ["sh"]} for each in order]}}
+    assert named(pod, "update") == tuple(order)
+
+
+ADDED = "/spec/ephemeralContainers"
+
+
+@pytest.mark.parametrize(
+    ("patch", "names"),
+    [
+        ([{"op": "add", "path": f"{ADDED}/-", "value": {"name": "new"}}], ("new",)),
+        ([{"op": "add", "path": f"{ADDED}/0", "value": {"name": "new"}}], ("new",)),
+        ([{"op": "add", "path": ADDED, "value": [{"name": "new"}, {"name": "old"}]}], ("new", "old")),
+        ([{"op": "replace", "path": "/spec", "value": {"ephemeralContainers": [{"name": "new"}]}}], ("new",)),
+        ([{"op": "replace", "path": "", "value": {"spec": {"ephemeralContainers": [{"name": "new"}]}}}], ("new",)),
+        (
+            [
+                {"op": "add", "path": f"{ADDED}/-", "value": {"name": "old"}},
+                {"op": "replace", "path": f"{ADDED}/0/name", "value": "new"},
+            ],
+            ("old", "new"),
+        ),
+        (
+            [
+                {"op": "test", "path": "/spec/containers/0/name", "value": "app"},
+                {"op": "add", "path": f"{ADDED}/-", "value": {"name": "new"}},
+            ],
+            ("new",),
+        ),
+        (
+            [
+                {"op": "add", "path": f"{ADDED}/-", "value": {"name": "old"}},
+                {"op": "copy", "from": "/metadata/name", "path": f"{ADDED}/0/name"},
+            ],
+            (),
+        ),
+        ([{"op": "add", "path": f"{ADDED}/0/name", "value": ["x"]}, {"op": ["add"], "path": 7}, 7], ()),
+        ([{"op": "add", "path": ADDED, "value": [{"name": str(each)} for each in range(65)]}], ()),
+    ],
+)
+def test_a_json_patch_names_what_it_adds_or_nothing(patch: Any, names: tuple[str, ...]) -> None:
+    assert named(patch) == names
+
+
+def test_requests_that_differ_in_a_container_alone_are_not_the_same() -> None:
+    def request(*names: str) -> EntryRequest:
+        body = {"spec": {"ephemeralContainers": [{"name": each} for each in names]}}
+        same = {"auditID": "a", "at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}
+        return read(audit_event(kind="ephemeralcontainers", verb="update", stage="Panic", requestObject=body, **same))
+
+    assert request("new", "old").digest != request("old").digest == request("old").digest
 
 
 @pytest.mark.parametrize(

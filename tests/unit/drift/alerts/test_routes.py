@@ -339,6 +339,21 @@ def test_a_name_is_unique_whatever_its_letter_case(admin: User, client_of: Clien
     assert AlertRoute.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("İzmir", "i̇zmir"), ("İzmir", "izmir"), ("ırmak", "IRMAK"), ("Straße", "STRASSE"), ("ΟΔΟΣ", "οδος"), ("K", "k")],
+)
+def test_names_that_only_some_call_equal_are_refused_or_kept_and_never_an_error(
+    admin: User, client_of: ClientOf, one: str, other: str
+) -> None:
+    browser = client_of(admin)
+
+    statuses = {browser.post(URL, values(name=name)).status_code for name in (one, other, other.upper(), other.lower())}
+
+    assert statuses <= {302, 422}
+    assert AlertRoute.objects.filter(name=one).exists()
+
+
 def test_of_two_who_change_a_route_the_second_sees_what_the_first_did(
     admin: User, owner: User, client_of: ClientOf
 ) -> None:

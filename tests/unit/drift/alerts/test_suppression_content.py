@@ -386,3 +386,38 @@ def test_rules_from_before_and_of_older_portals_keep_their_meaning(estate: Estat
     assert Alert.objects.get().suppressed_by == rule
     draft = SuppressionDraft("Old", conditions, comment="Still", covers_new_content=True)
     assert suppression_rules.save(operator, draft, rule.pk, 1).covers_new_content
+
+
+WHOLE = {"process_path": TOOL}
+BY_HASH = {"process_path": TOOL, "process_sha256": KNOWN}
+
+
+@pytest.mark.parametrize("conditions", [WHOLE, BY_HASH], ids=["by path", "by hash"])
+@pytest.mark.parametrize("covers_new_content", [False, True])
+@pytest.mark.parametrize("place", ["here", "elsewhere"])
+def test_a_rule_hides_nothing_that_was_found_to_be_an_attack_since_its_review(
+    estate: Estate, operator: Any, conditions: dict[str, str], covers_new_content: bool, place: str
+) -> None:
+    ingest(estate.sensors[0], raw(tool()))
+    values = [
+        {"property": name, "any_of": [{"operator": "equals", "value": each}]} for name, each in conditions.items()
+    ]
+    draft = SuppressionDraft("Tools", values, covers_new_content=covers_new_content)
+    rule = save_reviewed(operator, draft)
+    close_all(operator)
+    ingest(estate.sensors[0], raw(tool(container__id="d" * 64)))
+    hidden = Alert.objects.latest("pk")
+    assert hidden.suppressed_by == rule
+
+    found = {"process__path": "/tmp/.x", "process__name": ".x"} if place == "elsewhere" else {"identity": "incomplete"}
+    ingest(estate.sensors[2], raw(tool(**found)))
+    close_all(operator, Resolution.TRUE_POSITIVE, pk=Alert.objects.latest("pk").pk)
+    ingest(estate.sensors[0], raw(tool(container__id="e" * 64), tool(container__id="d" * 64)))
+
+    newest = Alert.objects.latest("pk")
+    assert (newest.status, newest.suppressed_by, newest.binary.sha256) == ("active", None, KNOWN)
+    close_all(operator)
+    again = save_reviewed(operator, replace(draft, reviews_again=True), rule.pk, rule.revision)
+    ingest(estate.sensors[0], raw(tool(container__id="f" * 64)))
+    knows = covers_new_content or "process_sha256" in conditions
+    assert (Alert.objects.latest("pk").suppressed_by == again) == knows, "its author has looked at the attack"
