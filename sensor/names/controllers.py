@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.names.generated_names import without_random_ending
+from sensor.names.generated_names import RANDOM, without_random_ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,8 @@ CONTROLLERS: Final = (
     Controller("Fleet", ("agones.dev/fleet",), {"agones.dev/gameserver": ""}),
     Controller("DeploymentConfig", ("deploymentconfig",), {"deployment": ""}),
     Controller("Provider", ("pkg.crossplane.io/provider",)),
+    Controller("Function", ("pkg.crossplane.io/function",)),
+    Controller("Plan", ("upgrade.cattle.io/plan",)),
     Controller("CatalogSource", ("olm.catalogSource",)),
     Controller("VirtualMachine", ("vm.kubevirt.io/name", "kubevirt.io/domain"), {"kubevirt.io": "virt-launcher"}),
     Controller("JupyterHub", ("component",), {"hub.jupyter.org/username": ""}),
@@ -63,6 +65,9 @@ CONTROLLERS: Final = (
     Controller("GitLabProject", ("project.runner.gitlab.com/name",), joined="job.runner.gitlab.com/name"),
     Controller("ProwJob", ("prow.k8s.io/job",)),
     Controller("BuildConfig", ("openshift.io/build-config.name", "buildconfig"), {"openshift.io/build.name": ""}),
+    Controller("DronePipeline", ("io.drone.repo.name",), joined="io.drone.stage.name"),
+    Controller("WoodpeckerPipeline", ("woodpecker-ci.org/repo-name",), joined="woodpecker-ci.org/step"),
+    Controller("TestRun", ("k6_cr",), {"app": "k6"}),
     # Batch, data and machine learning.
     Controller("ScaledJob", ("scaledjob.keda.sh/name",)),
     Controller("VolcanoJob", ("volcano.sh/job-name",), joined="volcano.sh/task-spec"),
@@ -75,6 +80,7 @@ CONTROLLERS: Final = (
     Controller("TrainingJob", ("training.kubeflow.org/job-name",), joined="training.kubeflow.org/replica-type"),
     Controller("RayCluster", ("ray.io/originated-from-cr-name", "ray.io/cluster"), joined="ray.io/node-type"),
     Controller("DaskCluster", ("dask.org/cluster-name",), joined="dask.org/component"),
+    Controller("NextflowProcess", ("nextflow.io/processName",), {"nextflow.io/app": "nextflow"}),
     Controller("DagsterJob", ("dagster/job",)),
     Controller("PrefectFlow", ("prefect.io/deployment-name", "prefect.io/flow-name")),
     Controller("FlyteWorkflow", ("workflow-name",), {"execution-id": ""}, joined="task-name"),
@@ -83,7 +89,12 @@ CONTROLLERS: Final = (
 _JENKINS: Final = frozenset({"jenkins/label", "jenkins/jenkins-jenkins-agent", "kubernetes.jenkins.io/controller"})
 _JENKINS_ENDING: Final = re.compile(r"(?:[-_]\d+)?(?:-[bcdfghjklmnpqrstvwxz0-9]{5})+$")
 """A build's number and what the plugin draws at random; its alphabet has all digits."""
-_SPARK_ENDING: Final = re.compile(r"-[0-9a-f]{16}-(?:driver|exec-\d+)$")
+_FORMS: Final = (
+    ("SparkApplication", "spark-role", re.compile(r"(.+?)(?:-[0-9a-f]{16}-(?:driver|exec-\d+))?")),
+    # Spinnaker appends a version to the name of each ReplicaSet that it makes.
+    ("ReplicaSet", "moniker.spinnaker.io/sequence", re.compile(rf"(.+)-v\d{{3}}-{RANDOM}")),
+)
+"""Kinds of owners with a label that their pods have, and the form of their names: the owner's, then an ending."""
 _GITLAB_POD: Final = re.compile(r"runner-.+-project-(\d+)-concurrent-\d+-?\w+$")
 
 
@@ -101,8 +112,9 @@ def _named_by_pod(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] |
         return "AutoscalingRunnerSet", without_random_ending(without_random_ending(runner).removesuffix("-runner"))
     if not _JENKINS.isdisjoint(labels) or labels.get("jenkins") in ("slave", "agent"):
         return "JenkinsAgent", _JENKINS_ENDING.sub("", pod_name) or pod_name
-    if "spark-role" in labels:
-        return "SparkApplication", _SPARK_ENDING.sub("", pod_name)
+    formed = ((kind, form.fullmatch(pod_name)) for kind, label, form in _FORMS if label in labels)
+    if owner := next(((kind, found[1]) for kind, found in formed if found), None):
+        return owner
     if labels.get("pod", "").startswith("runner-") and (found := _GITLAB_POD.match(pod_name)):
         return "GitLabProject", found[1]
     if labels.get("tier") == "control-plane" and pod_name.startswith(f"{labels.get('component')}-"):

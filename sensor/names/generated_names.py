@@ -23,6 +23,8 @@ _WORDS: Final = frozenset({"grpcs", "https", "mssql", "pgsql", "html5", "xhtml"}
 
 _ID: Final = re.compile(r"(?=.*[0-9])(?:[0-9a-f]{12,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _UUID: Final = re.compile(r"(.+?)[-_.][0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_ULID: Final = re.compile(r"(.+?)[-_.]0[1-7][0-9a-hjkmnp-tv-z]{24}(?:-\d+)?")
+"""An id that begins with its time (github.com/ulid/spec), in lower case, of the years from 2004 on."""
 _HEX: Final = re.compile(r"(.+)[-_.](?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}")
 _TEMPLATE_HASH: Final = re.compile(r"(.+)-(?=[bcdf]*[4-9])[4-9bcdf]{6,10}")
 """SafeEncodeString makes these ten characters of the ten decimal digits of a 32-bit hash."""
@@ -38,7 +40,7 @@ LAST_MINUTE: Final = 50_000_000
 
 def without_random_ending(name: str) -> str:
     """Return a run's name without its ids, hashes, random endings and times; dates and ordinals stay."""
-    return _without(name, (_scheduled, _random_ending, *map(_matched, (_UUID, _TEMPLATE_HASH, _HEX, _TIME))))
+    return _without(name, (_scheduled, _random_ending, *map(_matched, (_UUID, _ULID, _TEMPLATE_HASH, _HEX, _TIME))))
 
 
 def without_generated_ending(name: str) -> str:
@@ -49,7 +51,7 @@ def without_generated_ending(name: str) -> str:
     if _ID.fullmatch(name):
         return ""
     cut = _cut_stem(name)
-    matched = map(_matched, (_UUID, _TEMPLATE_HASH, _HEX, _TIME, _ORDINAL))
+    matched = map(_matched, (_UUID, _ULID, _TEMPLATE_HASH, _HEX, _TIME, _ORDINAL))
     return _without(cut or name, (_scheduled, _random_ending, *matched))
 
 

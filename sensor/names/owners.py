@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sensor.names.controllers import labelled_owner
 from sensor.names.generated_names import (
+    RANDOM,
     generated_base,
     scheduled_name,
     without_generated_ending,
@@ -28,6 +29,8 @@ REVISION_LABEL: Final = "controller-revision-hash"
 MAX_OWNER: Final = 256
 _JOB_PREFIX: Final = 52
 """Of a Job's name, what its pods' names surely begin with: they are cut."""
+_DEBUGGING_POD: Final = re.compile(rf"(node-debugger)-.+-{RANDOM}|(nsenter)-[a-z0-9]{{6}}")
+"""What `kubectl debug node/NAME` and the plugin `kubectl node-shell` start on a node."""
 _DEBUGGER: Final = re.compile(r"debugger-[a-z0-9]{5}")
 
 
@@ -132,6 +135,8 @@ def _of_other_form(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] 
 
 def _by_name(pod_name: str, labels: Mapping[str, str], node: str) -> tuple[str, str]:
     """Return the last resort: the name without its generated ending."""
+    if debugging := _DEBUGGING_POD.fullmatch(pod_name):
+        return "Pod", debugging[1] or debugging[2]
     if static := _without_node(pod_name, node.lower()):
         return "Pod", without_generated_ending(static)
     name = without_generated_ending(pod_name)
