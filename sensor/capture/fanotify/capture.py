@@ -24,7 +24,7 @@ from sensor.capture.fanotify.exec_in_progress import (
 from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequences, file_shape
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import Namespaces
-from sensor.capture.fanotify.pending_execs import PendingExecs
+from sensor.capture.fanotify.pending_execs import RETRY, PendingExecs
 from sensor.capture.fanotify.process_log import ProcessLog, UnmarkedProgram, open_program
 from sensor.capture.fanotify.procfs import memfd_dev, process_facts, running_file
 from sensor.capture.fanotify.waiting_scripts import WaitingScripts
@@ -53,8 +53,7 @@ if TYPE_CHECKING:
     from sensor.wire import Container, Event
 
 PATIENCE: Final = 0.25
-"""Seconds until an exec in progress is taken as it is: a new program's arguments are there once it runs."""
-RETRY: Final = 0.001
+"""Seconds after which an exec in progress is late: a new program's arguments are there once it runs."""
 MAX_PENDING: Final = 512
 """Files held open at once."""
 MAX_READS: Final = 8
@@ -137,6 +136,7 @@ class FanotifyCapture:
 
     def detach(self) -> None:
         """End the capture of new execs; those that happened until now can still be read."""
+        self._pending.hurry()
         self._spaces.unmark()
         if self._process_log is not None:
             self._process_log.stop()
@@ -159,7 +159,8 @@ class FanotifyCapture:
 
     def _turn(self, wait: float) -> list[Event]:
         """Wait up to `wait` seconds; return the events that are complete."""
-        for fd, _ in self._poll.poll(min(wait, RETRY) if len(self._pending) or self._is_behind else wait):
+        retry = RETRY if self._is_behind else self._pending.retry_seconds
+        for fd, _ in self._poll.poll(wait if retry is None else min(wait, retry)):
             if fd == self._news:
                 os.eventfd_read(fd)
                 while self._adopted:

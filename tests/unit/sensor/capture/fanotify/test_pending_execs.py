@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
 from sensor.capture.fanotify.namespaces import Namespace
-from sensor.capture.fanotify.pending_execs import PendingExecs
+from sensor.capture.fanotify.pending_execs import LATE_RETRY, LATE_SECONDS, MAX_LATE, PendingExecs
 from sensor.capture.fanotify.procfs import ProcessFacts
 from sensor.container.mounts import Mount
 from sensor.judgement.events import why_not_stopped
@@ -74,11 +74,82 @@ def test_an_exited_process_does_not_stay_pending() -> None:
     assert pending.ready() == [(exec_, None)]
 
 
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def test_an_exec_is_recorded_as_it_is_after_the_maximum_wait() -> None:
-    pending = PendingExecs(lambda _: facts(FILE), clock=lambda: 1.0)
-    exec_ = opened()
+    clock = Clock()
+    pending = PendingExecs(lambda _: facts(FILE), clock)
+    exec_ = opened(until=1.0)
     pending.add(exec_)
+    for clock.now in (0.0, 1.0, 1.0 + LATE_SECONDS - 0.1):
+        assert pending.ready() == []
+    clock.now = 1.0 + LATE_SECONDS
     assert pending.ready() == [(exec_, facts(FILE))]
+    assert pending.retry_seconds is None
+
+
+def test_a_process_that_gets_no_processor_in_the_middle_of_its_exec_is_known_once_it_has_gone_on() -> None:
+    clock, argv = Clock(), list[bytes]()
+    pending = PendingExecs(lambda _: facts(FILE, *argv), clock)
+    exec_ = opened(until=1.0)
+    pending.add(exec_)
+    clock.now = 2.0
+    assert pending.ready() == []
+    argv.append(b"x")
+    clock.now = 2.0 + LATE_RETRY
+    assert pending.ready() == [(exec_, facts(FILE, b"x"))]
+
+
+def test_late_execs_are_looked_at_seldom() -> None:
+    clock, looks = Clock(), list[float]()
+
+    def looked_at(_: ExecInProgress) -> ProcessFacts:
+        looks.append(clock.now)
+        return facts(FILE)
+
+    pending = PendingExecs(looked_at, clock)
+    pending.add(opened(until=1.0))
+    for step in range(1_000):
+        clock.now = 1.0 + step / 1_000
+        assert pending.ready() == []
+    assert len(looks) <= 1 + 1.0 / LATE_RETRY
+    assert pending.retry_seconds == LATE_RETRY
+
+
+def test_in_a_flood_the_execs_past_a_number_are_recorded_as_they_are_without_waiting_longer() -> None:
+    clock = Clock()
+    pending = PendingExecs(lambda _: facts(FILE), clock)
+    for _ in range(MAX_LATE + 3):
+        pending.add(opened(until=1.0))
+    clock.now = 1.0
+    assert len(pending.ready()) == 3
+
+
+def test_an_interpreter_finds_its_program_also_where_that_is_late() -> None:
+    clock = Clock()
+    pending = PendingExecs(lambda _: facts(BEFORE, b"sh"), clock)
+    program, interpreter = opened(until=1.0), opened()
+    pending.add(program)
+    clock.now = 2.0
+    pending.ready()
+    assert pending.add_interpreter(interpreter)
+    assert program.interpreter is interpreter
+
+
+def test_at_the_end_what_waits_is_recorded_as_it_is() -> None:
+    clock = Clock()
+    pending = PendingExecs(lambda _: facts(FILE), clock)
+    pending.add(opened(until=1.0))
+    clock.now = 1.5
+    assert pending.ready() == []
+    pending.add(opened(until=2.0))
+    pending.hurry()
+    assert len(pending.ready()) == 2
 
 
 def test_arguments_of_another_exec_are_recorded_as_unknown() -> None:
