@@ -2,7 +2,7 @@
 
 Needs root and the programs of NEEDED, which make installs on Debian; compares with bpftrace's execsnoop where that is
 installed. Sizes: EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once.
-PARTS=history measures that part alone.
+PARTS=history or PARTS=ceilings measures that part alone.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, Podman(Path(directory)) as podman:
         box = Box(podman, _image(podman))
         box.run("same", execs // 20, "/bin/busybox")  # warm
+        if os.environ.get("PARTS") == "ceilings":
+            ceilings(box, execs // 2)
+            return
         history(box, execs)
         if os.environ.get("PARTS") == "history":
             return

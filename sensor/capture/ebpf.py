@@ -219,6 +219,7 @@ class EbpfCapture:
         if self._kept is not None:
             self._kept.follow_mounts()
         seen = [self._held(record) for record in self._records()]
+        self._examiner.read_ahead([(item.record, item.running) for item in seen if item.running is not None])
         events = []
         for item in seen:
             try:

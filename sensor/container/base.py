@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -95,7 +96,12 @@ def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
 
     `libpod-ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope` and a bare ID all hold it.
     """
-    return [found[0].decode() for name in names if (found := _ID.search(name))]
+    return list(_ids(tuple(names)))
+
+
+@functools.lru_cache(1_024)
+def _ids(names: tuple[bytes, ...]) -> tuple[str, ...]:
+    return tuple(found[0].decode() for name in names if (found := _ID.search(name)))
 
 
 def payer_id(cgroup: Sequence[bytes]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.container.base import Found, ids_from_cgroup, no_image, unknown_label
 from sensor.container.mounts import HOST_INIT, host_root, mount_namespace, read_mounts
@@ -31,8 +32,7 @@ MAX_CONTAINERS: Final = 4_096
 MAX_ADOPTED: Final = 16
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ContainerEvidence:
+class ContainerEvidence(NamedTuple):
     """What an exec shows of its container: see sensor.record.Record.
 
     `root` is the path of the task's root directory in its mount namespace, `root_dev` its device,
@@ -82,7 +82,7 @@ class Resolved:
         """What the container's own processes are by the pod's specification, where that is not the workload."""
         return self.pod_spec.role(self.container.name or "") if self.pod_spec is not None else None
 
-    @property
+    @functools.cached_property
     def root(self) -> RootFilesystem:
         """The root filesystem, and which of its files can be judged."""
         return self.plain_root or RootFilesystem(self.root_dev, self.layers, certain=self.certain)

@@ -31,6 +31,7 @@ _BASIC_STATS: Final = 0x07FF
 _STATX_BYTES: Final = 256
 _STATX: Final = struct.Struct("=16xI8xH2xQQ48xqI4x16x8xII")
 """`struct statx` (linux/stat.h): nlink, mode, ino, size, ctime, device."""
+_StatxBuffer: Final = ctypes.c_char * _STATX_BYTES
 _NS: Final = 1_000_000_000
 
 
@@ -89,7 +90,7 @@ class FileStatus(NamedTuple):
 
 def file_status(file: int | str) -> FileStatus:
     """Attributes of an open descriptor (O_PATH too), or of the target of a link in /proc; raises OSError."""
-    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    buffer = _StatxBuffer()
     # stat(2) waits for a FUSE server, also through an overlay on top of it, for as long as that likes: the
     # server may be the container's own. DONT_SYNC takes what the kernel has cached.
     if isinstance(file, int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import os
 import time
@@ -12,6 +13,8 @@ from sensor.files.deadline import QUICK_SECONDS, Budget, Worker
 from sensor.files.handles import OpenFile, file_status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from sensor.file_state import FileState, FileThatRan, WriteRecords
     from sensor.wire import HashStatus
 
@@ -26,6 +29,12 @@ QUICK_BYTES_PER_SECOND: Final = 50_000_000
 FIRST_BACKOFF: Final = 2.0
 LONGEST_BACKOFF: Final = 60.0
 """Seconds without a read from a filesystem that did not answer: a slow disk is soon tried again."""
+READ_BYTES: Final = 256 * 1024
+AHEAD_BYTES: Final = 64 * 1024
+LEAST_AHEAD: Final = 4
+MOST_AHEAD: Final = 64
+"""Files of at most AHEAD_BYTES, so many of them, are read with one wait for the thread that reads."""
+AHEAD_SECONDS: Final = 0.25
 RACY_NS: Final = 50_000_000
 """A file changed this recently may change again within one tick of its ctime: not remembered by that."""
 _DataKey = tuple[int, ...]
@@ -41,6 +50,11 @@ class _Reading(NamedTuple):
     """When the content was read: while a file is cut, its size changes before the record says so."""
     is_unchanged: bool
     """By change time and size, which show less."""
+
+
+class _ReadAhead(NamedTuple):
+    file: OpenFile
+    reading: _Reading
 
 
 class _Backoff(NamedTuple):
@@ -69,6 +83,7 @@ class Hasher:
         self._worker = worker or Worker()
         self._backoffs: dict[int, _Backoff] = {}
         self._entries = entries
+        self._ahead: dict[int, _ReadAhead] = {}
         self._known: collections.OrderedDict[_DataKey, str] = collections.OrderedDict()
 
     def digest_of_image(self, file: OpenFile) -> str | None:
@@ -110,7 +125,7 @@ class Hasher:
         if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
             return None, "too_large", None
         try:
-            reading = self._read_in_time(file, payer)
+            reading = self._taken_ahead(file) or self._read_in_time(file, payer, ran)
         except OSError:
             return None, "unreadable", None
         if not _is_certain(reading, file, ran):
@@ -120,6 +135,55 @@ class Hasher:
         if lasting is not None and lasting.is_memorable:
             self._remember(lasting.data, reading.sha256)
         return reading.sha256, "ok", lasting
+
+    def read_ahead(self, files: Mapping[str, Sequence[tuple[OpenFile, FileThatRan]]]) -> None:
+        """Read what `digest` is about to be asked for, by payer: small files, with one wait for all of a payer's.
+
+        Of a file that can't be read, or not in time, nothing is kept: `digest` tries it by itself.
+        """
+        self._ahead = {}
+        for payer, each in files.items():
+            with contextlib.suppress(OSError):  # the rest of this payer's would wait as long
+                wanted = list(self._wanted_ahead(each))
+                for start in range(0, len(wanted) - LEAST_AHEAD + 1, MOST_AHEAD):
+                    self._ahead |= self._read_ahead_in_time(wanted[start : start + MOST_AHEAD], payer)
+
+    def _wanted_ahead(self, files: Sequence[tuple[OpenFile, FileThatRan]]) -> Iterator[tuple[OpenFile, FileThatRan]]:
+        """Yield those that would be read by themselves, data that several execs ran only once."""
+        now, read = time.monotonic(), set[_DataKey]()
+        waiting = {dev for dev, backoff in self._backoffs.items() if backoff.until > now}
+        for file, ran in files:
+            if file.size > AHEAD_BYTES or file.dev in waiting or self.known(ran) is not None:
+                continue
+            if ran.state is not None and ran.state.is_memorable:
+                if ran.state.data in read:
+                    continue
+                read.add(ran.state.data)
+            yield file, ran
+
+    def _read_ahead_in_time(self, wanted: Sequence[tuple[OpenFile, FileThatRan]], payer: str) -> dict[int, _ReadAhead]:
+        """Raises OSError."""
+        self._worker.check(payer)
+        with contextlib.ExitStack() as left:
+            own = []
+            for file, ran in wanted:
+                own.append((file, _own(file), _lasting(ran)))
+                left.callback(own[-1][1].close)
+            left.pop_all()  # they are the thread's from now on
+
+        def work() -> dict[int, _ReadAhead]:
+            found = {}
+            for file, handle, before in own:
+                with contextlib.suppress(OSError):
+                    found[file.fd] = _ReadAhead(file, self._read_and_close(handle, before))
+            return found
+
+        return self._worker.run_at_expense(payer, work, AHEAD_SECONDS, quick=AHEAD_SECONDS)
+
+    def _taken_ahead(self, file: OpenFile) -> _Reading | None:
+        ahead = self._ahead.pop(file.fd, None)
+        # A descriptor's number is given again at once.
+        return ahead.reading if ahead is not None and ahead.file is file else None
 
     def _remembered(self, key: _DataKey) -> str | None:
         known = self._known.get(key)
@@ -132,17 +196,18 @@ class Hasher:
         if len(self._known) > self._entries:
             self._known.popitem(last=False)
 
-    def _read_in_time(self, file: OpenFile, payer: str) -> _Reading:
+    def _read_in_time(self, file: OpenFile, payer: str, ran: FileThatRan | None = None) -> _Reading:
         """Raises OSError; a filesystem that did not answer is left alone for a while."""
         backoff = self._backoffs.get(file.dev)
         if backoff is not None and backoff.until > time.monotonic():
             raise TimeoutError("its filesystem does not answer")
         self._worker.check(payer)
-        # A handle of its own: where the thread hangs, the caller closes the file's.
-        own = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
+        own, state = _own(file), _lasting(ran)
         quick = QUICK_SECONDS + file.size / QUICK_BYTES_PER_SECOND
         try:
-            reading = self._worker.run_at_expense(payer, lambda: self._read_and_close(own), self._seconds, quick=quick)
+            reading = self._worker.run_at_expense(
+                payer, lambda: self._read_and_close(own, state), self._seconds, quick=quick
+            )
         except TimeoutError:
             # Longer each time, until the filesystem answers; long ones that are over are forgotten.
             now = time.monotonic()
@@ -154,26 +219,48 @@ class Hasher:
         self._backoffs.pop(file.dev, None)
         return reading
 
-    def _read_and_close(self, file: OpenFile) -> _Reading:
+    def _read_and_close(self, file: OpenFile, before: FileState | None) -> _Reading:
         try:
-            return self._read(file)
+            return self._read(file, before)
         finally:
             file.close()
 
-    def _read(self, file: OpenFile) -> _Reading:
-        path = f"/proc/self/fd/{file.fd}"
+    def _read(self, file: OpenFile, before: FileState | None = None) -> _Reading:
+        """`before` is the state at an earlier time since when a write would show: then it need not be looked up."""
         # Opened again through /proc: an O_PATH handle can't be read, and the offset is the hash's own.
-        with open(path, "rb", buffering=0) as again:  # noqa: PTH123
-            before = self._look(again.fileno())
+        fd = os.open(f"/proc/self/fd/{file.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if before is None:
+                before = self._look(fd)
             known = self._known.get(before.data) if before is not None and before.is_memorable else None
-            digest = known or hashlib.file_digest(again, "sha256").hexdigest()
-            after = self._look(again.fileno())
+            digest = known or _sha256(fd, file.size)
+            after = self._look(fd)
+        finally:
+            os.close(fd)
         status = file_status(file.fd)
         is_unchanged = (status.ctime_ns, status.size) == (file.ctime_ns, file.size)
         return _Reading(digest, before, after, status.size, is_unchanged)
 
     def _look(self, fd: int) -> FileState | None:
         return self._records.look(fd) if self._records is not None else None
+
+
+def _own(file: OpenFile) -> OpenFile:
+    """Return a handle of its own: where the thread that reads hangs, the caller closes the file's."""
+    return OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
+
+
+def _lasting(ran: FileThatRan | None) -> FileState | None:
+    return ran.state if ran is not None and ran.is_lasting else None
+
+
+def _sha256(fd: int, size: int) -> str:
+    """Return the digest of all that can be read, whose size may have changed."""
+    digest = hashlib.sha256()
+    at_once = min(size + 1, READ_BYTES)
+    while content := os.read(fd, at_once):
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def _is_certain(reading: _Reading, file: OpenFile, ran: FileThatRan | None) -> bool:

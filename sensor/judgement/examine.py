@@ -72,6 +72,13 @@ class Examiner:
         """Return whether the file's facts are remembered: then the executable need not be opened."""
         return self._gatherer.knows(record)
 
+    def read_ahead(self, execs: Sequence[tuple[Record, OpenFile]]) -> None:
+        """Prepare for the execs that are examined next, with their executables."""
+        try:
+            self._gatherer.read_ahead(execs)
+        except Exception:  # each is examined without  # noqa: BLE001
+            _log.exception("could not read ahead")
+
     def examine(self, record: Record, running: OpenFile | None, opened: Sequence[OpenFile | None] = ()) -> Event | None:
         """Return the event of an exec that is drift, else None.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensor.file_state import FileState, FileThatRan, StateFlag
+from sensor.files import hashing
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from tests.unit.sensor.file_states import FakeWriteRecords, replaced
@@ -112,13 +113,13 @@ class TestHashOfWhatRan:
     def test_is_not_given_where_it_is_written_to_while_it_is_read(
         self, seen: Files, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ran, read = seen.ran(), hashlib.file_digest
+        ran, read = seen.ran(), hashing._sha256
 
-        def slow(*arguments: object) -> object:
+        def slow(fd: int, size: int) -> str:
             seen.write("good")
-            return read(*arguments)  # type: ignore[arg-type]
+            return read(fd, size)
 
-        monkeypatch.setattr(hashlib, "file_digest", slow)
+        monkeypatch.setattr(hashing, "_sha256", slow)
         assert seen.digest(ran) == GONE
         assert seen.digest(None) == GONE
 
@@ -136,7 +137,7 @@ class TestHashOfWhatRan:
     ) -> None:
         ran = unseen.ran(is_settled=True)
         unseen.digest(ran)
-        monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"again"))
+        monkeypatch.setattr(hashing, "_sha256", lambda *_: hashlib.sha256(b"again").hexdigest())
         assert unseen.digest(ran)[0] == hashlib.sha256(b"again").hexdigest()
 
     def test_is_given_by_times_alone_where_no_writers_are_recorded(self, tmp_path: Path) -> None:
@@ -155,5 +156,5 @@ class TestHashOfWhatRan:
         files = Files(tmp_path / "x", StateFlag.WRITES_SEEN | StateFlag.WAS_MAPPED)
         ran = files.ran()
         assert files.digest(ran) == EVIL
-        monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"filled"))
+        monkeypatch.setattr(hashing, "_sha256", lambda *_: hashlib.sha256(b"filled").hexdigest())
         assert files.digest(ran)[0] == hashlib.sha256(b"filled").hexdigest()

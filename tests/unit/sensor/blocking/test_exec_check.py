@@ -13,7 +13,7 @@ from sensor.blocking import exec_check
 from sensor.blocking.block_plan import NEW
 from sensor.blocking.exec_check import ExecChecker, ImageIndexes
 from sensor.capture.block_tables import ExecMark, ExecMarks
-from sensor.file_state import StateFlag
+from sensor.file_state import FileState, StateFlag
 from sensor.files.handles import OpenFile
 from tests.unit.sensor.blocking.checked_box import Box, Json, block, scope
 from tests.unit.sensor.policy.test_document import minimal_rule
@@ -215,10 +215,10 @@ def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Make one file unreadable, as on a failing disk."""
     read, ino = box.checker._hasher._read, path.stat().st_ino
 
-    def fails(file: OpenFile) -> Any:
+    def fails(file: OpenFile, before: FileState | None = None) -> Any:
         if file.ino == ino:
             raise OSError(errno.EIO, "Input/output error")
-        return read(file)
+        return read(file, before)
 
     monkeypatch.setattr(box.checker._hasher, "_read", fails)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -88,7 +87,7 @@ class TestIdentifier:
         assert self.identifier(runtime).resolve(IN_CONTAINER).complete
 
     def test_an_unknown_container_is_incomplete_with_its_id(self) -> None:
-        sighting = dataclasses.replace(IN_CONTAINER, cgroup=(b"docker-" + OTHER_ID.encode() + b".scope",))
+        sighting = IN_CONTAINER._replace(cgroup=(b"docker-" + OTHER_ID.encode() + b".scope",))
         resolved = self.identifier(FakeRuntime()).resolve(sighting)
         assert (resolved.container.id, resolved.complete, resolved.root_dev) == (OTHER_ID, False, ROOT)
 
@@ -103,59 +102,59 @@ class TestIdentifier:
     def test_a_root_that_the_container_made_is_not_its_image(self) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
-        own = dataclasses.replace(IN_CONTAINER, namespace_id=2, root=b"/mnt", root_dev=OWN)
+        own = IN_CONTAINER._replace(namespace_id=2, root=b"/mnt", root_dev=OWN)
         assert identifier.resolve(own).root_dev == ROOT
 
     def test_a_restarted_container_has_its_new_root(self, mounts: dict[int, list[Mount]]) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
         mounts[HOST_INIT] = [overlay_mount(OWN)]
-        again = dataclasses.replace(IN_CONTAINER, namespace_id=2, root_dev=OWN)
+        again = IN_CONTAINER._replace(namespace_id=2, root_dev=OWN)
         assert identifier.resolve(again).root_dev == OWN
 
     def test_a_cgroup_that_a_container_made_below_its_own_does_not_hide_it(self) -> None:
-        inner = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()), root_dev=OWN)
+        inner = IN_CONTAINER._replace(cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()), root_dev=OWN)
         resolved = self.identifier(FakeRuntime()).resolve(inner)
         assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
 
     def test_a_nested_cgroup_named_after_another_container_does_not_hide_it(self) -> None:
         identifier = self.identifier(KnowsAll())
         for root_dev in (OWN, ROOT):
-            named = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()))
-            resolved = identifier.resolve(dataclasses.replace(named, namespace_id=root_dev, root_dev=root_dev))
+            named = IN_CONTAINER._replace(cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()))
+            resolved = identifier.resolve(named._replace(namespace_id=root_dev, root_dev=root_dev))
             assert resolved.container.id == ID
 
     def test_a_process_in_another_cgroup_is_identified_by_its_root(self) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
-        moved = dataclasses.replace(IN_CONTAINER, namespace_id=2, cgroup=(b"",))
+        moved = IN_CONTAINER._replace(namespace_id=2, cgroup=(b"",))
         assert identifier.resolve(moved).container.id == ID
 
     def test_an_overlay_of_no_known_container_is_an_incomplete_one(self) -> None:
-        stray = dataclasses.replace(IN_CONTAINER, cgroup=(b"job.scope", b""), root_dev=OWN)
+        stray = IN_CONTAINER._replace(cgroup=(b"job.scope", b""), root_dev=OWN)
         resolved = self.identifier(FakeRuntime()).resolve(stray)
         assert (resolved.container.id, resolved.complete) == ("job.scope", False)
 
     def test_a_service_of_the_host_is_never_a_container(self) -> None:
-        service = dataclasses.replace(IN_CONTAINER, cgroup=(b"cron.service",), root_dev=HOST, overlay_root=False)
+        service = IN_CONTAINER._replace(cgroup=(b"cron.service",), root_dev=HOST, overlay_root=False)
         with pytest.raises(NotAContainer) as caught:
             self.identifier(FakeRuntime()).resolve(service)
         assert caught.value.settled
 
     def test_a_runtime_before_pivot_root_is_not_identified_yet(self) -> None:
-        hook = dataclasses.replace(IN_CONTAINER, root_dev=HOST, overlay_root=False)
+        hook = IN_CONTAINER._replace(root_dev=HOST, overlay_root=False)
         with pytest.raises(NotAContainer) as caught:
             self.identifier(FakeRuntime()).resolve(hook)
         assert not caught.value.settled
 
     def test_a_chroot_into_the_host_s_filesystem_stays_in_its_container(self) -> None:
-        escape = dataclasses.replace(IN_CONTAINER, root=b"/host", root_dev=HOST, overlay_root=False)
+        escape = IN_CONTAINER._replace(root=b"/host", root_dev=HOST, overlay_root=False)
         resolved = self.identifier(FakeRuntime()).resolve(escape)
         assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
 
     def test_a_container_without_overlay_is_marked_as_such(self, mounts: dict[int, list[Mount]]) -> None:
         mounts.clear()
-        other = dataclasses.replace(IN_CONTAINER, root_dev=os.makedev(0, 50), overlay_root=False)
+        other = IN_CONTAINER._replace(root_dev=os.makedev(0, 50), overlay_root=False)
         resolved = self.identifier(FakeRuntime(merged=None)).resolve(other)
         assert (resolved.root.is_overlay, resolved.gap) == (False, "root_unknown")
 
@@ -163,9 +162,7 @@ class TestIdentifier:
 class TestChroot:
     """No runtime knows the container, and its first exec runs in a chroot on a volume."""
 
-    VOLUME = dataclasses.replace(
-        IN_CONTAINER, root=b"/data", root_dev=OWN, overlay_root=False, namespace_inum=7, others=(9,)
-    )
+    VOLUME = IN_CONTAINER._replace(root=b"/data", root_dev=OWN, overlay_root=False, namespace_inum=7, others=(9,))
 
     @pytest.fixture
     def identifier(self, mounts: dict[int, list[Mount]], monkeypatch: pytest.MonkeyPatch) -> Identifier:
@@ -179,7 +176,7 @@ class TestChroot:
         assert identifier.resolve(self.VOLUME).root_dev == ROOT
 
     def test_an_overlay_of_its_own_is_not_taken_for_the_root(self, identifier: Identifier) -> None:
-        own = dataclasses.replace(self.VOLUME, overlay_root=True)
+        own = self.VOLUME._replace(overlay_root=True)
         assert identifier.resolve(own).root_dev == ROOT
 
     def test_without_another_process_nothing_is_certain(
@@ -187,12 +184,12 @@ class TestChroot:
     ) -> None:
         monkeypatch.setattr(root_filesystem, "in_chroot", lambda _: True)
         assert not identifier.resolve(self.VOLUME).certain
-        assert not identifier.resolve(dataclasses.replace(self.VOLUME, overlay_root=True)).certain
+        assert not identifier.resolve(self.VOLUME._replace(overlay_root=True)).certain
         assert identifier.resolve(IN_CONTAINER).root_dev == ROOT
 
     def test_a_namespace_is_retried_if_its_cgroup_names_no_container(self, identifier: Identifier) -> None:
         with pytest.raises(NotAContainer) as caught:
-            identifier.resolve(dataclasses.replace(self.VOLUME, cgroup=(b"job",)))
+            identifier.resolve(self.VOLUME._replace(cgroup=(b"job",)))
         assert not caught.value.settled
 
 

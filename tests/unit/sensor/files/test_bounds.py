@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sensor.file_state import FileState
 from sensor.files import hashing
 from sensor.files.deadline import Budget, Worker
 from sensor.files.handles import OpenFile, look_up, open_directory
@@ -136,7 +137,7 @@ class TestDeadline:
         began, go = threading.Event(), threading.Event()
 
         class Hangs(Hasher):
-            def _read(self, file: OpenFile) -> Any:
+            def _read(self, file: OpenFile, before: FileState | None = None) -> Any:
                 tried.append(file.fd)
                 began.set()
                 go.wait()
