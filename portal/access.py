@@ -14,7 +14,12 @@ from django.http import HttpRequest
 
 from accounts.roles import Role
 from accounts.tokens import TokenScope
-from portal.confirmation import restores_blocking_version, resumes_blocking, saves_blocking_draft
+from portal.confirmation import (
+    restores_blocking_version,
+    resumes_blocking,
+    rolls_back_to_blocking,
+    saves_blocking_draft,
+)
 
 
 class Open(Enum):
@@ -276,7 +281,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:key-change": Access(OWNER, OWNER, recent=True),
     "fleet:bundle": Access(READER),
     "fleet:versions": Access(READER),
-    "fleet:onboarding": Access(ADMIN, ADMIN),
+    "fleet:onboarding": Access(ADMIN, ADMIN, recent=True),
     "fleet:token-nodes": Access(ADMIN),
     "fleet:sensor-file": Access(Open.ANYONE),
     "fleet:token-revoke": Access(None, ADMIN),
@@ -290,7 +295,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:rollout": Access(READER),
     "fleet:rollout-plan": Access(ADMIN, ADMIN),
     "fleet:rollout-control": Access(None, ADMIN),
-    "fleet:rollout-roll-back": Access(None, ADMIN),
+    "fleet:rollout-roll-back": Access(None, ADMIN, recent=rolls_back_to_blocking),
     # Health
     "health:page": Access(READER),
     "health:banner": Access(READER),
@@ -313,14 +318,14 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:sensor-revoke": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:sensor-quarantine": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:sensor-release": Access(None, ADMIN, token=TokenScope.FLEET),
-    "fleet-api:enrolment-tokens": Access(ADMIN, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:enrolment-tokens": Access(ADMIN, ADMIN, token=TokenScope.FLEET, recent=True),
     "fleet-api:enrolment-token-revoke": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollouts": Access(READER, token=TokenScope.READ),
     "fleet-api:rollout": Access(READER, token=TokenScope.READ),
     "fleet-api:deliveries": Access(READER, token=TokenScope.READ),
     "fleet-api:rollout-pause": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-resume": Access(None, ADMIN, token=TokenScope.FLEET),
-    "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET, recent=rolls_back_to_blocking),
     "fleet-api:rollout-plan": Access(READER, ADMIN, whole_estate=True, token=TokenScope.FLEET),
     "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET, recent=resumes_blocking),
 }

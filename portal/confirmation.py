@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.models import User
+from drift.fleet.queries.rollout_waves import rollback_target
 from drift.policy.domain.edits import Document
 from drift.policy.queries.drafts import draft_state
 from drift.policy.queries.versions import latest_version, visible_version
@@ -35,6 +36,12 @@ def restores_blocking_version(request: HttpRequest, number: int, **arguments: An
     user = request.user
     version = visible_version(user, number) if isinstance(user, User) else None
     return version is None or _blocks(version.document) or _blocks(latest_version().document)
+
+
+def rolls_back_to_blocking(request: HttpRequest, number: int, **arguments: Any) -> bool:
+    """Return whether the version that a rollback saves again blocks. To roll blocking back is never delayed."""
+    target = rollback_target(number)
+    return target is not None and _blocks(target.document)
 
 
 def _blocks(document: Document) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -32,9 +33,10 @@ def erase_person(actor: User, person: User) -> int:
         person = User.objects.select_for_update().get(pk=person.pk)
         if person.is_active:
             raise StillActiveError
-        changed = 0
-        for entry in _entries_about(person).iterator(1_000):
-            paths = [path for path, value in personal_values(entry) if value and _is_about(person, entry, path, value)]
+        changed, known = 0, _known_as(person)
+        for entry in _entries_about(person, known).iterator(1_000):
+            values = personal_values(entry)
+            paths = [path for path, value in values if value and _is_about(person, known, entry, path, value)]
             if paths:
                 _erase(entry, paths)
                 changed += 1
@@ -43,11 +45,32 @@ def erase_person(actor: User, person: User) -> int:
     return changed
 
 
-def _entries_about(person: User) -> QuerySet[AuditEntry]:
+@dataclass(frozen=True)
+class _KnownAs:
+    """The present and earlier addresses and names of a person, casefolded."""
+
+    addresses: frozenset[str]
+    names: frozenset[str]
+
+
+def _known_as(person: User) -> _KnownAs:
+    """Return what the log calls the person. An earlier address that somebody else has now stays theirs."""
+    about = AuditEntry.objects.filter(_is_of_account(person))
+    addresses, names = {person.email, *about.values_list("object_name", flat=True)}, {person.name}
+    addresses.update(AuditEntry.objects.filter(actor=person).values_list("actor_name", flat=True))
+    for change in (change for changes in about.values_list(*CHANGES) for change in changes if isinstance(change, dict)):
+        addresses.update(_texts(change.get("email")))
+        names.update(_texts(change.get("name")))
+    earlier = {address.casefold() for address in addresses if "@" in address} - {person.email.casefold()}
+    others = User.objects.exclude(pk=person.pk).values_list("email", flat=True)
+    earlier -= {email.casefold() for email in others}
+    return _KnownAs(frozenset({person.email.casefold(), *earlier}), frozenset(map(str.casefold, names)) - {""})
+
+
+def _entries_about(person: User, known: _KnownAs) -> QuerySet[AuditEntry]:
     """Return the sealed entries that may hold something of the person."""
-    texts = [person.email, *([person.name] if person.name else [])]
-    found = Q(actor=person) | Q(object_type="user", object_id=str(person.pk))
-    for text in texts:
+    found = Q(actor=person) | _is_of_account(person)
+    for text in (*known.addresses, *known.names):
         # As it is inside JSON's text: quotes and backslashes are escaped there.
         quoted = json.dumps(text, ensure_ascii=False)[1:-1]
         found |= Q(actor_name__icontains=text) | Q(object_name__icontains=text)
@@ -56,14 +79,21 @@ def _entries_about(person: User) -> QuerySet[AuditEntry]:
     return entries.filter(found).exclude(seal=None).select_related("seal").order_by("pk")
 
 
-def _is_about(person: User, entry: AuditEntry, path: str, value: Any) -> bool:
+def _is_of_account(person: User) -> Q:
+    return Q(object_type="user", object_id=str(person.pk))
+
+
+def _is_about(person: User, known: _KnownAs, entry: AuditEntry, path: str, value: Any) -> bool:
     if path in SOURCE:
         return entry.actor_id == person.pk or _is_failed_sign_in(person, entry)
     if path == "actor_name" and entry.actor_id == person.pk:
         return True
+    is_of_account = (entry.object_type, entry.object_id) == ("user", str(person.pk))
+    if is_of_account and path == "object_name":
+        return True
     texts = [text.casefold() for text in _texts(value)]
-    # Any text with the address in it; a name, which may be a common word, only where it is the whole value.
-    return any(person.email.casefold() in text or text == person.name.casefold() for text in texts)
+    # Any text with an address in it; a name, which may be a common word, only where it is the whole value.
+    return any(text in known.names or any(address in text for address in known.addresses) for text in texts)
 
 
 def _is_failed_sign_in(person: User, entry: AuditEntry) -> bool:

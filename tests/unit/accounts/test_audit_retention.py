@@ -169,13 +169,35 @@ class TestErasure:
             assert ann.name.casefold() not in text
         changed = AuditEntry.objects.get(object_type="user", object_id=str(ann.pk), verb="changed", actor=owner)
         assert changed.before == {"name": None, "role": "reader"}
-        assert changed.after == {"name": "Other", "role": "operator"}
+        assert changed.after == {"name": None, "role": "operator"}
         other.refresh_from_db()
         assert (other.object_name, other.address) == ("Annual", "192.0.2.3")
         ann.refresh_from_db()
         assert (ann.email, ann.name) == (f"erased-{ann.pk}@erased.invalid", f"Erased user {ann.pk}")
         last = AuditEntry.objects.latest("pk")
         assert (last.verb, last.actor, last.object_id, last.object_name) == ("erased", owner, str(ann.pk), "")
+
+    def test_earlier_addresses_and_names_of_the_person_go_too(self, ann: User, owner: Any, admin: Any) -> None:
+        account = {"object_type": "user", "object_id": str(ann.pk)}
+        entries(
+            1, **account, verb="created", object_name="old@example.com", after={"name": "Ann Old", "role": "reader"}
+        )
+        entries(1, actor=ann, actor_name="old@example.com", object_name="a rule", address="192.0.2.1")
+        old, new = {"email": "old@example.com", "name": "Ann Old"}, {"email": ann.email, "name": ann.name}
+        entries(1, actor=owner, actor_name=owner.email, **account, object_name=ann.email, before=old, after=new)
+        entries(1, object_type="token", after={"user": "OLD@example.com"}, object_name="ci")
+        entries(1, object_type="alert", object_id="5", before={"assignee": "Ann Old"})
+        # Another user had, or has, one of them: that user's entries stay.
+        entries(1, **account, before={"email": admin.email}, after={"email": ann.email})
+        entries(1, actor=admin, actor_name=admin.email, object_name="another rule")
+        erase("--user", ann.email, "--as", owner.email)
+        seal_entries()
+        assert verify_audit_log().problems == []
+        for row in AuditEntry.objects.exclude(actor=admin).values():
+            text = repr(row).casefold()
+            assert "old@example.com" not in text and "ann old" not in text and "ann@example.com" not in text, row
+        assert AuditEntry.objects.get(actor=admin).actor_name == admin.email
+        assert AuditEntry.objects.get(object_type="token").object_name == "ci"
 
     def test_a_value_that_is_put_back_is_found(self, ann: User, owner: Any) -> None:
         entries(1, actor=ann, actor_name=ann.email)

@@ -22,6 +22,9 @@ from accounts.actions.sessions import end_sessions
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.models.sessions import Session, key_digest
 from accounts.reauthentication import KEY, RECENT_SECONDS
+from drift.fleet.models import FleetState, Rollout
+from drift.policy.models import PolicyVersion
+from sensor.policy import default_document, digest
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of
 
@@ -160,8 +163,6 @@ def test_an_api_token_is_asked_nothing(admin: Any, api_of: Callable[[Any], Clien
 def test_stopping_all_blocking_never_waits_for_a_password(
     admin: Any, later_client_of: Callable[..., Client], queued: list[Any]
 ) -> None:
-    from drift.fleet.models import FleetState
-
     browser = later_client_of(admin)
     assert browser.post(reverse("fleet:blocking"), {"do": "stop"}).status_code == 302
     assert FleetState.objects.get().blocking_stopped
@@ -180,6 +181,34 @@ def test_by_the_api_only_resuming_is_asked(
     response = later_client_of(admin).post("/api/v1/blocking/", body, content_type="application/json")
     is_asked = response.json().get("code") == "confirmation_required"
     assert is_asked == (body in {'{"blocking_stopped": false}', "[]"})
+
+
+@pytest.mark.parametrize("action", ["block", "alert"])
+def test_a_rollback_to_a_policy_that_blocks_is_asked_and_one_that_ends_blocking_never_waits(
+    admin: Any, later_client_of: Callable[..., Client], queued: list[Any], settings: Any, action: str
+) -> None:
+    settings.DEFAULT_RULE_MAY_BLOCK = True
+    before, after = ({**default_document(), "default": {"action": each}} for each in (action, "ignore"))
+    for number, body in ((2, before), (3, after)):
+        version = PolicyVersion.objects.create(number=number, document=body, digest=digest(body), base_id=1)
+        Rollout.objects.create(version=version)
+    browser = later_client_of(admin)
+    by_api = browser.post("/api/v1/rollouts/3/roll-back/")
+    by_page = browser.post("/rollouts/3/roll-back/")
+    if action == "block":
+        assert (by_api.status_code, by_api.json()["code"]) == (403, "confirmation_required")
+        assert (by_page.status_code, PolicyVersion.objects.count()) == (403, 3)
+        by_page = browser.post("/rollouts/3/roll-back/", {"confirm-password": PASSWORD})
+    assert by_page.status_code == 302
+    assert PolicyVersion.objects.latest("number").document == before
+
+
+def test_a_new_enrolment_token_is_asked_by_page_and_api(admin: Any, later_client_of: Callable[..., Client]) -> None:
+    browser = later_client_of(admin)
+    assert browser.post("/settings/onboarding/", {"name": "nodes"}).status_code == 403
+    answer = browser.post("/api/v1/enrolment-tokens/", {}, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "confirmation_required")
+    assert browser.get("/settings/onboarding/").status_code == 200
 
 
 def test_a_signed_out_or_deactivated_user_is_not_asked_but_sent_to_sign_in(

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEntry
+from accounts.actions.users import change_user
+from accounts.errors import LastOwnerError
+from accounts.models import AuditEntry, User
+from accounts.roles import Role
 from tests.conftest import PASSWORD
 from tests.unit.accounts.fake_issuer import FakeIssuer
 
@@ -64,3 +67,25 @@ def test_the_break_glass_owner_cannot_be_linked(
     issuer.nonce = page.split("nonce=")[1].split("&")[0].split('"')[0]
     state = page.split("state=")[1].split("&")[0]
     assert browser.get("/sign-in/issuer/callback/", {"state": state, "code": "c"}).status_code == 409
+
+
+@pytest.mark.usefixtures("only_issuer")
+@pytest.mark.parametrize("change", [{"role": Role.READER}, {"is_active": False}, {"email": "renamed@example.com"}])
+def test_the_last_owner_who_can_sign_in_stays_though_another_has_a_password(owner: Any, change: dict[str, Any]) -> None:
+    User.objects.create_user("second@example.com", "Second", Role.OWNER, PASSWORD)
+    with pytest.raises(LastOwnerError):
+        change_user(owner, owner.pk, **{"role": Role.OWNER, "is_active": True, **change})
+    owner.refresh_from_db()
+    assert (owner.role, owner.is_active, owner.email) == (Role.OWNER, True, "owner@example.com")
+    assert not AuditEntry.objects.filter(verb="changed").exists()
+
+
+@pytest.mark.usefixtures("only_issuer")
+def test_an_owner_of_the_issuer_counts_as_one_who_can_sign_in(issuer: FakeIssuer, owner: Any) -> None:
+    issuer.claims |= {"groups": ["boss"]}
+    browser = Client()
+    issuer.sign_in(browser)
+    assert _is_signed_in(browser)
+    change_user(owner, owner.pk, role=Role.READER, is_active=True)
+    owner.refresh_from_db()
+    assert owner.role == Role.READER
