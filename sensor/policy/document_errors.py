@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from sensor.policy.near_terms import did_you_mean, nearest_term
+
 DOCUMENT = "document"
 """The `rule` of an error that is in none."""
 
@@ -98,7 +100,7 @@ class ErrorCollector:
         """Return whether `value` is one of `choices`."""
         if isinstance(value, str) and value in choices:
             return True
-        self.add(where, f"must be one of {', '.join(choices)}")
+        self.add(where, f"must be one of {', '.join(choices)}{did_you_mean(nearest_term(value, choices))}")
         return False
 
 

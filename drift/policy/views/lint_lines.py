@@ -39,10 +39,14 @@ def lint_lines(document: Document, rule_ids: Iterable[str] | None = None) -> lis
 def import_warnings(document: Document) -> list[str]:
     """Return what an import says of values that hardly match, in at most a few sentences."""
     lines = lint_lines(document)
-    shown = [f"{each.rule}: {each.value}: {each.message}" for each in lines[:MAX_SHOWN]]
+    shown = [f"{each.rule}: {each.value}: {each.message}{_meant(each)}" for each in lines[:MAX_SHOWN]]
     if len(lines) > MAX_SHOWN:
         shown.append(f"{len(lines) - MAX_SHOWN} more values are unlikely to match: the list marks their rules.")
     return shown
+
+
+def _meant(line: LintLine) -> str:
+    return f" Did you mean {line.suggestion}?" if line.suggestion else ""
 
 
 def _line(rule: dict[str, Any], finding: LintFinding) -> LintLine:

@@ -29,6 +29,8 @@ def entry_flaw(entry: str) -> Flaw | None:
     kind, key = entry_kind(entry)
     if kind == "digest":
         return None
+    if re.match(r"/?memfd:", entry):
+        return Flaw("warning", f"Programs in memory have no file: only {DIGEST_PREFIX}… matches them.")
     if kind == "glob":
         return _of_pattern(path_flaw("matches", key))
     return _hash_flaw(entry) or (_path_flaw(entry) if kind == "path" else _name_flaw(entry))

@@ -9,7 +9,8 @@ import posixpath
 import re
 from typing import Final
 
-from sensor.policy.lint import readings
+from sensor.policy.lint import expressions, readings
+from sensor.policy.lint.contents import sha256_in
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.names import WILDCARDS
 
@@ -46,23 +47,67 @@ _MEMORY: Final = "/memfd:"
 FLOODED: Final = ("/*", "*")
 """Path and name of a file in events that a flood has summed up (docs/sensor.md#what-it-reports)."""
 
+_FIELDS: Final = (
+    r"proc\.\w+(?:\[\d+\])?|fd\.\w+|process\.(?:\w+\.)*\w+|process_?(?:name|path)|proc_\w+|parent_?process|"
+    r"written_by(?:[._]\w+)?|writer|process (?:name|path|ancestor)|binary|matchbinaries|executable|comm|exe|exepath|"
+    r"image|parentimage|filename|filepath|initiatingprocess\w*|parent(?:[._]name)?|name|process|path"
+)
+"""What other tools, and rules, call a program's path or name."""
+_KEYED: Final = re.compile(
+    rf"[-\"'%\s]*(?:{_FIELDS})[\"']?\s*(?:[|\s]\s*(?:starts?_?with|ends?_?with|i?contains|i?glob|pmatch|like|in|is|eq)\b"
+    r"\s*:?|===?|=~|[=:])\s*(?=\S)",
+    re.IGNORECASE,
+)
+"""A field with a comparison: never only a blank, since a program may be called `path` or `setup.exe` too."""
+
+
+_OF_NODE: Final = re.compile(
+    r"(?:/proc/\d+/root|/var/lib/(?:docker/overlay2|containers/storage/overlay)/[^/]+/(?:merged|diff)|"
+    r"/var/lib/containerd/io\.containerd\.snapshotter\.v1\.\w+/snapshots/\d+/fs|"
+    r"/run/(?:k3s/)?containerd/io\.containerd\.runtime\.v2\.task/[^/]+/[^/]+/rootfs)(/.+)"
+)
+"""Where the node has the files of a container."""
+_PREFIX: Final = re.compile(r"(?:re|regexp?|glob|pattern)\s*:\s*(?=\S)|r/+(?=.*[*^$|])", re.IGNORECASE)
+
+
+def _strip_condition(string: str) -> tuple[str, str] | None:
+    if string.startswith("|"):
+        return expressions.unfold_condition(string)
+    if not _KEYED.match(string):
+        return None
+    text = re.sub(r"^[-\s]+", "", string)
+    found = expressions.unfold_condition(text)
+    if found and found[0] != text and not _KEYED.match(found[0]):
+        return found
+    return readings.strip_quotes(_KEYED.sub("", text, count=1)), "The name of the property is not part of the value."
+
+
+def _strip_mark(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"""^(?:[-•+#]\s+(?=[\w/"']))""", "", string)
+    return text, "It begins with the mark of a list or comment."
+
+
+def _strip_deleted(string: str) -> tuple[str, str] | None:
+    return re.sub(r"\s\(deleted\)$", "", string), "The kernel shows a deleted file so: its path is without it."
+
+
+def _strip_prefix(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^/\^(.+)\$/$", r"^\1$", string)
+    prefix = _PREFIX.match(text)
+    if prefix is None:
+        return text, "Such a prefix is not known here."
+    return ("/" if text.startswith("r//") else "") + text[prefix.end() :], "Such a prefix is not known here."
+
+
 _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
     readings.strip_end,
+    _strip_mark,
     readings.unquote_string,
-    readings.strip_key(
-        "process_name",
-        "process_path",
-        "parent_process",
-        "proc.name",
-        "proc.exepath",
-        "proc.pname",
-        "process",
-        "comm",
-        "exe",
-        "path",
-    ),
+    _strip_condition,
     readings.unquote_string,
+    _strip_deleted,
+    _strip_prefix,
     readings.unfold_alike_words,
     readings.decode_percent,
 )
@@ -82,7 +127,16 @@ def without_arguments(string: str) -> str | None:
 
 def split_files(string: str) -> list[str]:
     """Return the files of a list that was pasted as one; the string alone where it may be one file's name."""
-    if braces := _BRACES.fullmatch(string):
+    lines = [line.strip() for line in re.split(r"[\r\n]+", string) if line.strip()]
+    bare = re.fullmatch(r"\[(.*)\]|\((.*,.*)\)", string)
+    either = re.split(r"\s+(?:or|OR|\|\|)\s+", string)
+    if len(lines) > 1:
+        parts = lines
+    elif bare and re.fullmatch(r"""\s*(["']?)[^"',]+\1(?:\s*,\s*(["']?)[^"',]+\2)*\s*""", bare[1] or bare[2] or ""):
+        parts = [string] if bare[1] and not re.search("[\"',]", bare[1]) else _unquoted_parts(bare[1] or bare[2])
+    elif len(either) > 1 and all(_is_one(each, first=either[0]) for each in either):
+        parts = either
+    elif braces := _BRACES.fullmatch(string):
         parts = [braces[1] + each.strip() + braces[3] for each in braces[2].split(",")]
     elif string.startswith("/"):
         parts = re.split(r"\s*[,;|:]\s*(?=/)", string)
@@ -93,16 +147,44 @@ def split_files(string: str) -> list[str]:
     return [each for each in dict.fromkeys(parts) if each] or [string]
 
 
+def _is_one(part: str, *, first: str) -> bool:
+    """Return whether this is one alternative of several, of the form that the first has."""
+    return re.fullmatch(r"""\S+|.*["']""", part) is not None and part.startswith("/") == first.startswith("/")
+
+
+def _unquoted_parts(string: str) -> list[str]:
+    return [readings.strip_quotes(each.strip()) for each in string.split(",")]
+
+
+def _as_hash(operator: str, string: str) -> Flaw | None:
+    """Return the finding of a SHA-256 in place of a file."""
+    meant = sha256_in(string) if operator == "equals" else None
+    if meant is None:
+        return None
+    return Flaw("warning", "This is a hash, not a file.", Suggestion((("equals", meant),), name="process_sha256"))
+
+
+def _of_node(operator: str, string: str) -> Flaw | None:
+    """Return the finding of a path on the node to a file in a container."""
+    found = _OF_NODE.fullmatch(string) if operator in ("equals", "starts_with") else None
+    if found is None:
+        return None
+    words = "This is a path of the node: a path is compared as the container has it."
+    return Flaw("warning", words, Suggestion(((operator, found[1]),)))
+
+
 def path_flaw(operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of a process's path."""
     if string == FLOODED[0] or string.startswith(_MEMORY):
         return None
-    problem = _path_problem(operator, string)
+    if flaw := _as_hash(operator, string) or _of_node(operator, string):
+        return flaw
+    problem = None if len(_split_whole(string)) > 1 else _path_problem(operator, string)
     if problem is None:
         flaw = suspicious(operator, string)
-        if flaw is None and operator == "equals" and string in DIRECTORIES:
-            return Flaw("warning", NO_FOLDER, Suggestion((("starts_with", f"{string.rstrip('/')}/"),)))
-        return flaw
+        if flaw or operator != "equals" or string not in DIRECTORIES:
+            return flaw
+        return Flaw("warning", NO_FOLDER, Suggestion((("starts_with", f"{string.rstrip('/')}/"),)))
     level, words = problem
     reading = _read(operator, string)
     meant = _path_meant(operator, reading)
@@ -148,6 +230,10 @@ def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
 
 def _relative_meant(operator: str, string: str) -> Value:
     """Return what was meant by a path that does not begin with a slash."""
+    if string.startswith("*/") and not readings.WILDCARD.search(string[1:]) and operator == "equals":
+        return "ends_with", string[1:]
+    if string.startswith("memfd:"):
+        return operator, f"/{string}"
     if operator == "matches" or readings.WILDCARD.search(string):
         return "matches", string if string.startswith("*") else f"*/{string}"
     if operator == "equals":
@@ -159,16 +245,30 @@ def name_flaw(operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of a process's name, which is the last part of its path."""
     if string == FLOODED[1]:
         return None
-    if "/" not in string:
+    if flaw := _as_hash(operator, string):
+        return flaw
+    if "/" not in string or len(_split_whole(string)) > 1:
         return suspicious(operator, string)
     reading = _read(operator, string)
-    meant = None if reading.is_open else reading.strings[0]
+    meant = "" if reading.is_open else reading.strings[0].removeprefix("./")
     words = "A process's name has no /: it is the last part of its path."
-    if meant and meant.startswith("/") and path_flaw(operator, meant) is None:
-        return Flaw("error", words, Suggestion(((operator, meant),), name="process_path"))
-    if meant and "/" in meant and operator == "ends_with" and not meant.endswith("/"):
-        return Flaw("error", words, Suggestion((("ends_with", meant),), name="process_path"))
-    return Flaw("error", words)
+    if meant and "/" not in meant:
+        words = reading.reason or words
+    return Flaw("error", words, _name_meant(operator, meant) if meant else None)
+
+
+def _name_meant(operator: str, meant: str) -> Suggestion | None:
+    """Return the condition on a name, or on the whole path where it has a directory."""
+    if "/" not in meant:
+        flaw = suspicious(operator, meant)
+        return Suggestion(flaw.suggestion.values if flaw and flaw.suggestion else ((operator, meant),))
+    if operator == "ends_with" and not meant.endswith("/"):
+        return Suggestion((("ends_with", meant),), name="process_path")
+    flaw = path_flaw(operator, meant)
+    if flaw is None:
+        return Suggestion(((operator, meant),), name="process_path")
+    of_path = flaw.suggestion
+    return Suggestion(of_path.values, name="process_path") if of_path and not of_path.name else None
 
 
 def parent_flaw(operator: str, string: str) -> Flaw | None:
@@ -184,8 +284,22 @@ def parent_flaw(operator: str, string: str) -> Flaw | None:
     return Flaw(level, words, Suggestion(((operator, name),)) if usable else None)
 
 
+def _split_whole(string: str) -> list[str]:
+    """Return the parts of a list whose parts may be conditions themselves; the string alone where it is none."""
+    parts = split_files(string)
+    return (
+        parts if "\n" in string.strip() or re.search(r"\s(?:or|OR|\|\|)\s", string) or string[:1] in "[(" else [string]
+    )
+
+
 def suspicious(operator: str, string: str) -> Flaw | None:
     """Return what is suspicious about a path or name whose form is possible."""
+    several = _split_whole(string)
+    if len(several) > 1:
+        read = [_read(operator, each).strings[0] for each in several]
+        return Flaw(
+            "warning", "Each value needs a row of its own.", Suggestion(tuple(_as_pattern(operator, e) for e in read))
+        )
     reading = _read(operator, string)
     first = reading.strings[0]
     if reading.is_open:

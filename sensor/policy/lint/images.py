@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sensor.policy.lint import readings
+from sensor.policy.lint import expressions, readings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.names import WILDCARDS
 
@@ -13,7 +13,7 @@ _LETTERS: Final = re.compile(r"[a-z0-9._/:-]*(?:@[a-z0-9._+:-]*)?")
 _WORDS: Final = "An image is host/name:tag@digest, without blanks and other signs."
 _HEX: Final = 64
 _REGISTRIES: Final = re.compile(
-    r"(?:docker|ghcr|gcr|quay|lscr|nvcr|[a-z0-9-]+\.gcr|[a-z0-9-]+\.pkg\.dev|registry\.k8s|k8s\.gcr)\.io|mcr\.microsoft\.com"
+    r"(?:(?:index\.|registry-1\.)?docker|ghcr|gcr|quay|lscr|nvcr|[a-z0-9-]+\.gcr|[a-z0-9-]+\.pkg\.dev|registry\.k8s|k8s\.gcr)\.io|mcr\.microsoft\.com"
     r"|public\.ecr\.aws|registry\.gitlab\.com|[a-z0-9-]+\.pkg\.dev|[a-z0-9]+\.azurecr\.io"
     r"|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d{4,5}"
 )
@@ -29,8 +29,12 @@ _COMMAND: Final = re.compile(
 
 def _strip_command(string: str) -> tuple[str, str] | None:
     text = re.sub(r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+\S+)?$", r"\1", string, flags=re.IGNORECASE)
-    if named := re.search(r"\s--image[= ](\S+)", text):
-        text = named[1]
+    text = re.sub(r"^(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)\s.*$", r"\1", text, flags=re.IGNORECASE)
+    if named := re.search(r"\s--image[= ](\S+)|\sset\s+image\s.*?\s[\w-]+=(\S+)", text):
+        text = named[1] or named[2]
+    text = re.sub(r"^--filter[= ](?=\S)", "", text)
+    if re.match(r"\S*(?:docker|podman)[ -]compose\b", text):
+        return None  # its last word is a service
     plain = _COMMAND.sub("", text)
     # What follows the image is run in it.
     return plain if plain == text else plain.split()[0], "A command is not part of an image's name."
@@ -40,12 +44,27 @@ def _strip_site(string: str) -> tuple[str, str] | None:
     text = re.sub(
         r"^(?:https?://)?hub\.docker\.com/(?:r/|_/|layers/|repository/docker/)", "", string, flags=re.IGNORECASE
     )
+    text = re.sub(r"^(?:https?://)?quay\.io/repository/", "quay.io/", text)
+    text = re.sub(
+        r"^(?:https?://)?github\.com/(?:orgs/)?([\w-]+)/(?:[\w.-]+/pkgs|packages)/container/(?:package/)?",
+        r"ghcr.io/\1/",
+        text,
+    )
     text = text.partition("?")[0].partition("#")[0] if text != string else text
     return re.sub(r"^_/", "", text).removesuffix("/tags"), "The address of a web page is not an image's name."
 
 
 def _strip_transport(string: str) -> tuple[str, str] | None:
     return _TRANSPORT.sub("", string), "How an image is transported is not part of its name."
+
+
+def _image_of_row(string: str) -> tuple[str, str] | None:
+    """A row of `docker images`: repository, tag, id, age and size; or name and id of `docker image ls`."""
+    text = re.sub(r"^([\w./:-]+) {2,}([\w.-]+) {2,}[0-9a-f]{12} .*$", r"\1:\2", string)
+    text = re.sub(r"^([\w./:-]+)\s+\((?:sha256:)?[0-9a-f]{12,64}\)$", r"\1", text)
+    text = re.sub(r"^([\w./-]+)\s+(latest|v?\d[\w.-]*)$", r"\1:\2", text)
+    text = re.sub(r",?\s+(?:linux|windows)/[a-z0-9]+(?:/v\d)?$", "", text)
+    return re.sub(r"^(?:image )?tag\s*[:=]\s*(?=\S)", ":", text, flags=re.I), "An image is written name:tag."
 
 
 def _tag_after_equals(string: str) -> tuple[str, str] | None:
@@ -57,13 +76,19 @@ _STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_end,
     readings.unquote_string,
     readings.strip_list_mark,
-    readings.strip_key("image", "images", "image_name", "imagename", "repository", "repo", "file_image"),
+    _tag_after_equals,
+    expressions.unfold_condition,
+    readings.strip_key(
+        *("image id", "image remote", "image", "images", "image_name", "imagename", "repository", "repo", "repos"),
+        *("file_image", "imagereferences", "ancestor", "reference", "prefix", "image.name"),
+    ),
     readings.unquote_string,
+    _image_of_row,
+    readings.strip_syntax,
     _strip_command,
     _strip_site,
     readings.strip_scheme,
     _strip_transport,
-    _tag_after_equals,
     readings.unfold_alike,
     readings.decode_percent,
     readings.unfold_regex,

@@ -17,9 +17,35 @@ _MAX_VALUE: Final = 63
 _NAMED: Final = "The name of the property is not part of the value."
 
 
+_OTHERS: Final = {
+    "metadata.name": "pod_name",
+    "metadata.namespace": "namespace",
+    "kubernetes.io/metadata.name": "namespace",
+    "io.kubernetes.pod.namespace": "namespace",
+    "io.kubernetes.pod.name": "pod_name",
+    "io.kubernetes.container.name": "container_name",
+}
+"""Fields and labels that no pod has as its own label, with the property that was meant."""
+_FIELD: Final = re.compile(r"(?:spec\.(?:nodename|schedulername|restartpolicy|serviceaccountname)|status\.\w+)=")
+_EXPRESSION: Final = re.compile(
+    r"[-{]?\s*key:\s*(\S+?),?\s+operator:\s*(\w+),?(?:\s+values:\s*\[([^\]]*)\])?\s*\}?", re.IGNORECASE
+)
+
+
+def _unfold_expression(string: str) -> tuple[str, str] | None:
+    found = _EXPRESSION.fullmatch(string)
+    if found is None or found[2].casefold() not in ("in", "exists"):
+        return None
+    text = f"{found[1]} in ({found[3]})" if found[3] else f"{found[1]}="
+    return text, "A selector's expression is written as key=value here."
+
+
 def _strip_path(string: str) -> tuple[str, str] | None:
     text = re.sub(r"^-{0,2}(?:selector|label|l)(?:=|\s+)(?=\S*=)", "", string)
-    text = re.sub(r"^(?:[\w.]*\.)?(?:pod_?)?(?:labels?|matchLabels)\s*[.:]\s*(?=\S)", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:k8s|any|container):(?=\S+[=:])", "", text)
+    text = re.sub(
+        r"^(?:[\w.]*\.|\w+\s)?(?:pod_?)?(?:labels?|matchLabels)\s*[.:=]\s*(?=\S)", "", text, flags=re.IGNORECASE
+    )
     text = re.sub(r"^(?:[\w.]*\.)?(?:labels?|matchLabels)\s*\[([^\]]+)\]\s*", r"\1", text, flags=re.IGNORECASE)
     return text, _NAMED
 
@@ -40,6 +66,7 @@ def _join(string: str) -> tuple[str, str] | None:
 _STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
     readings.strip_end,
+    _unfold_expression,
     readings.strip_list_mark,
     _strip_path,
     readings.unquote_string,
@@ -57,9 +84,12 @@ def label_flaw(operator: str, string: str) -> Flaw | None:
     if problem is None:
         return None
     level, words = problem
-    if re.search(r"!=|\bnotin\b|^!", string):
+    if other := _other_property(operator, string):
+        return Flaw(level, words, other)
+    if re.search(r"!=|\bnotin\b|^!|operator:\s*(?:NotIn|DoesNotExist)", string, re.IGNORECASE):
         return Flaw(level, "A value cannot be negated: put a rule with the exception above this one.")
-    reading = readings.read(string, _STEPS)
+    # Lines of YAML are labels that must all be there, as those of a selector.
+    reading = readings.read(re.sub(r"\s*[\r\n]+\s*", ",", string.strip("\r\n")), _STEPS)
     suggestion = None if reading.is_open else _meant(operator, reading.strings[0])
     if suggestion and suggestion.more:
         words = "Each label needs a condition of its own; all conditions must hold."
@@ -81,6 +111,8 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
         (operator == "equals" and not equals, "error", "A label is key=value."),
         (from_start and re.match(r"(?:[\w.]+\.)?labels?\.|matchlabels\.", text) is not None, "warning", _NAMED),
         (to_end and text.endswith(("-", ".", "_", "/")), "warning", "No label ends with a sign such as -."),
+        (from_start and key in _OTHERS and bool(equals), "warning", "No pod has this as its own label."),
+        (from_start and _FIELD.match(text) is not None, "warning", "This is a field of a pod, not a label."),
         (from_start and text.startswith(("-", ".", "_")), "warning", "No label begins with a sign such as -."),
         (from_start and value.startswith(("-", ".", "_")), "warning", "No label's value begins with a sign such as -."),
         (len(value) > _MAX_VALUE, "warning", f"The value of a label has at most {_MAX_VALUE} characters."),
@@ -88,11 +120,19 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
     return next(((level, words) for is_found, level, words in problems if is_found), None)
 
 
+def _other_property(operator: str, string: str) -> Suggestion | None:
+    """Return the condition on a name that was meant by a label which only repeats it; None where there is none."""
+    key, _, value = string.partition("=")
+    name = _OTHERS.get(key.removeprefix("k8s:").casefold())
+    if name is None or not value or operator not in ("equals", "starts_with"):
+        return None
+    return Suggestion(((operator, value),), name=name)
+
+
 def _meant(operator: str, string: str) -> Suggestion | None:
-    if of_set := _SET.fullmatch(string):
-        parts = [readings.strip_quotes(each.strip()) for each in of_set[2].split(",")]
-        values = tuple((operator, f"{of_set[1]}={each}") for each in parts if each)
-        return _checked(values)
+    requirements = re.split(r"\s*,\s*(?![^()]*\))", string)
+    if any(_SET.fullmatch(each) for each in requirements):
+        return _of_selector(operator, requirements)
     either = [each for each in re.split(r"\s*(?:\|\|?|\s+or\s+)\s*", string, flags=re.IGNORECASE) if each]
     if len(either) > 1:
         return (
@@ -108,6 +148,25 @@ def _meant(operator: str, string: str) -> Suggestion | None:
         first, *more = (_one_meant(operator, each) for each in parts)
         return _checked((first,), tuple(more))
     return _checked((_one_meant(operator, string),))
+
+
+def _of_selector(operator: str, requirements: list[str]) -> Suggestion | None:
+    """Return the conditions of a selector with sets; None where more than one of them needs several values."""
+    conditions: list[tuple[Value, ...]] = []
+    for each in requirements:
+        of_set = _SET.fullmatch(each)
+        parts = of_set[2].split(",") if of_set else []
+        values = (
+            [f"{of_set[1]}={readings.strip_quotes(part.strip())}" for part in parts if part.strip()]
+            if of_set
+            else [each]
+        )
+        conditions.append(tuple((operator, value) for value in values))
+    # Several values fit into the first condition alone.
+    conditions.sort(key=len, reverse=True)
+    if any(len(values) > 1 for values in conditions[1:]):
+        return None
+    return _checked(conditions[0], tuple(values[0] for values in conditions[1:]))
 
 
 def _one_meant(operator: str, string: str) -> Value:

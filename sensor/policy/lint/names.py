@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from sensor.policy.lint import readings
+from sensor.policy.lint import expressions, readings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 
 _TYPES: Final = (
@@ -16,8 +16,31 @@ _DOCKER_NAME: Final = re.compile(r"k8s_([^_]+)_([^_]+)_([^_]+)_[0-9a-f-]{8,}_\d+
 WILDCARDS: Final = "Only the operator Matches knows wildcards."
 
 
+_SERVICE: Final = re.compile(r"[\w-]+\.[\w-]+\.svc(?:\.cluster\.local)?\.?$")
+
+
+def _account_namespace(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^system:serviceaccounts?:([\w.-]+)(?::[\w.-]+)?$", r"\1", string, flags=re.IGNORECASE)
+    return text, "This is a service account: only its namespace belongs here."
+
+
+def _dns_namespace(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^(?:[\w-]+\.)+?([\w-]+)\.svc(?:\.cluster\.local)?\.?$", r"\1", string, flags=re.IGNORECASE)
+    return text, "This is the name of a service in DNS."
+
+
+def _dns_pod(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^([\w-]+)\.[\w-]+\.[\w-]+\.svc(?:\.cluster\.local)?\.?$", r"\1", string, flags=re.IGNORECASE)
+    return text, "This is the name of a pod in DNS: only its first part belongs here."
+
+
+def _unfold_all(string: str) -> tuple[str, str] | None:
+    is_all = re.fullmatch(r"(?:all|any|every)\s+\w+", string, re.IGNORECASE)
+    return ("*", "Without this condition the rule is for all.") if is_all else None
+
+
 def _strip_type(string: str) -> tuple[str, str] | None:
-    return re.sub(rf"^(?:{_TYPES})/", "", string), "The type of the resource is not part of its name."
+    return re.sub(rf"^(?:{_TYPES})(?:\.[\w.]+)?/", "", string), "The type of the resource is not part of its name."
 
 
 COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
@@ -26,11 +49,14 @@ COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_end,
     readings.unquote_string,
     readings.strip_list_mark,
+    readings.strip_braces,
+    expressions.unfold_condition,
     readings.strip_syntax,
     readings.strip_key(
         "namespace",
         "ns",
         "name",
+        "pods",
         "pod",
         "podname",
         "pod_name",
@@ -38,10 +64,17 @@ COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
         "containername",
         "container_name",
         "cluster",
+        "namespaces",
+        "excludednamespaces",
+        "containers",
     ),
+    expressions.first_column,
+    _unfold_all,
+    readings.strip_syntax,
     readings.strip_option,
     readings.unquote_string,
     readings.strip_brackets,
+    readings.unquote_string,
     readings.unfold_alike,
     readings.decode_percent,
     readings.unfold_like,
@@ -61,6 +94,8 @@ class NameForm:
     most: int
     place: int
     """Which part of `a/b` such a name is."""
+    steps: tuple[readings.Step, ...] = ()
+    """What else is pasted for such a name."""
 
     def flaw(self, operator: str, string: str) -> Flaw | None:
         """Return what is wrong with a value, None where it may match."""
@@ -68,7 +103,7 @@ class NameForm:
         if problem is None:
             return None
         level, words = problem
-        reading = readings.read(string, COMMON_STEPS, SEPARATORS)
+        reading = readings.read(string, (*self.steps, *COMMON_STEPS), SEPARATORS)
         values = () if reading.is_open else self._meant(operator, reading.strings)
         if readings.WILDCARD.search(string) and not reading.reason:
             words = WILDCARDS
@@ -82,13 +117,15 @@ class NameForm:
             return "error", self.words
         if self.place and operator == "equals" and _DOCKER_NAME.fullmatch(text):
             return "warning", "This is Docker's name of it: Kubernetes calls it by the part after k8s_."
-        if not self.usual.fullmatch(text) or len(string) > self.most:
-            return "warning", f"{self.words} It has at most {self.most} characters."
-        if operator in ("equals", "starts_with") and text[:1] in ("-", "."):
-            return "warning", "No name begins with a hyphen or dot."
-        if operator in ("equals", "ends_with") and text[-1:] in ("-", "."):
-            return "warning", "No name ends with a hyphen or dot."
-        return None
+        from_start, to_end = operator in ("equals", "starts_with"), operator in ("equals", "ends_with")
+        is_unusual = not self.usual.fullmatch(text) or len(string) > self.most
+        problems = (
+            (to_end and _SERVICE.search(text) is not None, "This is the name of a service in DNS."),
+            (is_unusual, f"{self.words} It has at most {self.most} characters."),
+            (from_start and text[:1] in ("-", "."), "No name begins with a hyphen or dot."),
+            (to_end and text[-1:] in ("-", "."), "No name ends with a hyphen or dot."),
+        )
+        return next((("warning", words) for is_found, words in problems if is_found), None)
 
     def _meant(self, operator: str, strings: tuple[str, ...]) -> tuple[Value, ...]:
         values = tuple(self._one_meant(operator, string) for string in strings)
@@ -96,7 +133,7 @@ class NameForm:
 
     def _one_meant(self, operator: str, string: str) -> Value:
         if "/" in string:
-            string = string.split("/")[self.place]
+            string = string.strip("/").split("/")[self.place]
         if of_docker := _DOCKER_NAME.fullmatch(string):
             string = of_docker[1 if self is FORMS["container_name"] else 2]
         if operator != "matches" and readings.WILDCARD.search(string):
@@ -125,6 +162,7 @@ FORMS: Final = {
         "A namespace has only letters, digits and hyphens.",
         63,
         0,
+        (_account_namespace, _dns_namespace, expressions.option_of_command("-n", "--namespace")),
     ),
     "pod_name": NameForm(
         re.compile(r"[a-z0-9._-]*"),
@@ -132,6 +170,7 @@ FORMS: Final = {
         "A pod's name has only letters, digits, hyphens and dots.",
         253,
         -1,
+        (_dns_pod, expressions.object_of_command),
     ),
     "container_name": NameForm(
         re.compile(r"[a-z0-9._-]*"),
@@ -139,10 +178,37 @@ FORMS: Final = {
         "A container's name has only letters, digits, hyphens, dots and underscores.",
         255,
         -1,
+        (expressions.option_of_command("-c", "--container"), expressions.object_of_command),
     ),
 }
+
+
+_CLUSTER_KEY: Final = re.compile(
+    r"""^(?:--)?["']?(?:[\w.]+[._])?cluster(?:[._]?name)?["']?\s*(?:==?|:)\s*(?=\S)|^--cluster\s+""", re.IGNORECASE
+)
+
+
+def _cluster_of_id(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^/subscriptions/.*/managedClusters/([^/]+)$", r"\1", string, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:.*/)?projects/[^/]+/(?:locations|zones)/[^/]+/clusters/([^/]+)$", r"\1", text)
+    return text, "This is an id of the cloud: a cluster has the name that its sensors report."
+
+
+def _strip_cluster_key(string: str) -> tuple[str, str] | None:
+    return readings.strip_quotes(_CLUSTER_KEY.sub("", string)), "The name of the property is not part of the value."
+
+
+def _strip_list(string: str) -> tuple[str, str] | None:
+    return re.sub(r"""^\[\s*(["'])([^"',]+)\1\s*\]$""", r"\2", string), "Brackets are part of the value here."
+
+
 _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
+    readings.strip_end,
+    readings.strip_list_mark,
+    _strip_list,
+    _strip_cluster_key,
+    _cluster_of_id,
     readings.unquote_string,
     readings.unfold_alike_words,
     readings.unfold_regex,
@@ -151,6 +217,11 @@ _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
 
 def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FREE_STEPS) -> Flaw | None:
     """Return what is suspicious about a value that may have any letters, such as the name of a cluster."""
+    several = [each for each in re.split(r"\s*[|;]\s*|,\s+", string.strip().rstrip(",;|")) if each]
+    if len(several) > 1 and not re.search(r"[\[({]", string):
+        return Flaw(
+            "warning", "Each value needs a row of its own.", Suggestion(tuple((operator, one) for one in several))
+        )
     reading = readings.read(string, steps)
     is_pattern = operator != "matches" and readings.WILDCARD.search(reading.strings[0]) is not None
     if not reading.reason and not is_pattern:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -30,7 +30,14 @@ _REGEX: Final = re.compile(
     r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^)]*\|[^)]*\)|\(\?"
 )
 _TEMPLATE: Final = re.compile(
+    r"^%[a-z]\w*\.[\w.]+$|"
     r"\$\{?[A-Z_][A-Z0-9_]*\}?|\$\{\{?|\{\{|\$\(|^%[A-Z_]+%|^<[\w .-]+>$|^#\{|^(?:N/A|n/a|null|undefined)$"
+)
+
+_NEGATED: Final = re.compile(
+    r"!(?!=)\s*\S|not\s+\S|[%$]?[A-Za-z_][\w.\[\]-]*\s*(?:!=|!~|<>|\snot\s+(?:in|like|equals?|contains|matches|"
+    r"starts?_?with|ends?_?with)\b|\snotin\b|\sdoes\s?n['o]t\s)",
+    re.IGNORECASE,
 )
 
 
@@ -46,14 +53,19 @@ class Reading:
     is_open: bool = False
 
 
-def read(string: str, steps: Iterable[Step], separators: str = "") -> Reading:
+def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
     """Take the steps one after the other, then split a list at any of the `separators`."""
     reason = ""
     if _TEMPLATE.search(string):
         return Reading("A variable or placeholder is not filled in here.", (string,), is_open=True)
-    if re.match(r"!(?!=)\s*\S|not\s+\S", string):
+    if _NEGATED.match(string):
         words = "A value cannot be negated: put a rule with the exception above this one."
         return Reading(words, (string,), is_open=True)
+    lines = [line for line in re.split(r"[\r\n]+", string) if line.strip()]
+    if len(lines) > 1:
+        several = [read(line, steps, separators) for line in lines]
+        strings = tuple(dict.fromkeys(each for one in several for each in one.strings))
+        return Reading("Each value needs a row of its own.", strings, is_open=any(one.is_open for one in several))
     for step in steps:
         found = step(string)
         if found is not None and found[0] != string:
@@ -118,7 +130,8 @@ def strip_key(*keys: str) -> Step:
     """Return a step that takes off a key of YAML, JSON or a command's option before the value."""
     words = "|".join(keys)
     pattern = re.compile(
-        rf"""^(?:-{{1,2}})?["']?(?:[\w.]+\.)?(?:{words})["']?\s*(?::\s+|\s*[:=]=?\s*|\s+in\s*(?=[\[(])|\s+)(?=\S)""",
+        rf"""^(?:-{{1,2}})?[=^+<]?\(?["']?(?:[\w.]+[._])?(?:{words})["']?\)?"""
+        r"""\s*(?::\s+|\s*[:=]=?\s*|\s+in\s*(?=[\[(])|\s+(?!exists\b))(?=\S)""",
         re.I,
     )
 
@@ -131,6 +144,8 @@ def strip_key(*keys: str) -> Step:
 def strip_syntax(string: str) -> tuple[str, str] | None:
     """A prefix that names another tool's way of comparing, such as `regex:`, and slashes around an expression."""
     text = re.sub(r"^(?:re|regexp?|glob|pattern|like|exact|prefix|suffix)\s*:\s*", "", string, flags=re.IGNORECASE)
+    text = re.sub(r"^in\s*(?=[\[(])", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^r/(?=.*[*+^$\\|\[(])(?!.*/[gimsu]*$)", "", text)
     if expression := re.fullmatch(r"r?/(.*[*+^$\\\[(].*)/[gimsu]*", text):
         text = expression[1]
     return text, "Such a prefix is not known here."
@@ -139,6 +154,11 @@ def strip_syntax(string: str) -> tuple[str, str] | None:
 def strip_comment(string: str) -> tuple[str, str] | None:
     """A comment behind the value."""
     return re.sub(r"\s+(?:#|//).*$", "", string), "A comment is part of the value here."
+
+
+def strip_braces(string: str) -> tuple[str, str] | None:
+    """Braces around a condition, as in a selector of Prometheus."""
+    return re.sub(r"^\{\s*([\w.]+\s*=[^{}]*?)\s*\}$", r"\1", string), "Braces are not part of the value."
 
 
 def strip_brackets(string: str) -> tuple[str, str] | None:
@@ -170,8 +190,9 @@ def unfold_alike(string: str) -> tuple[str, str] | None:
 
 
 def unfold_alike_words(string: str) -> tuple[str, str] | None:
-    """The same where letters of any script are possible: only a word that mixes scripts is suspicious."""
-    return unfold_alike(string) if has_mixed_scripts(string) else None
+    """The same where letters of any script are possible: only words that mix scripts, and wide ones, are suspicious."""
+    is_wide = not string.isascii() and unicodedata.normalize("NFKC", string).isascii()
+    return unfold_alike(string) if is_wide or has_mixed_scripts(string) else None
 
 
 def decode_percent(string: str) -> tuple[str, str] | None:
@@ -190,6 +211,7 @@ def unfold_regex(string: str) -> tuple[str, str] | None:
         text = string
     text = re.sub(r"\.[*+]\??", "*", text)
     text = re.sub(r"(\\d|\\w|\[[^\]]+\])[*+]", "*", text)
+    text = re.sub(r"\((?:\?:)?([^()|?*]+)\)", r"\1", text)
     # Half an anchor leaves the other end open.
     if string.startswith("^") != string.endswith("$"):
         text = f"{text}*" if string.startswith("^") else f"*{text}"

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from sensor.policy.drift_kinds import DEFAULT_DETECT, KINDS
 from sensor.policy.implication import MULTI_STRING_IMPLICATIONS, can_all_hold, make_condition
+from sensor.policy.lint.accounts import account_flaw
 from sensor.policy.lint.allow_lists import entry_flaw
-from sensor.policy.lint.contents import account_flaw, kind_flaw, sha256_flaw
+from sensor.policy.lint.contents import kind_flaw, sha256_flaw
 from sensor.policy.lint.files import name_flaw, parent_flaw, path_flaw
 from sensor.policy.lint.findings import Flaw, LintFinding, Suggestion
 from sensor.policy.lint.images import image_flaw

@@ -169,7 +169,7 @@ def test_errors_name_rule_and_field() -> None:
         ("Rule 2", 1, "colour"),
         ("Rule 2", 1, "action"),
     ]
-    assert str(errors[1]) == "Rule 2: action: must be one of alert, block, ignore"
+    assert str(errors[1]) == "Rule 2: action: must be one of alert, block, ignore; did you mean block?"
 
 
 def test_a_rule_is_checked_by_itself_as_it_is_in_a_document() -> None:
@@ -187,3 +187,44 @@ def test_the_exception_carries_the_errors_of_an_invalid_document() -> None:
 @pytest.mark.parametrize("key", [1, None, ("a",)])
 def test_keys_that_are_not_strings_are_errors(key: Any) -> None:
     assert check({**document_of(), key: 1})[0].message == "unknown key"
+
+
+@pytest.mark.parametrize(
+    ("rule", "meant"),
+    [
+        ({"action": "deny"}, "block"),
+        ({"action": "Alert"}, "alert"),
+        ({"action": "allow"}, "ignore"),
+        ({"action": "unblock"}, ""),
+        ({"severity": "critical"}, "high"),
+        ({"cloud_scope": [{"provider": "Amazon"}]}, "aws"),
+        ({"allow_list": ["bin/x"]}, "/bin/x"),
+        ({"allow_list": ["opt/app/*"]}, "glob:/opt/app/*"),
+        ({"allow_list": ["./run.sh"]}, "glob:/*/run.sh"),
+        ({"allow_list": ["^/tmp/.*"]}, "glob:/tmp/*"),
+        ({"allow_list": [f"SHA256:{'B' * 64}"]}, f"sha256:{'b' * 64}"),
+        ({"allow_list": ["~/x"]}, ""),
+        ({"allow_list": ["docker.io/library/nginx"]}, ""),
+        (("resource_scope", "image", "equals", "nginx"), "image_name"),
+        (("resource_scope", "ns", "equals", "x"), "namespace"),
+        (("process_scope", "proc.name", "equals", "x"), "process_name"),
+        (("resource_scope", "namespace", "startsWith", "kube-"), "starts_with"),
+        (("resource_scope", "namespace", "==", "kube-"), "equals"),
+        (("resource_scope", "namespace", "not_equals", "kube-"), ""),
+        (("process_scope", "session", "equals", "kubectl exec"), "exec"),
+        (("process_scope", "session", "equals", "Exec"), "exec"),
+        (("process_scope", "session", "equals", "exec, debug"), "exec and debug, each as a value of its own"),
+        (("process_scope", "writer_origin", "equals", "Image"), "image"),
+        (("process_scope", "written_in_session", "equals", "interactive"), "exec"),
+        (("process_scope", "written_in_session", "equals", "malware"), ""),
+        (("resource_scope", "pod_labels", "equals", "app: cart"), "Equals “app=cart”"),
+        (("resource_scope", "pod_labels", "equals", "cart"), "Starts with “cart=”"),
+    ],
+    ids=str,
+)
+def test_an_error_names_the_term_that_was_probably_meant(rule: Any, meant: str) -> None:
+    if isinstance(rule, tuple):
+        scope, name, operator, string = rule
+        rule = {scope: [{"property": name, "any_of": [{"operator": operator, "value": string}]}]}
+    (error,) = check(document_of(minimal_rule(**rule)))
+    assert error.message.partition("; did you mean ")[2].removesuffix("?") == meant, error.message

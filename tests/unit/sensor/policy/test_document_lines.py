@@ -57,7 +57,7 @@ def test_a_yaml_document_gets_the_messages_of_json_with_the_line_of_each(
         return [line.split(":", 2)[2] for line in found]
 
     assert messages(lines) == messages(as_json)
-    assert "policy.yaml:11: One: action: must be one of alert, block, ignore" in lines
+    assert "policy.yaml:11: One: action: must be one of alert, block, ignore; did you mean ignore?" in lines
     assert "policy.yaml:14: Two: enabled: must be true or false" in lines
     assert any(line.startswith("policy.yaml:17: default: action: must be one of ") for line in lines)
 

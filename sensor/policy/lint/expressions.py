@@ -1,0 +1,88 @@
+"""Conditions, command lines and rows of tables that are pasted for one value: what of them is the value.
+
+Conditions are those of Falco, StackRox, Gatekeeper, CEL, PromQL, KQL, Sigma and SQL. One that says how to compare
+becomes a pattern with `*`, from which the operator follows.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sensor.policy.lint.readings import Step
+
+_CONDITION: Final = "This is a condition of another tool: only its value belongs here."
+_ROW: Final = "This is a row of a table: only one of its columns belongs here."
+_COMMAND: Final = "A command is not part of a name."
+_FIELD: Final = r"[%$]?[A-Za-z_][\w.\[\]-]*"
+_WORDS: Final = (
+    r"starts?[ _]?with|begins?[ _]?with|has[ _]?prefix|ends?[ _]?with|has[ _]?suffix|i?contains|includes|"
+    r"i?like|i?glob|pmatch|re[ _]?match|regex|matches|equals|is|eq"
+)
+_CALL: Final = re.compile(
+    rf"""(?:{_FIELD}\s*\.\s*)?(?:regex\.|glob\.)?({_WORDS}|match)\s*\(.*?(["'])(.+?)\2.*\)""", re.I | re.S
+)
+"""`startswith(container.image, "nginx")`, `object.metadata.namespace.startsWith("kube-")`."""
+_INFIX: Final = re.compile(rf"(?:({_FIELD})\s*[\s|]\s*|\|)?({_WORDS})\s*:?\s+(\S.*)", re.I | re.S)
+"""`proc.name startswith python`, `Image|endswith: '/curl'`."""
+_COMPARED: Final = re.compile(
+    rf"(?=[\w.$%\[\]-]*(?:ns|name|pod|container|image|proc|cluster|k8s))({_FIELD})\s*(?:===?|=~|:=)\s*(\S.*)|(?:===?|=~|=)\s*(\S.*)",
+    re.S | re.I,
+)
+"""`input.review.object.metadata.namespace == "kube-system"`, `= kube-system`."""
+_TOOL: Final = r"(?:[$#]\s+)?(?:sudo\s+)?(?:kubectl|oc|stern|docker|podman|nerdctl|crictl)\s"
+_OPTIONS: Final = r"(?:(?:-[nce]|--(?:namespace|container|context|env|user))[\s=]\S+\s+|--?[\w-]+(?:=\S+)?\s+)*"
+_OBJECT: Final = re.compile(
+    rf"{_TOOL}\s*(?:-n\s+\S+\s+)?(?:exec|attach|logs?|cp|debug|inspect|stop|start|restart|kill|rm|port-forward|top|"
+    rf"(?:get|describe|delete)\s+pods?(?:\s|/)|stern)\s*{_OPTIONS}(?:pods?/)?([A-Za-z0-9][\w.-]*)(?=\s|:|$).*",
+    re.S,
+)
+_QUOTED: Final = re.compile(r"""(["'`]).*\1""", re.S)
+
+
+def unfold_condition(string: str) -> tuple[str, str] | None:
+    """A condition, as its value or pattern."""
+    if called := _CALL.fullmatch(string):
+        return _pattern(called[1], called[3]), _CONDITION
+    if (infix := _INFIX.fullmatch(string)) and (infix[1] or _QUOTED.fullmatch(infix[3])):
+        return _pattern(infix[2], infix[3]), _CONDITION
+    if compared := _COMPARED.fullmatch(string):
+        return _unquoted(compared[2] or compared[3]), _CONDITION
+    return None
+
+
+def _pattern(word: str, value: str) -> str:
+    """Return the value with the wildcards that a word for a comparison means."""
+    plain, text = re.sub(r"[ _]", "", word.casefold()), _unquoted(value)
+    if re.match("start|begin|hasprefix", plain):
+        return f"{text}*"
+    if re.match("end|hassuffix", plain):
+        return f"*{text}"
+    return f"*{text}*" if plain in {"contains", "icontains", "includes"} else text
+
+
+def _unquoted(value: str) -> str:
+    text = value.strip()
+    return text[1:-1] if _QUOTED.fullmatch(text) else text
+
+
+def first_column(string: str) -> tuple[str, str] | None:
+    """A row of `kubectl get` or `docker ps`: columns are at least two blanks apart."""
+    return re.sub(r"^(\S+)(?: {2,}|\t).*$", r"\1", string), _ROW
+
+
+def option_of_command(short: str, long: str) -> Step:
+    """Return a step that takes the value of an option out of a command line, such as `kubectl get pods -n shop`."""
+    option = re.compile(rf"{_TOOL}.*?\s(?:{short}\s*|{long}(?:=|\s+))([^\s-]\S*).*", re.S)
+
+    def step(string: str) -> tuple[str, str] | None:
+        found = option.fullmatch(string)
+        return (found[1], _COMMAND) if found else None
+
+    return step
+
+
+def object_of_command(string: str) -> tuple[str, str] | None:
+    """The pod or container that a command line names, as in `kubectl exec -it web-0 -- sh`."""
+    found = _OBJECT.fullmatch(string)
+    return (found[1], _COMMAND) if found else None
