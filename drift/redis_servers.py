@@ -142,13 +142,15 @@ class ConnectionPool:
 def broker_settings(url: str) -> dict[str, Any]:
     """Return Celery's settings of the broker: `broker_url`, and what belongs to Sentinels."""
     address = sentinel_address(url)
+    # Without it Celery trusts any certificate; redis-py verifies by itself.
+    encryption = {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}} if url.startswith("rediss") else {}
     if address is None:
         # Celery's form of a Unix socket.
-        return {"broker_url": url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url}
+        broker_url = url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
+        return {"broker_url": broker_url, **encryption}
     login = f"{quote(address.username, safe='')}:{quote(address.password, safe='')}@" if address.password else ""
     places = [f"sentinel://{login}{_joined(host, port)}/{address.database}" for host, port in address.sentinels]
     options = {"master_name": address.service, "sentinel_kwargs": address.sentinel_options()}
-    encryption = {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}} if address.is_encrypted else {}
     return {"broker_url": ";".join(places), "broker_transport_options": options, **encryption}
 
 

@@ -226,6 +226,27 @@ VANISHED_CLIENT: Final = (
 )
 """The same for the server: the locks of a client that vanished hold up everybody else's statements."""
 
+VERIFYING: Final = ("verify-ca", "verify-full")
+"""libpq's modes that verify the server's certificate."""
+SYSTEM_AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+)
+
+
+def _authorities() -> str:
+    """Return the file of the authorities that connections to PostgreSQL trust; "" where libpq has one of its own.
+
+    Its default is a file in the user's home, which a container lacks. It knows neither SSL_CERT_FILE nor, in psycopg's
+    wheel, where the system has its authorities.
+    """
+    own = Path(os.environ.get("HOME") or "/") / ".postgresql/root.crt"
+    if os.environ.get("PGSSLROOTCERT") or own.exists():
+        return ""
+    given = os.environ.get("SSL_CERT_FILE")
+    return given or next((place for place in SYSTEM_AUTHORITIES if Path(place).exists()), "")
+
 
 def database(name: str, url: str, *, is_pooled: bool = False) -> dict[str, object]:
     """Return Django's settings of the PostgreSQL URL that is the setting `name`.
@@ -239,6 +260,8 @@ def database(name: str, url: str, *, is_pooled: bool = False) -> dict[str, objec
         raise ImproperlyConfigured(f"{name} must be postgresql://user:password@host:port/name.") from None
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options = {**VANISHED, **{key: value for key, value in parts.items() if key not in known}}
+    if options.get("sslmode") in VERIFYING and "sslrootcert" not in options and (trusted := _authorities()):
+        options["sslrootcert"] = trusted
     if not is_pooled:  # a pooler refuses what it does not know, and has keep-alives of its own
         options["options"] = f"{VANISHED_CLIENT} {options.get('options', '')}".strip()
     return {

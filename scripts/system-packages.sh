@@ -28,6 +28,7 @@ else
     need nginx nginx-light
     need caddy caddy
     need jq jq
+    need redis-check-rdb redis-tools # has the server, which speaks TLS, and starts none
     need curl curl
     need openssl openssl
     need systemd-analyze systemd

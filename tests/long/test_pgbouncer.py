@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
+import subprocess
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -67,6 +68,8 @@ admin_users = {PORTAL_ROLE}
         )
         program = shutil.which("pgbouncer")
         assert program, "scripts/system-packages.sh long installs it"
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        self.version = said.splitlines()[0]
         self.commands["pooler"] = [*postgres._unprivileged(), program, str(directory / "pgbouncer.ini")]
         self.commands["web"] = web_command(self.port, 2)
         self.commands["worker"] = worker_command(2)
@@ -127,8 +130,8 @@ def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
     sent = len(storm.stored)
     p50, p99 = statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000
     print(
-        f"{'behind PgBouncer' if is_pooled else 'direct'}: at most {most} connections of the portal's role, {sent}"
-        f" events stored in {SECONDS:.0f} s, {len(times)} reads of p50 {p50:.0f} ms, p99 {p99:.0f} ms"
+        f"{parts.version if is_pooled else 'direct'}: at most {most} connections of the portal's role, {sent} events"
+        f" stored in {SECONDS:.0f} s, {len(times)} reads of p50 {p50:.0f} ms, p99 {p99:.0f} ms"
     )
     assert reader.failures == []
     assert {status for _, status in storm.answers} == {200}

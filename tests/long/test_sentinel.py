@@ -1,6 +1,6 @@
 """Valkey's master is killed under load, twice, and Sentinels choose another: no request fails, no version is lost.
 
-REDIS_URL names the Sentinels (docs/scale.md#valkey-with-sentinels).
+REDIS_URL names the Sentinels (docs/scale.md#valkey-with-sentinels). Once more with Redis, over TLS alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import redis
 
 from portal.command_lines import WEB_ENV, web_command
 from portal.embedded import valkey
+from tests.redis_over_tls import RedisTls
 from tests.system.parts import Parts
 from tests.system.stack import eventually, free_port
 from tests.system.test_portal_half_down import MAKE_ADMIN, Node, save
@@ -32,55 +33,68 @@ PASSWORD: Final = "of the servers"
 
 
 class Watched(Parts):
-    """A portal with two Valkeys and three Sentinels."""
+    """A portal with two Valkeys and three Sentinels, or with `tls` two servers of Redis."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tls: RedisTls | None) -> None:
         super().__init__(directory)
-        self._directory = directory
         self.ports = {name: free_port() for name in (*SERVERS, *SENTINELS)}
         places = ",".join(f"127.0.0.1:{self.ports[name]}" for name in SENTINELS)
-        self.env |= {**WEB_ENV, "REDIS_URL": f"redis+sentinel://:{PASSWORD.replace(' ', '%20')}@{places}/{SERVICE}"}
+        scheme = "rediss+sentinel" if tls else "redis+sentinel"
+        self.env |= {**WEB_ENV, "REDIS_URL": f"{scheme}://:{PASSWORD.replace(' ', '%20')}@{places}/{SERVICE}"}
+        self._options: dict[str, Any] = {}
+        if tls:
+            self.env["SSL_CERT_FILE"] = str(tls.authority)
+            self._options = {"ssl": True, "ssl_ca_certs": str(tls.authority)}
         self.commands["web"] = web_command(self.port, 2)
-        program = str(valkey.find_binary())
-        secret = ["--requirepass", PASSWORD, "--masterauth", PASSWORD]
         for name in SERVERS:
             data = directory / name
             data.mkdir()
-            words = ["--port", str(self.ports[name]), "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes"]
-            self.commands[name] = [program, *words, *secret]
+            words = ["--appendonly", "yes", "--requirepass", PASSWORD, "--masterauth", PASSWORD]
+            server = tls.server(self.ports[name], data) if tls else _valkey(self.ports[name], data)
+            self.commands[name] = [*server, *words]
         self.commands[SERVERS[1]] += ["--replicaof", "127.0.0.1", str(self.ports[SERVERS[0]])]
+        watched = (
+            f"sentinel monitor {SERVICE} 127.0.0.1 {self.ports[SERVERS[0]]} 2",
+            f'sentinel auth-pass {SERVICE} "{PASSWORD}"',
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
+            f"sentinel failover-timeout {SERVICE} 10000",
+        )
         for name in SENTINELS:
-            file = directory / f"{name}.conf"
-            lines = [
-                f"port {self.ports[name]}",
-                "bind 127.0.0.1",
-                f"sentinel monitor {SERVICE} 127.0.0.1 {self.ports[SERVERS[0]]} 2",
-                f'sentinel auth-pass {SERVICE} "{PASSWORD}"',
-                f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
-                f"sentinel failover-timeout {SERVICE} 10000",
-            ]
-            file.write_text("\n".join(lines) + "\n")
-            self.commands[name] = [program, str(file), "--sentinel"]
+            file, port = directory / f"{name}.conf", self.ports[name]
+            self.commands[name] = tls.sentinel(port, file, *watched) if tls else _sentinel(port, file, *watched)
+
+    def client(self, name: str) -> redis.Redis:
+        """Call a server or a Sentinel."""
+        password = PASSWORD if name in SERVERS else None
+        return redis.Redis(port=self.ports[name], host="127.0.0.1", password=password, **self._options)
 
     def start_queue(self) -> None:
         self.start(*SERVERS)
-        replica = redis.Redis(port=self.ports[SERVERS[1]], password=PASSWORD)
+        replica = self.client(SERVERS[1])
         eventually(lambda: _field(replica, "replication", "master_link_status") == "up", "the replica follows", 30)
         self.start(*SENTINELS)
         eventually(lambda: all(self._knows_all(name) for name in SENTINELS), "the Sentinels know each other", 30)
 
     def master(self) -> str:
         """The name of the server that the Sentinels call the master."""
-        sentinel = redis.Redis(port=self.ports[SENTINELS[0]])
-        _, port = cast("tuple[str, int]", sentinel.sentinel_get_master_addr_by_name(SERVICE))
+        _, port = cast("tuple[str, int]", self.client(SENTINELS[0]).sentinel_get_master_addr_by_name(SERVICE))
         return next(name for name in SERVERS if self.ports[name] == port)
 
     def _knows_all(self, name: str) -> bool:
         try:
-            state = cast("dict[str, Any]", redis.Redis(port=self.ports[name]).sentinel_master(SERVICE))
+            state = cast("dict[str, Any]", self.client(name).sentinel_master(SERVICE))
         except redis.RedisError:
             return False
         return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
+
+
+def _valkey(port: int, data: Path) -> list[str]:
+    return [str(valkey.find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data)]
+
+
+def _sentinel(port: int, file: Path, *lines: str) -> list[str]:
+    file.write_text("\n".join([f"port {port}", "bind 127.0.0.1", *lines]) + "\n")
+    return [str(valkey.find_binary()), str(file), "--sentinel"]
 
 
 def _field(client: redis.Redis, section: str, name: str) -> object:
@@ -90,9 +104,9 @@ def _field(client: redis.Redis, section: str, name: str) -> object:
         return None
 
 
-@pytest.fixture
-def watched(directory: Path) -> Iterator[Watched]:
-    made = Watched(directory)
+@pytest.fixture(params=[False, True], ids=["Valkey", "Redis over TLS"])
+def watched(directory: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    made = Watched(directory, RedisTls(directory) if request.param else None)
     try:
         made.prepare()
         made.kill("valkey")  # the embedded one, which nothing uses here
@@ -138,7 +152,7 @@ def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_
                 f" {reports:.1f} s, the version saved meanwhile applied after {time.monotonic() - killed:.1f} s"
             )
             watched.start(old)  # it becomes the replica of the other
-            replica = redis.Redis(port=watched.ports[old], password=PASSWORD)
+            replica = watched.client(old)
             eventually(
                 lambda replica=replica: _field(replica, "replication", "master_link_status") == "up",  # type: ignore[misc]
                 "the old master follows the new one",

@@ -89,6 +89,10 @@ def test_with_tls_servers_and_sentinels_are_called_by_tls_alone() -> None:
     assert "SSL" in sync_client(url).connection_pool.connection_class.__name__
 
 
+def test_with_tls_celery_verifies_a_server_s_certificate_as_the_other_clients_do() -> None:
+    assert broker_settings("rediss://:x@a/0")["broker_use_ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+
 def test_the_address_of_a_server_is_celerys_too_but_for_a_socket() -> None:
     assert broker_settings("redis://a/0") == {"broker_url": "redis://a/0"}
     assert broker_settings("unix:///v.sock?db=0") == {"broker_url": "redis+socket:///v.sock?db=0"}
