@@ -18,7 +18,7 @@ from bench.ingest_portal import portal
 from bench.noise_estate import LoadedEstate, judge, load, read_lines
 
 ALERTS = 5
-RUNS = 3
+RUNS = 5
 GOAL = 3.0
 Json = dict[str, Any]
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sensor.policy import PROVIDERS
+
 Json = dict[str, Any]
 PROVENANCE = ("session", "written_by", "written_by_name", "writer_origin", "written_by_parent", "written_in_session")
 
@@ -36,9 +38,13 @@ class Judgement(NamedTuple):
 
 
 def read_lines(path: Path) -> list[Json]:
-    """Return the file's lines as JSON."""
+    """Return the file's lines as JSON. A cloud that the portal does not have becomes one that it has."""
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
+        lines = [json.loads(line) for line in file if line.strip()]
+    for line in lines:
+        if line.get("provider", "aws") not in PROVIDERS:
+            line["provider"] = "aws"
+    return lines
 
 
 def load(lines: Iterable[Json]) -> LoadedEstate:

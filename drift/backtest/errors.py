@@ -66,6 +66,16 @@ class PlanOutdated(APIException):
     default_detail = "The policy has changed since this plan was made. Start it again."
 
 
+class PlanContradicted(APIException):
+    """409: what a plan hides was resolved as a true positive, or listed as known bad, since it was made."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "plan_contradicted"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Since this plan was made, {path} was resolved as a true positive or listed. Start it again.")
+
+
 class PlaceUnknown(APIException):
     """422: a place that is not in the estate."""
 

@@ -24,11 +24,13 @@ from drift.backtest.errors import (
     NothingPlanned,
     PeriodInvalid,
     PlaceUnknown,
+    PlanContradicted,
     PlanOutdated,
     TooManyRuns,
 )
 from drift.backtest.models import UNFINISHED, NoiseMeasure, NoiseRun, RunState
 from drift.backtest.queries.noise_budget import noise_budget
+from drift.backtest.queries.noise_contradictions import contradiction
 from drift.fleet.models import Cluster, Environment
 from drift.policy.actions.drafts import change_draft
 from drift.policy.queries.drafts import DraftState, draft_state
@@ -123,7 +125,8 @@ def sweep_noise_runs(now: dt.datetime) -> None:
 def copy_to_draft(user: User, run: NoiseRun) -> DraftState:
     """Add the plan's rules to the user's draft, where the plan has them, and return the draft.
 
-    Raises NothingPlanned; PlanOutdated where another version was saved since; StaleDraft, DocumentInvalid.
+    Raises NothingPlanned; PlanOutdated where another version was saved since; PlanContradicted where what it hides was
+    found to be an attack since; StaleDraft, DocumentInvalid.
     """
     if not run.result or not run.document or not run.result["changes"]:
         raise NothingPlanned
@@ -134,6 +137,9 @@ def copy_to_draft(user: User, run: NoiseRun) -> DraftState:
         raise PlanOutdated
     rules = [change["rule"] for change in run.result["changes"]]
     order = [rule["id"] for rule in run.document["rules"]]
+    attack = contradiction(rules, run.until)
+    if attack is not None:
+        raise PlanContradicted(attack)
     return change_draft(state, lambda document: with_planned_rules(document, rules, order), f"Changes of {run} copied")
 
 

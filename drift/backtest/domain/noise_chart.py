@@ -10,6 +10,8 @@ HEIGHT: Final = 100
 """Of the tallest bar."""
 STEP: Final = 10
 """From one bar to the next; each is two units narrower."""
+LEAST_DAYS: Final = 14
+"""The chart has room for so many days: a single day's bar is as wide as one of a fortnight."""
 
 
 class NoiseDay(NamedTuple):
@@ -61,7 +63,7 @@ def noise_bars(result: Mapping[str, Any], budget: int) -> dict[str, Any]:
         tall, small = _height(before, most), _height(after, most)
         day = first + dt.timedelta(days=number)
         days.append(NoiseDay(day, before, after, refused, number * STEP, tall, HEIGHT - tall, small, HEIGHT - small))
-    return {"days": days, "width": len(days) * STEP, "line": HEIGHT - _height(budget, most)}
+    return {"days": days, "width": max(len(days), LEAST_DAYS) * STEP, "line": HEIGHT - _height(budget, most)}
 
 
 def _height(count: int, most: int) -> int:

@@ -33,6 +33,11 @@ def packed(day: int) -> int:
     return 1 << (BITS * day)
 
 
+def packed_days(days: int) -> int:
+    """Return one alert of each of these days, given as bits, to be added up."""
+    return sum(packed(day) for day in _numbers(days))
+
+
 class Cover(NamedTuple):
     """The chosen rules by number, in order; whether they do; and at least how many of the given ones any choice needs.
 

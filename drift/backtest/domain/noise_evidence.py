@@ -71,6 +71,19 @@ class NoiseEvidence(NamedTuple):
     lossy: bool
 
 
+class Family(NamedTuple):
+    """What files share that come about in one way; `image` is casefolded and without a tag."""
+
+    image: str
+    shape: str
+    kind: str
+    writer: str
+    origin: str
+    writer_parent: str
+    session: str
+    parent: str
+
+
 @dataclass(frozen=True)
 class NoisePlace:
     """Where a budget holds; None or "": anywhere."""
@@ -142,7 +155,8 @@ class NoiseEstate:
     """The evidence of a period, and what is known of its workloads, files and writers, by the ids of their rows.
 
     `attacks` are fingerprints, and `attack_files` pairs of workload scope and path, of true positives;
-    `attack_contents` and `bad_contents` are hashes. Provenance 0 is unknown.
+    `attack_contents` and `bad_contents` are hashes. `verdicts` are the
+    stored alerts: each one's fingerprint, as a number, and its resolution. Provenance 0 is unknown.
     """
 
     first_day: dt.date
@@ -155,7 +169,9 @@ class NoiseEstate:
     attack_files: set[tuple[uuid.UUID, str]] = field(default_factory=set)
     attack_contents: set[str] = field(default_factory=set)
     bad_contents: set[str] = field(default_factory=set)
-    _families: dict[tuple[int, int, int, str], tuple[str, ...]] = field(default_factory=dict)
+    verdicts: list[tuple[int, str]] = field(default_factory=list)
+    _families: dict[tuple[int, int, int, str], Family] = field(default_factory=dict)
+    _images: dict[int, str] = field(default_factory=dict)
 
     @property
     def days(self) -> int:
@@ -167,22 +183,29 @@ class NoiseEstate:
         """The shapes of all its files' paths; to be read once they are known."""
         return PathShapes(file.path for file in self.files.values())
 
-    def family(self, row: NoiseEvidence) -> tuple[str, ...]:
-        """Return what files share that come about in one way: image, path's shape, kind, writer, session and parent."""
+    def family(self, row: NoiseEvidence) -> Family:
+        """Return what files share that come about in one way."""
         key = row.workload, row.file, row.provenance, row.parent
         known = self._families.get(key)
         if known is None:
-            workload, file = self.workloads[row.workload], self.files[row.file]
-            known = self._families[key] = (
-                bare_name(workload.image_name).casefold(),
+            file, provenance = self.files[row.file], self.provenances[row.provenance]
+            known = self._families[key] = Family(
+                self.image(row.workload),
                 self.shapes[file.path],
                 file.kind,
-                self.fact(row, "written_by"),
-                self.fact(row, "writer_origin"),
-                self.fact(row, "written_by_parent"),
-                self.fact(row, "session"),
+                provenance.get("written_by") or "",
+                provenance.get("writer_origin") or "",
+                provenance.get("written_by_parent") or "",
+                provenance.get("session") or "",
                 row.parent,
             )
+        return known
+
+    def image(self, workload: int) -> str:
+        """Return the casefolded name, without tag and digest, of a workload's image."""
+        known = self._images.get(workload)
+        if known is None:
+            known = self._images[workload] = bare_name(self.workloads[workload].image_name).casefold()
         return known
 
     def fact(self, row: NoiseEvidence, name: str) -> str:

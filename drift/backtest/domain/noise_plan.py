@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from drift.backtest.domain.noise_candidates import MAX_WIDTHS, Candidate, candidates, ignored_rows
-from drift.backtest.domain.noise_cover import CoverProblem, packed
+from drift.backtest.domain.noise_alerts import AlertDays, alert_days, alerts_by_rule
+from drift.backtest.domain.noise_candidates import MAX_WIDTHS, Candidate, Candidates
+from drift.backtest.domain.noise_cells import Cell, noise_cells
+from drift.backtest.domain.noise_cover import Atoms, CoverProblem, packed_days
 from drift.backtest.domain.noise_evidence import (
     EVERY_DAY,
     NoiseBudget,
@@ -21,27 +23,31 @@ from drift.backtest.domain.noise_evidence import (
     Refusal,
     day_numbers,
 )
+from drift.backtest.domain.noise_matching import ignored_cells, ignored_rows
 from drift.backtest.domain.noise_refusals import RefusalTable
-from drift.backtest.domain.noise_rules import Json, noise_rule
+from drift.backtest.domain.noise_rules import Json, NoiseRules, is_proposable
 from drift.backtest.domain.noise_wording import rule_texts
 
 EXPIRES_AFTER: Final = dt.timedelta(days=90)
 """A rule's evidence grows old: it is disabled then, and a new plan finds what is still needed."""
-Alert = tuple[object, int]
-"""A fingerprint and a day."""
 
 
 @dataclass(frozen=True)
 class PlannedRule:
     """A rule of the plan, with the places of the rows that it ignores and the alerts that are gone by it.
 
-    `alerts` are those that no rule before it removes.
+    `alerts` are the days, as bits, by fingerprint, of the alerts that no rule before it removes.
     """
 
     rule: Json
     places: list[int]
-    alerts: list[Alert]
+    alerts: dict[int, int]
     by_content: bool
+
+    @property
+    def alert_count(self) -> int:
+        """How many alerts of a day it removes."""
+        return sum(days.bit_count() for days in self.alerts.values())
 
 
 @dataclass(frozen=True)
@@ -69,27 +75,32 @@ class NoisePlan:
 
 def plan(estate: NoiseEstate, document: Mapping[str, Any], budget: NoiseBudget) -> NoisePlan:
     """Return the plan for the estate's evidence under a policy, whose decisions the evidence has."""
-    refusals = RefusalTable(estate, changing=budget.changing).refusals()
+    cells = noise_cells(estate)
+    judged = RefusalTable(estate, cells, changing=budget.changing).judged()
     expires = (estate.until + EXPIRES_AFTER).replace(microsecond=0, second=0)
-    expires_at = f"{expires:%Y-%m-%dT%H:%M:%SZ}"
-    found = candidates(estate, refusals, budget, expires_at)
-    refusals = _with_uncovered(refusals, found)
-    alerts = _alerts(estate, budget)
-    before, refused = [0] * estate.days, [0] * estate.days
-    for (_, day), places in alerts.items():
-        before[day] += 1
-        refused[day] += any(refusals[place] is not None for place in places)
-    chosen, at_least, considered = _chosen(alerts, found, refusals, needs(before, refused, budget), budget)
-    chosen = _narrowed(estate, chosen, expires_at)
-    rules = _planned(estate, chosen, alerts, document)
-    gone = {alert for rule in rules for alert in rule.alerts}
-    after = list(before)
-    for _, day in gone:
-        after[day] -= 1
+    rules = NoiseRules(estate, cells, f"{expires:%Y-%m-%dT%H:%M:%SZ}")
+    candidates = Candidates(estate, cells, judged, budget.place, rules)
+    found = candidates.found()
+    refusals = [None if number in candidates.taken_strays else each for number, each in enumerate(judged.refusals)]
+    while True:
+        stay = _with_uncovered(refusals, found)
+        alerts = alert_days(estate, cells, stay, budget.place)
+        before = _counts((alert.days for alert in alerts), estate.days)
+        refused = _counts((alert.refused for alert in alerts), estate.days)
+        chosen, at_least, considered = _chosen(alerts, len(cells), found, needs(before, refused, budget), budget)
+        unfit = {each.rule["id"] for each in chosen if not is_proposable(each.rule)}
+        if not unfit:
+            break
+        found = [each for each in found if each.rule["id"] not in unfit]
+    is_open = [is_open or number in candidates.taken_strays for number, is_open in enumerate(candidates.is_open)]
+    chosen = _narrowed(estate, cells, is_open, chosen, rules)
+    planned = _planned(estate, cells, chosen, alerts, document)
+    gone = _counts((days for rule in planned for days in rule.alerts.values()), estate.days)
+    after = [count - less for count, less in zip(before, gone, strict=True)]
     return NoisePlan(
-        document=_inserted(estate, document, rules),
-        rules=rules,
-        refusals=refusals,
+        document=_inserted(estate, document, planned),
+        rules=planned,
+        refusals=_by_row(estate, cells, stay),
         before=before,
         after=after,
         refused=refused,
@@ -99,10 +110,27 @@ def plan(estate: NoiseEstate, document: Mapping[str, Any], budget: NoiseBudget) 
     )
 
 
+def _counts(alerts: Iterable[int], days: int) -> list[int]:
+    """Return how many of the alerts, given by their days as bits, each day has."""
+    found = [0] * days
+    for each, count in Counter(alerts).items():
+        for day in day_numbers(each):
+            found[day] += count
+    return found
+
+
+def _by_row(estate: NoiseEstate, cells: Sequence[Cell], refusals: Sequence[Refusal | None]) -> list[Refusal | None]:
+    found: list[Refusal | None] = [None] * len(estate.rows)
+    for cell, refusal in zip(cells, refusals, strict=True):
+        for place in cell.places:
+            found[place] = refusal
+    return found
+
+
 def _chosen(
-    alerts: Mapping[Alert, Sequence[int]],
+    alerts: Sequence[AlertDays],
+    cells: int,
     found: Sequence[Candidate],
-    refusals: Sequence[Refusal | None],
     needed: Sequence[int],
     budget: NoiseBudget,
 ) -> tuple[list[Candidate], int, int]:
@@ -113,7 +141,7 @@ def _chosen(
     results = []
     for reach in MAX_WIDTHS:
         narrow = [each for each in found if each.reach <= reach]
-        atoms = _atoms(alerts, narrow, refusals, one_day=budget.measure != EVERY_DAY)
+        atoms = _atoms(alerts, cells, narrow, one_day=budget.measure != EVERY_DAY)
         problem = CoverProblem(atoms, needed, [each.width for each in narrow])
         cover = problem.solve()
         results.append((sum(problem.remaining(cover.chosen)), narrow, cover))
@@ -147,86 +175,83 @@ def _need(count: int, kept: int, most: int) -> int:
 
 
 def _with_uncovered(refusals: Sequence[Refusal | None], found: Sequence[Candidate]) -> list[Refusal | None]:
-    """Return the refusals, with those of rows for which there is no rule."""
-    covered = {place for each in found for place in each.places}
+    """Return the refusals, with those of cells for which there is no rule."""
+    covered = {number for each in found for number in each.cells}
     return [
-        Refusal.NO_RULE if refusal is None and place not in covered else refusal
-        for place, refusal in enumerate(refusals)
+        Refusal.NO_RULE if refusal is None and number not in covered else refusal
+        for number, refusal in enumerate(refusals)
     ]
 
 
-def _alerts(estate: NoiseEstate, budget: NoiseBudget) -> dict[Alert, list[int]]:
-    """Return the place's alerts of each day, with the places of their rows."""
-    found: defaultdict[Alert, list[int]] = defaultdict(list)
-    for place, row in enumerate(estate.rows):
-        if budget.place.holds(estate.workloads[row.workload]):
-            for day in day_numbers(row.days):
-                found[row.fingerprint, day].append(place)
-    return found
-
-
-def _atoms(
-    alerts: Mapping[Alert, Sequence[int]],
-    found: Sequence[Candidate],
-    refusals: Sequence[Refusal | None],
-    *,
-    one_day: bool,
-) -> dict[tuple[int, ...], int]:
+def _atoms(alerts: Iterable[AlertDays], cells: int, found: Sequence[Candidate], *, one_day: bool) -> Atoms:
     """Return the alerts that may go, by the rules that ignore each of their rows."""
-    sets = [0] * len(refusals)
+    sets = [0] * cells
     for number, candidate in enumerate(found):
-        for place in candidate.places:
-            sets[place] |= 1 << number
-    atoms: Counter[tuple[int, ...]] = Counter()
-    for (_, day), places in alerts.items():
-        if all(refusals[place] is None for place in places):
-            atoms[tuple(sorted({sets[place] for place in places}))] += packed(0 if one_day else day)
-    return dict(sorted(atoms.items()))
+        for cell in candidate.cells:
+            sets[cell] |= 1 << number
+    days_of: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+    for alert in alerts:
+        days = alert.days & ~alert.refused
+        if days:
+            needed = {sets[cell] for cell, seen in alert.cells if seen & days}
+            if len(needed) == 1:
+                days_of[tuple(needed)][days] += 1
+                continue
+            for day in day_numbers(days):
+                each = {sets[cell] for cell, seen in alert.cells if seen >> day & 1}
+                days_of[tuple(sorted(each))][1 << day] += 1
+    return {
+        needed: sum((days.bit_count() if one_day else packed_days(days)) * count for days, count in counts.items())
+        for needed, counts in sorted(days_of.items())
+    }
 
 
-def _narrowed(estate: NoiseEstate, chosen: Sequence[Candidate], expires_at: str) -> list[Candidate]:
+def _narrowed(
+    estate: NoiseEstate,
+    cells: Sequence[Cell],
+    is_open: Sequence[bool],
+    chosen: Sequence[Candidate],
+    rules: NoiseRules,
+) -> list[Candidate]:
     """Return the rules made anew of what only they remove, where all together still remove as much."""
     taken: set[int] = set()
     narrow: list[Candidate] = []
     for candidate in chosen:
-        own = sorted(candidate.places - taken)
-        rows = [estate.rows[place] for place in own]
-        rule = noise_rule(estate, rows, by_content=candidate.by_content, expires_at=expires_at) if rows else None
-        if rule is None:
+        own = sorted(candidate.cells - taken)
+        rule = rules.rule(own, by_content=candidate.by_content) if own else None
+        if rule is None or not is_proposable(rule):
             return list(chosen)
         narrow.append(Candidate(rule, frozenset(own), candidate.width, candidate.by_content))
-        taken |= candidate.places
-    matched = [
-        Candidate(each.rule, frozenset(places), each.width, each.by_content)
-        for each, places in zip(narrow, ignored_rows(estate, [each.rule for each in narrow]), strict=True)
+        taken |= candidate.cells
+    matched = ignored_cells(estate, cells, [each.rule for each in narrow])
+    now = {number for ignored in matched for number in ignored.whole}
+    # It can hardly ignore less or more than before; where it does, what was compared with every cell counts.
+    if now != taken or not all(is_open[number] for ignored in matched for number in ignored.partly):
+        return list(chosen)
+    return [
+        Candidate(each.rule, frozenset(ignored.whole), each.width, each.by_content)
+        for each, ignored in zip(narrow, matched, strict=True)
     ]
-    allowed = {place for each in chosen for place in each.places}
-    now = {place for each in matched for place in each.places}
-    # It can hardly ignore less or more than before; where it does, what was compared with every row counts.
-    return matched if now == allowed else list(chosen)
 
 
 def _planned(
     estate: NoiseEstate,
+    cells: Sequence[Cell],
     chosen: Sequence[Candidate],
-    alerts: Mapping[Alert, Sequence[int]],
+    alerts: Sequence[AlertDays],
     document: Mapping[str, Any],
 ) -> list[PlannedRule]:
-    """Return the rules with what each removes, and with their texts; an alert counts for the last rule it needs."""
-    rules_of: defaultdict[int, list[int]] = defaultdict(list)
-    for number, candidate in enumerate(chosen):
-        for place in candidate.places:
-            rules_of[place].append(number)
-    removed: defaultdict[int, list[Alert]] = defaultdict(list)
-    for alert, places in alerts.items():
-        if all(place in rules_of for place in places):
-            removed[max(rules_of[place][0] for place in places)].append(alert)
+    """Return the rules with what each removes, and with their texts."""
+    matched = ignored_cells(estate, cells, [each.rule for each in chosen])
+    places = [ignored_rows(estate, cells, each.rule, ignored) for each, ignored in zip(chosen, matched, strict=True)]
+    removed = alerts_by_rule(estate, alerts, places)
     taken = {rule["name"].casefold() for rule in document["rules"]}
     found = []
-    for number, candidate in enumerate(chosen):
-        rows = [estate.rows[place] for place in sorted(candidate.places)]
-        rule = rule_texts(estate, rows, candidate.rule, len(removed[number]), taken, by_content=candidate.by_content)
-        found.append(PlannedRule(rule, sorted(candidate.places), removed[number], candidate.by_content))
+    for candidate, ignored, rows, gone in zip(chosen, matched, places, removed, strict=True):
+        counted = sum(days.bit_count() for days in gone.values())
+        touched = [cells[number] for number in (*ignored.whole, *ignored.partly)]
+        rule = rule_texts(estate, touched, candidate.rule, counted, taken, by_content=candidate.by_content)
+        found.append(PlannedRule(rule, rows, gone, candidate.by_content))
     return found
 
 

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections import defaultdict
-from collections.abc import Hashable
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Final
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from drift.alerts.domain.program_names import DECODERS, DOWNLOADERS, LOGIN_DAEMONS, PARSERS, SERVERS
-from drift.backtest.domain.noise_evidence import (
-    DAY,
-    NoiseEstate,
-    NoiseEvidence,
-    Refusal,
-    container_count,
-    day_numbers,
-)
+from drift.backtest.domain.noise_cells import Cell, attack_shapes, is_memory
+from drift.backtest.domain.noise_evidence import DAY, NoiseEstate, NoiseEvidence, Refusal, container_count
+from drift.backtest.domain.noise_spreads import FamilySpread, Spread
 from drift.backtest.domain.path_shapes import numbered_shape
 
-MEMORY_DIRECTORIES: Final = ("memfd:", "/memfd:", "/dev/shm/", "/run/shm/", "/dev/fd/", "/proc/")  # noqa: S108 - compared
 YOUNG: Final = 3 * DAY
 MIN_DAYS, MIN_CONTAINERS = 3, 2
-COMMON_DAYS, COMMON_CONTAINERS = 7, 3
 EXPOSED: Final = DOWNLOADERS | SERVERS | PARSERS | LOGIN_DAEMONS
 """Programs that strangers reach, or that fetch what strangers wrote."""
 LATE_DAYS: Final = 2
@@ -32,187 +22,271 @@ SETTLED_WORKLOADS, SETTLED_DAYS, SETTLED_CONTAINERS = 3, 10, 6
 """In so many workloads, or on so many days and in so many containers, a file that began late has settled."""
 OWN_SESSIONS: Final = frozenset({"", "workload", "init"})
 """Of the container's own processes, or unknown. A person may run the very command of a probe."""
-ONE_OFF_KINDS: Final = ("", "Pod", "Job")
-"""Owners that may stand for one pod alone."""
-CHANGING_CONTENTS: Final = 20
-CHANGE_REASONS: Final = frozenset({Refusal.YOUNG, Refusal.RARE, Refusal.LOSSES, Refusal.LATE})
+KNOWN_ORIGINS: Final = ("image", "runtime", "drift")
+LASTING_KINDS: Final = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "CronJob", "DeploymentConfig"}
+)
+"""Owners that outlive their pods. Any other may stand for one pod alone."""
+RECURRING_CONTAINERS: Final = 10
+"""Pods of one image in one namespace that come and go on COMMON_DAYS, in so many containers, are no one-off pods."""
+CHANGE_REASONS: Final = frozenset({Refusal.YOUNG, Refusal.RARE, Refusal.LOSSES, Refusal.LATE, Refusal.UNHASHED})
 """What follows from a content that is new each time, and what says little of established noise."""
+Spreads = defaultdict[Hashable, Spread]
 
 
-@dataclass
-class Spread:
-    """On which days, in which containers and workloads something was seen, and each content on which days."""
+class Writer(NamedTuple):
+    """What one provenance says of who wrote and started a file."""
 
-    days: int = 0
-    containers: int = 0
-    workloads: set[uuid.UUID] = field(default_factory=set)
-    contents: dict[str, int] = field(default_factory=dict)
+    is_person: bool
+    is_known: bool
+    is_decoder: bool
+    is_exposed: bool
+    is_own_program: bool
 
-    def add(self, row: NoiseEvidence, workload: uuid.UUID, content: str) -> None:
-        """Add a row."""
-        self.days |= row.days
-        self.containers |= row.containers
-        self.workloads.add(workload)
-        self.contents[content] = self.contents.get(content, 0) | row.days
 
-    @property
-    def day_count(self) -> int:
-        return self.days.bit_count()
+class Judged(NamedTuple):
+    """The refusal of each cell, None where it may be absorbed, and cells by their numbers.
 
-    @property
-    def is_common(self) -> bool:
-        return self.day_count >= COMMON_DAYS and self.container_count >= COMMON_CONTAINERS
+    `changing` are those of families whose content is new each time, where these are asked for. `strays` are refused
+    for want of such a family alone: a path that differs by chance from those of others, say.
+    """
 
-    @cached_property
-    def is_changing(self) -> bool:
-        """Whether there are many contents, most of them of one day alone; to be read once all rows are added."""
-        single = sum(days.bit_count() == 1 for days in self.contents.values())
-        return len(self.contents) >= CHANGING_CONTENTS and single * 2 >= len(self.contents)
+    refusals: list[Refusal | None]
+    changing: set[int]
+    strays: set[int]
 
-    @property
-    def container_count(self) -> int:
-        """At most 64."""
-        return container_count(self.containers)
+
+class Keys(NamedTuple):
+    """What a cell's evidence is counted by.
+
+    `content`: in which way a content came about; the directory is left out, since a content is named by its hash.
+    `pool`: who wrote a content, in which image and session, whatever started the writer and the file. `place`: where a
+    writer writes a file, whatever its content: what is new at an old place is an update. `habits`: what is usual of a
+    writer's files in an image, whatever their content: kind, and what started the writer and the file.
+    """
+
+    content: Hashable
+    pool: Hashable
+    place: Hashable
+    habits: tuple[Hashable, Hashable, Hashable]
+    kindred: Hashable
+    release: str
 
 
 class RefusalTable:
-    """Finds each row's refusal. What is known of a content is counted over the whole estate and period."""
+    """Finds the refusal of each cell. What is known of a content is counted over the whole estate and period."""
 
-    def __init__(self, estate: NoiseEstate, *, changing: bool) -> None:
-        self._estate, self._changing = estate, changing
-        self._contents: defaultdict[Hashable, Spread] = defaultdict(Spread)
-        self._families: defaultdict[Hashable, Spread] = defaultdict(Spread)
-        self._releases: defaultdict[Hashable, Spread] = defaultdict(Spread)
-        self._owners: defaultdict[Hashable, Spread] = defaultdict(Spread)
+    def __init__(self, estate: NoiseEstate, cells: Sequence[Cell], *, changing: bool) -> None:
+        self._estate, self._cells, self._changing = estate, cells, changing
+        self._contents: Spreads = defaultdict(Spread)
+        self._pools: Spreads = defaultdict(Spread)
+        self._habits: Spreads = defaultdict(Spread)
+        self._places: Spreads = defaultdict(Spread)
+        self._releases: Spreads = defaultdict(Spread)
+        self._owners: Spreads = defaultdict(Spread)
+        self._kindred: Spreads = defaultdict(Spread)
+        self._families: defaultdict[Hashable, FamilySpread] = defaultdict(FamilySpread)
+        names = {file.name for file in estate.files.values()}
+        names |= {facts.get("written_by") or "" for facts in estate.provenances.values()}
+        self._names = {name: numbered_shape(name) for name in names}
         self._known_since = self._first_moments()
-        self._attack_shapes = {(scope, numbered_shape(path)) for scope, path in estate.attack_files}
-        for row in estate.rows:
-            if not self._is_person(row):
-                for spreads, key in self._keys(row):
-                    spreads[key].add(row, estate.workloads[row.workload].scope, estate.files[row.file].sha256)
+        self._attack_shapes = attack_shapes(estate)
+        self._writers = {pk: _writer(facts) for pk, facts in estate.provenances.items()}
+        self._keys = [self._cell_keys(cell.row) for cell in cells]
+        for number, cell in enumerate(cells):
+            if not self._writers[cell.row.provenance].is_person:
+                self._add(cell.row, self._keys[number])
+        self._usual = {key for key, spread in self._habits.items() if spread.is_common}
+        self._varying = {key for key, spread in self._families.items() if spread.is_changing}
 
-    def refusals(self) -> list[Refusal | None]:
-        """Return the refusal of each row of the estate; None: it may be absorbed."""
-        return [self._waived(row, self._refusal(row)) for row in self._estate.rows]
+    def judged(self) -> Judged:
+        """Return what may be absorbed of the cells."""
+        numbers = range(len(self._cells))
+        refusals = [self._waived(number, self._refusal(number)) for number in numbers]
+        if not self._changing:
+            return Judged(refusals, set(), set())
+        lacking = {number for number in numbers if refusals[number] in CHANGE_REASONS}
+        return Judged(
+            refusals,
+            {number for number in numbers if self._is_changing(number)},
+            {number for number in lacking if self._may_change(number)},
+        )
 
-    def _waived(self, row: NoiseEvidence, refusal: Refusal | None) -> Refusal | None:
+    def _waived(self, number: int, refusal: Refusal | None) -> Refusal | None:
         """Return the refusal, None where what is known besides outweighs it."""
-        if refusal is Refusal.LOSSES and self._is_established(row):
+        if refusal is Refusal.LOSSES and self._is_established(number):
             return None
-        return None if self._changing and refusal in CHANGE_REASONS and self._is_changing(row) else refusal
+        return None if self._changing and refusal in CHANGE_REASONS and self._is_changing(number) else refusal
 
-    def _keys(self, row: NoiseEvidence) -> list[tuple[defaultdict[Hashable, Spread], Hashable]]:
-        # What ran while events were lost counts for its release alone, beside which others then look late.
-        release = self._releases, self._release_key(row)
-        if row.lossy:
-            return [release]
-        return [
-            release,
-            (self._contents, self._content_key(row)),
-            (self._owners, self._estate.workloads[row.workload].scope),
-            *((self._families, key) for key in changing_keys(self._estate, row)),
-        ]
+    def _cell_keys(self, row: NoiseEvidence) -> Keys:
+        estate = self._estate
+        workload, file = estate.workloads[row.workload], estate.files[row.file]
+        image, shape, kind, writer, origin, writer_parent, session, parent = estate.family(row)
+        name = self._names[file.name]
+        whose = image, writer, origin, session
+        return Keys(
+            (file.sha256, name, kind, writer_parent, parent, whose),
+            (file.sha256, whose),
+            (shape, name, image, self._names[writer], origin, session),
+            ((0, kind, whose), (1, writer_parent, whose), (2, parent, whose)),
+            (workload.cluster_id, workload.namespace, workload.owner_kind, image),
+            workload.image_digest or workload.image_name,
+        )
 
-    def _content_key(self, row: NoiseEvidence) -> Hashable:
-        """The directory is left out, since a content is named by its hash."""
-        estate, file = self._estate, self._estate.files[row.file]
-        image, _, *ways = estate.family(row)
-        return (image, file.sha256, numbered_shape(file.name), *ways)
-
-    def _release_key(self, row: NoiseEvidence) -> Hashable:
+    def _add(self, row: NoiseEvidence, keys: Keys) -> None:
+        """Count a row for what is known of its release, and, where no events were lost, of all else."""
         workload = self._estate.workloads[row.workload]
-        return workload.image_digest or workload.image_name
+        # Pods that each are a workload of their own are one together: three of them say no more than one.
+        place = workload.scope.int if workload.owner_kind in LASTING_KINDS else keys.kindred
+        self._releases[keys.release].add(row, place)
+        if row.lossy:
+            # Beside which others then look late.
+            return
+        self._owners[workload.scope.int].add(row, place)
+        self._kindred[keys.kindred].add(row, place)
+        if not self._writers[row.provenance].is_known:
+            return
+        self._contents[keys.content].add(row, place)
+        self._pools[keys.pool].add(row, place)
+        self._places[keys.place].add(row, place)
+        for habit in keys.habits:
+            self._habits[habit].add(row, place)
+        if self._changing:
+            for family in changing_keys(self._estate, row):
+                self._families[family].add_content(row, place, self._estate.files[row.file].sha256)
 
     def _first_moments(self) -> dict[str, dt.datetime]:
         """Return since when each content is known: by its files' first days, whose last moment counts, or its events.
 
         Events count by when the portal received them: a sensor that dates them back makes no content older.
         """
-        known: dict[str, dt.datetime] = {}
-        midnight = dt.time(tzinfo=dt.UTC)
+        days: dict[str, dt.date] = {}
         for file in self._estate.files.values():
-            moment = dt.datetime.combine(file.first_seen_on + DAY, midnight)
-            known[file.sha256] = min(moment, known.get(file.sha256, moment))
-        for row in self._estate.rows:
-            content = self._estate.files[row.file].sha256
-            known[content] = min(known[content], row.first_received)
+            day = days.get(file.sha256)
+            if day is None or file.first_seen_on < day:
+                days[file.sha256] = file.first_seen_on
+        midnight = dt.time(tzinfo=dt.UTC)
+        moments = {day: dt.datetime.combine(day + DAY, midnight) for day in set(days.values())}
+        known = {content: moments[day] for content, day in days.items()}
+        for cell in self._cells:
+            content = self._estate.files[cell.row.file].sha256
+            known[content] = min(known[content], cell.row.first_received)
         return known
 
-    def _is_person(self, row: NoiseEvidence) -> bool:
-        sessions = {self._estate.fact(row, "session"), self._estate.fact(row, "written_in_session")}
-        return not sessions <= OWN_SESSIONS
+    def _refusal(self, number: int, *, lossless: bool = False) -> Refusal | None:
+        """Return a cell's first reason; `lossless`: as if its sensor had lost nothing."""
+        row = self._cells[number].row
+        danger = self._danger(row)
+        if danger is not None:
+            return danger
+        if row.lossy and not lossless:
+            return Refusal.LOSSES
+        return self._ignorance(row) or self._evidence_refusal(number)
 
-    def _refusal(self, row: NoiseEvidence) -> Refusal | None:
-        estate = self._estate
-        workload, file = estate.workloads[row.workload], estate.files[row.file]
-        is_attack = (
-            row.fingerprint in estate.attacks
-            or (file.sha256 and file.sha256 in estate.attack_contents)
-            or (not file.sha256 and (workload.scope, file.path) in estate.attack_files)
-        )
-        is_known = estate.fact(row, "written_by") and estate.fact(row, "writer_origin") in ("image", "runtime", "drift")
-        reasons = (
-            (Refusal.MEMORY, file.kind == "fileless" or file.path.startswith(MEMORY_DIRECTORIES)),
-            (Refusal.PERSON, self._is_person(row)),
-            (Refusal.TRUE_POSITIVE, is_attack),
-            (Refusal.KNOWN_BAD, file.sha256 in estate.bad_contents),
-            (Refusal.BLOCKED, row.action == "block"),
-            (Refusal.LOSSES, row.lossy),
-            (Refusal.UNKNOWN_WRITER, not is_known),
-            (Refusal.UNHASHED, not file.sha256),
-            (Refusal.YOUNG, estate.until - self._known_since[file.sha256] < YOUNG),
-        )
-        return next((reason for reason, holds in reasons if holds), None) or self._evidence_refusal(row)
+    def _danger(self, row: NoiseEvidence) -> Refusal | None:
+        """Return the refusal of what may be an attack, or is one."""
+        file = self._estate.files[row.file]
+        if is_memory(file.kind, file.path):
+            return Refusal.MEMORY
+        if self._writers[row.provenance].is_person:
+            return Refusal.PERSON
+        if self._is_attack(row):
+            return Refusal.TRUE_POSITIVE
+        if file.sha256 in self._estate.bad_contents:
+            return Refusal.KNOWN_BAD
+        return Refusal.BLOCKED if row.action == "block" else None
 
-    def _evidence_refusal(self, row: NoiseEvidence) -> Refusal | None:
+    def _ignorance(self, row: NoiseEvidence) -> Refusal | None:
+        """Return the refusal of a file whose writer, content or past is not known."""
+        content = self._estate.files[row.file].sha256
+        if not self._writers[row.provenance].is_known:
+            return Refusal.UNKNOWN_WRITER
+        if not content:
+            return Refusal.UNHASHED
+        return Refusal.YOUNG if self._estate.until - self._known_since[content] < YOUNG else None
+
+    def _is_attack(self, row: NoiseEvidence) -> bool:
+        estate, file = self._estate, self._estate.files[row.file]
+        if row.fingerprint in estate.attacks or (file.sha256 and file.sha256 in estate.attack_contents):
+            return True
+        return not file.sha256 and (estate.workloads[row.workload].scope, file.path) in estate.attack_files
+
+    def _evidence_refusal(self, number: int) -> Refusal | None:
         """Return the refusal for want of evidence that the file belongs to how its workload is made."""
-        seen = self._contents[self._content_key(row)]
-        reasons = (
-            (Refusal.ONE_OFF, self._is_one_off(row)),
-            (Refusal.RARE, seen.day_count < MIN_DAYS or seen.container_count < MIN_CONTAINERS),
-            (Refusal.LATE, bool(seen.days) and self._is_late(row, seen)),
-            (Refusal.EXPOSED, self._is_exposed(row) and not seen.is_common),
-            (Refusal.DECODED, self._estate.fact(row, "written_by_name") in DECODERS),
-        )
-        return next((reason for reason, holds in reasons if holds), None)
+        row = self._cells[number].row
+        seen, is_one_off = self._seen(number), self._is_one_off(row)
+        if is_one_off and not self._is_recurring(number):
+            return Refusal.ONE_OFF
+        if seen.day_count < MIN_DAYS or seen.container_count < MIN_CONTAINERS or (is_one_off and not seen.is_common):
+            return Refusal.RARE
+        if self._is_late(number, seen):
+            return Refusal.LATE
+        if self._is_exposed(row) and not seen.is_common:
+            return Refusal.EXPOSED
+        return Refusal.DECODED if self._writers[row.provenance].is_decoder else None
 
-    def _is_late(self, row: NoiseEvidence, seen: Spread) -> bool:
-        """Return whether the file began some days after its image, and has not settled since."""
-        release = self._releases[self._release_key(row)]
-        days = day_numbers(seen.days)
-        if days[0] <= day_numbers(release.days)[0] + LATE_DAYS or len(seen.workloads) >= SETTLED_WORKLOADS:
+    def _seen(self, number: int) -> Spread:
+        """Return where the content came about in the cell's way.
+
+        Where all of the way is usual for its writer's files, the content's other ways by this writer count too. Whoever
+        hides in the noise gains nothing by that: to come again in one way is easier than in several usual ones.
+        """
+        keys = self._keys[number]
+        return self._pools[keys.pool] if self._is_usual(number) else self._contents[keys.content]
+
+    def _is_usual(self, number: int) -> bool:
+        """Return whether kind and starters are usual for files of this writer in this image."""
+        return not self._is_exposed(self._cells[number].row) and self._usual.issuperset(self._keys[number].habits)
+
+    def _is_late(self, number: int, seen: Spread) -> bool:
+        """Return whether a file began some days after its image at this place, and has not settled since."""
+        keys = self._keys[number]
+        release = self._releases[keys.release]
+        first, last = seen.first_day, seen.last_day
+        began = min(first, self._places[keys.place].first_day) if self._is_usual(number) else first
+        if began <= release.first_day + LATE_DAYS or len(seen.workloads) >= SETTLED_WORKLOADS:
             return False
-        if seen.day_count >= SETTLED_DAYS and seen.container_count >= SETTLED_CONTAINERS:
+        # Where each pod runs once, many containers say only that it ran on many days.
+        is_lasting = self._estate.workloads[self._cells[number].row.workload].owner_kind in LASTING_KINDS
+        if is_lasting and seen.day_count >= SETTLED_DAYS and seen.container_count >= SETTLED_CONTAINERS:
             return False
-        others = container_count(release.containers, days[0], days[-1])
-        return container_count(seen.containers, days[0], days[-1]) * 2 < others
+        others = container_count(release.containers, first, last)
+        return container_count(seen.containers, first, last) * 2 < others
 
     def _is_one_off(self, row: NoiseEvidence) -> bool:
         workload = self._estate.workloads[row.workload]
-        return workload.owner_kind in ONE_OFF_KINDS and self._owners[workload.scope].container_count < MIN_CONTAINERS
+        if workload.owner_kind in LASTING_KINDS:
+            return False
+        return self._owners[workload.scope.int].container_count < MIN_CONTAINERS
+
+    def _is_recurring(self, number: int) -> bool:
+        """Return whether pods of the cell's image come and go in its namespace, as those of a CI system's jobs do."""
+        kindred = self._kindred[self._keys[number].kindred]
+        return kindred.is_common and kindred.container_count >= RECURRING_CONTAINERS
 
     def _is_exposed(self, row: NoiseEvidence) -> bool:
-        programs = {row.parent, self._estate.fact(row, "written_by_name"), self._estate.fact(row, "written_by_parent")}
-        return not programs.isdisjoint(EXPOSED)
+        return row.parent in EXPOSED or self._writers[row.provenance].is_exposed
 
-    def _is_established(self, row: NoiseEvidence) -> bool:
+    def _is_established(self, number: int) -> bool:
         """Return whether the content is well known without what ran while sensors lost events."""
-        if self._refusal(row._replace(lossy=False)) is not None:
-            return False
-        return self._contents[self._content_key(row)].is_common
+        return self._refusal(number, lossless=True) is None and self._seen(number).is_common
 
-    def _is_changing(self, row: NoiseEvidence) -> bool:
-        """Return whether the row is of a family whose content is new each time, written by the image's own program."""
-        estate = self._estate
-        if estate.fact(row, "writer_origin") != "image" or estate.fact(row, "session") != "workload":
+    def _is_changing(self, number: int) -> bool:
+        """Return whether a cell is of a family whose content is new each time, written by the image's own program."""
+        if not self._may_change(number):
             return False
-        place = estate.workloads[row.workload].scope, numbered_shape(estate.files[row.file].path)
-        if self._estate.fact(row, "written_by_name") in DECODERS:
+        return not self._varying.isdisjoint(changing_keys(self._estate, self._cells[number].row))
+
+    def _may_change(self, number: int) -> bool:
+        """Return whether a cell's content may change, if its family's does."""
+        estate, row = self._estate, self._cells[number].row
+        writer = self._writers[row.provenance]
+        if not writer.is_own_program or writer.is_decoder or self._is_exposed(row):
             return False
-        if self._is_exposed(row) or self._is_one_off(row) or place in self._attack_shapes:
+        if self._is_one_off(row) and not self._is_recurring(number):
             return False
-        families = (self._families[key] for key in changing_keys(estate, row))
-        return any(family.is_changing and family.is_common for family in families)
+        scope = estate.workloads[row.workload].scope
+        return estate.shapes.numbered(estate.files[row.file].path) not in self._attack_shapes.get(scope, ())
 
 
 def changing_keys(estate: NoiseEstate, row: NoiseEvidence) -> list[tuple[Hashable, ...]]:
@@ -220,3 +294,15 @@ def changing_keys(estate: NoiseEstate, row: NoiseEvidence) -> list[tuple[Hashabl
     image, *ways = estate.family(row)
     workload = estate.workloads[row.workload]
     return [("image", image, *ways), ("namespace", workload.cluster_id, workload.namespace, *ways)]
+
+
+def _writer(facts: Mapping[str, str | None]) -> Writer:
+    sessions = {facts.get("session") or "", facts.get("written_in_session") or ""}
+    name, parent = facts.get("written_by_name") or "", facts.get("written_by_parent") or ""
+    return Writer(
+        is_person=not sessions <= OWN_SESSIONS,
+        is_known=bool(facts.get("written_by")) and facts.get("writer_origin") in KNOWN_ORIGINS,
+        is_decoder=name in DECODERS,
+        is_exposed=name in EXPOSED or parent in EXPOSED,
+        is_own_program=facts.get("writer_origin") == "image" and facts.get("session") == "workload",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypedDict
 
 from drift.backtest.domain.noise_evidence import (
@@ -12,7 +12,6 @@ from drift.backtest.domain.noise_evidence import (
     NoiseEstate,
     NoiseEvidence,
     Refusal,
-    day_numbers,
 )
 from drift.backtest.domain.noise_plan import NoisePlan, PlannedRule, examples
 
@@ -99,11 +98,11 @@ class NoiseResult(TypedDict):
     events_without_writer: int
 
 
-def noise_result(
-    estate: NoiseEstate, budget: NoiseBudget, found: NoisePlan, verdicts: Sequence[Mapping[str, int]]
-) -> NoiseResult:
-    """Return the result of a plan; `verdicts` are those of each rule's alerts."""
-    inside = [place for place, row in enumerate(estate.rows) if budget.place.holds(estate.workloads[row.workload])]
+def noise_result(estate: NoiseEstate, budget: NoiseBudget, found: NoisePlan) -> NoiseResult:
+    """Return the result of a plan."""
+    held = {pk for pk, workload in estate.workloads.items() if budget.place.holds(workload)}
+    inside = [place for place, row in enumerate(estate.rows) if row.workload in held]
+    known = {pk for pk, facts in estate.provenances.items() if facts.get("writer_origin")}
     return {
         "first_day": estate.first_day.isoformat(),
         "until": estate.until.isoformat(),
@@ -115,55 +114,74 @@ def noise_result(
         "kept_days": sum(count <= budget.alerts for count in found.after),
         "at_least": found.at_least,
         "considered": found.considered,
-        "changes": [_change(estate, rule, counts) for rule, counts in zip(found.rules, verdicts, strict=True)],
+        "changes": [_change(estate, rule) for rule in found.rules],
         "refused": _refused(estate, found, inside),
-        "events_without_writer": sum(not estate.fact(estate.rows[place], "writer_origin") for place in inside),
+        "events_without_writer": sum(estate.rows[place].provenance not in known for place in inside),
     }
 
 
-def _change(estate: NoiseEstate, planned: PlannedRule, verdicts: Mapping[str, int]) -> NoiseChange:
-    rows = [estate.rows[place] for place in planned.places]
-    contents = Counter[str]()
-    workloads = Counter[str]()
-    for row in rows:
-        contents[estate.files[row.file].sha256] += row.days.bit_count()
-        workloads[_where(estate, row)] += row.days.bit_count()
-    scopes = {estate.workloads[row.workload].scope for row in rows}
-    pairs = {(estate.workloads[row.workload].scope, estate.files[row.file].sha256) for row in rows}
+def _change(estate: NoiseEstate, planned: PlannedRule) -> NoiseChange:
+    contents, workloads, execs = Counter[str](), Counter[int](), 0
+    pairs = set()
+    for place in planned.places:
+        row = estate.rows[place]
+        content, days = estate.files[row.file].sha256, row.days.bit_count()
+        contents[content] += days
+        workloads[row.workload] += days
+        execs += row.execs
+        pairs.add((row.workload, content))
+    numbers = {pk: estate.workloads[pk].scope.int for pk in workloads}
+    seen = {(numbers[workload], content) for workload, content in pairs}
+    scopes = set(numbers.values())
+    where = Counter[str]()
+    for workload, count in workloads.items():
+        where[_where(estate, workload)] += count
     return {
         "rule": planned.rule,
         "sentence": planned.rule["scope_description"],
         "by_content": planned.by_content,
-        "alerts": len(planned.alerts),
-        "fingerprints": len({fingerprint for fingerprint, _ in planned.alerts}),
-        "execs": sum(row.execs for row in rows),
+        "alerts": planned.alert_count,
+        "fingerprints": len(planned.alerts),
+        "execs": execs,
         "examples": [_example(estate, row) for row in examples(estate, planned.places, EXAMPLES)],
         "hides": {
             "contents": len(contents),
             "workloads": len(scopes),
-            "pairs": len(pairs),
-            "unseen_pairs": len(scopes) * len(contents) - len(pairs),
+            "pairs": len(seen),
+            "unseen_pairs": len(scopes) * len(contents) - len(seen),
             "content_list": _most_frequent(contents),
-            "workload_list": _most_frequent(workloads),
-            "verdicts": dict(verdicts),
+            "workload_list": _most_frequent(where),
+            "verdicts": _verdicts(estate, planned),
         },
     }
 
 
+def _verdicts(estate: NoiseEstate, planned: PlannedRule) -> dict[str, int]:
+    """Return how many stored alerts of the rule's have each resolution; those without one as `open`."""
+    counts = Counter(verdict or "open" for fingerprint, verdict in estate.verdicts if fingerprint in planned.alerts)
+    return dict(sorted(counts.items()))
+
+
 def _refused(estate: NoiseEstate, found: NoisePlan, inside: Sequence[int]) -> list[RefusedJson]:
     """Return the refusals with their alerts, each alert of a day once: for the first reason of any of its rows."""
-    order = list(Refusal)
-    first: dict[tuple[object, int], int] = {}
+    ranks = {refusal: rank for rank, refusal in enumerate(Refusal)}
+    days: dict[int, dict[int, int]] = {}
     places: dict[int, list[int]] = {}
     for place in inside:
         refusal = found.refusals[place]
         if refusal is not None:
-            rank = order.index(refusal)
+            rank = ranks[refusal]
             places.setdefault(rank, []).append(place)
             row = estate.rows[place]
-            for day in day_numbers(row.days):
-                first[row.fingerprint, day] = min(first.get((row.fingerprint, day), rank), rank)
-    counts = Counter(first.values())
+            own = days.setdefault(row.fingerprint.int, {})
+            own[rank] = own.get(rank, 0) | row.days
+    counts = dict.fromkeys(places, 0)
+    for own in days.values():
+        counted = 0
+        for rank in sorted(own):
+            counts[rank] += (own[rank] & ~counted).bit_count()
+            counted |= own[rank]
+    order = list(Refusal)
     return [
         {
             "reason": order[rank].value,
@@ -179,8 +197,8 @@ def _most_frequent(counts: Counter[str]) -> list[str]:
     return [value for value, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:LISTED]]
 
 
-def _where(estate: NoiseEstate, row: NoiseEvidence) -> str:
-    workload = estate.workloads[row.workload]
+def _where(estate: NoiseEstate, pk: int) -> str:
+    workload = estate.workloads[pk]
     parts = (workload.flat["cluster_name"], workload.namespace, workload.owner_name, workload.container_name)
     return " / ".join(part for part in parts if part)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from drift.backtest.domain.noise_cells import Cell
 from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
 from sensor.names.images import bare_name
 from sensor.names.owners import stable_container_name
@@ -22,7 +23,10 @@ from sensor.policy.lint import lint_rule
 
 NAMESPACE: Final = uuid.UUID("8d0f2f0e-5d0c-4d5c-9f4e-0d9f1c0b7a11")
 MAX_CONTENTS: Final = LIMITS["allow_list"]
+PATH: Final = "process_path"
 Json = dict[str, Any]
+Value = tuple[bool, str]
+"""Whether it is a pattern, and the string."""
 
 
 class RuleFact(NamedTuple):
@@ -43,7 +47,7 @@ RULE_FACTS: Final = (
     RuleFact("namespace", "resource_scope", 24),
     RuleFact("container_name", "resource_scope", 8),
     RuleFact("image_name", "resource_scope", 12),
-    RuleFact("process_path", "process_scope", 16, needed=True),
+    RuleFact(PATH, "process_scope", 16, needed=True),
     RuleFact("parent_process", "process_scope", 8),
     RuleFact("drift_kind", "process_scope", 4, needed=True),
     RuleFact("session", "process_scope", 2),
@@ -51,41 +55,88 @@ RULE_FACTS: Final = (
     RuleFact("written_by", "process_scope", 8, needed=True, always=True),
     RuleFact("writer_origin", "process_scope", 3, needed=True, always=True),
 )
+PATH_PLACE: Final = next(place for place, fact in enumerate(RULE_FACTS) if fact.name == PATH)
 
 
-def noise_rule(
-    estate: NoiseEstate, rows: Collection[NoiseEvidence], *, by_content: bool, expires_at: str
-) -> Json | None:
-    """Return the narrowest rule that ignores these rows' events; None where no narrow one is valid and free of lint.
+class NoiseRules:
+    """Makes rules of cells, given by their numbers."""
 
-    It lacks a name and a place in the list (`named`). Its id follows from what it says.
-    """
-    contents = sorted({estate.files[row.file].sha256 for row in rows})
-    if by_content and (len(contents) > MAX_CONTENTS or "" in contents):
-        return None
-    scopes: dict[str, list[Json]] = {"resource_scope": [], "process_scope": []}
-    for fact in RULE_FACTS:
-        values = _values(estate, rows, fact, by_content=by_content)
-        if values is None:
-            if fact.always or (fact.needed and not by_content):
-                return None
-            continue
-        any_of = [{"operator": "matches" if is_pattern else "equals", "value": value} for is_pattern, value in values]
-        scopes[fact.scope].append({"property": fact.name, "any_of": any_of})
-    if not _has_place(scopes["resource_scope"]):
-        return None
-    rule: Json = {
-        "action": "ignore",
-        "cloud_scope": _cloud_scope(estate, rows),
-        **scopes,
-        "allow_list": [f"{DIGEST_PREFIX}{content}" for content in contents] if by_content else [],
-        "unlisted": "next_rule" if by_content else "decide",
-        "enabled": True,
-        "expires_at": expires_at,
-    }
-    rule["id"] = str(uuid.uuid5(NAMESPACE, json.dumps(rule)))
+    def __init__(self, estate: NoiseEstate, cells: Sequence[Cell], expires_at: str) -> None:
+        self._estate, self._cells, self._expires_at = estate, cells, expires_at
+        self._values: dict[int, tuple[str, ...]] = {}
+
+    def rule(self, numbers: Collection[int], *, by_content: bool) -> Json | None:
+        """Return the narrowest rule that ignores these cells; None where there is no narrow one.
+
+        It lacks a name and a place in the list (`named`). Its id follows from what it says.
+        """
+        rows = [self._cells[number].row for number in numbers]
+        contents = sorted({self._estate.files[row.file].sha256 for row in rows})
+        if by_content and (len(contents) > MAX_CONTENTS or "" in contents):
+            return None
+        scopes: dict[str, list[Json]] = {"resource_scope": [], "process_scope": []}
+        columns = zip(*[self._facts(number) for number in numbers], strict=True)
+        for fact, column in zip(RULE_FACTS, columns, strict=True):
+            if fact.name == PATH:
+                values = self._path_values(numbers, fact.most, by_content=by_content)
+            else:
+                values = _plain_values(set(column), fact.most)
+            if values is None:
+                if fact.always or (fact.needed and not by_content):
+                    return None
+                continue
+            any_of = [
+                {"operator": "matches" if is_pattern else "equals", "value": value} for is_pattern, value in values
+            ]
+            scopes[fact.scope].append({"property": fact.name, "any_of": any_of})
+        if not _has_place(scopes["resource_scope"]):
+            return None
+        rule: Json = {
+            "action": "ignore",
+            "cloud_scope": self._cloud_scope(rows),
+            **scopes,
+            "allow_list": [f"{DIGEST_PREFIX}{content}" for content in contents] if by_content else [],
+            "unlisted": "next_rule" if by_content else "decide",
+            "enabled": True,
+            "expires_at": self._expires_at,
+        }
+        rule["id"] = str(uuid.uuid5(NAMESPACE, json.dumps(rule)))
+        return rule
+
+    def _facts(self, number: int) -> tuple[str, ...]:
+        """Return the cell's values of RULE_FACTS; its path's is its shape."""
+        known = self._values.get(number)
+        if known is None:
+            row = self._cells[number].row
+            known = self._values[number] = tuple(_READERS[fact.name](self._estate, row) for fact in RULE_FACTS)
+        return known
+
+    def _path_values(self, numbers: Collection[int], most: int, *, by_content: bool) -> list[Value] | None:
+        """Return the paths, or their shapes where the paths are too many, or always change."""
+        paths: set[str] = set()
+        for number in numbers:
+            paths.update(self._cells[number].paths)
+            if len(paths) > most:
+                break
+        if by_content and len(paths) <= most and all(len(path) <= LIMITS["value"] for path in paths):
+            return [(False, path) for path in sorted(paths)]
+        shapes = {self._facts(number)[PATH_PLACE] for number in numbers}
+        if "" in shapes or len(shapes) > most or any(len(shape) > LIMITS["value"] for shape in shapes):
+            return None
+        return [(ANY in shape or ONE in shape, shape) for shape in sorted(shapes)]
+
+    def _cloud_scope(self, rows: Iterable[NoiseEvidence]) -> list[Json]:
+        accounts: defaultdict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            flat = self._estate.workloads[row.workload].flat
+            accounts[flat["provider"]].add(flat["account"])
+        return [{"provider": provider, "accounts": sorted(accounts[provider])} for provider in sorted(accounts)]
+
+
+def is_proposable(rule: Json) -> bool:
+    """Return whether a rule is valid and free of lint, which takes longer than making it."""
     shown = named(rule, "Noise budget", "Noise budget", "")
-    return rule if not check_rule(shown) and not lint_rule(shown) else None
+    return not check_rule(shown) and not lint_rule(shown)
 
 
 def named(rule: Json, name: str, description: str, note: str) -> Json:
@@ -103,38 +154,11 @@ def _has_place(conditions: Iterable[Json]) -> bool:
     return not {"image_name", "namespace"}.isdisjoint(each["property"] for each in conditions)
 
 
-def _values(
-    estate: NoiseEstate, rows: Collection[NoiseEvidence], fact: RuleFact, *, by_content: bool
-) -> list[tuple[bool, str]] | None:
-    """Return the values, each with whether it is a pattern; None where the fact has to be left out."""
-    read = _READERS[fact.name]
-    values = {read(estate, row) for row in rows}
-    if "" in values:
-        # No condition holds for what is unknown.
-        return None
-    if fact.name == "process_path":
-        return _path_values(estate, values, fact.most, by_content=by_content)
-    if len(values) > fact.most or any(len(value) > LIMITS["value"] for value in values):
+def _plain_values(values: set[str], most: int) -> list[Value] | None:
+    """Return the values; None where the fact has to be left out: no condition holds for what is unknown."""
+    if "" in values or len(values) > most or any(len(value) > LIMITS["value"] for value in values):
         return None
     return [(False, value) for value in sorted(values)]
-
-
-def _path_values(estate: NoiseEstate, paths: set[str], most: int, *, by_content: bool) -> list[tuple[bool, str]] | None:
-    """Return the paths, or their shapes where the paths are too many, or always change."""
-    if by_content and len(paths) <= most and all(len(path) <= LIMITS["value"] for path in paths):
-        return [(False, path) for path in sorted(paths)]
-    shapes = {estate.shapes[path] for path in paths}
-    if len(shapes) > most or any(len(shape) > LIMITS["value"] for shape in shapes):
-        return None
-    return [(ANY in shape or ONE in shape, shape) for shape in sorted(shapes)]
-
-
-def _cloud_scope(estate: NoiseEstate, rows: Iterable[NoiseEvidence]) -> list[Json]:
-    accounts: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        flat = estate.workloads[row.workload].flat
-        accounts[flat["provider"]].add(flat["account"])
-    return [{"provider": provider, "accounts": sorted(accounts[provider])} for provider in sorted(accounts)]
 
 
 def _image(estate: NoiseEstate, row: NoiseEvidence) -> str:
@@ -151,7 +175,7 @@ _READERS: Final[dict[str, Callable[[NoiseEstate, NoiseEvidence], str]]] = {
     "namespace": lambda estate, row: estate.workloads[row.workload].namespace,
     "container_name": _container,
     "image_name": _image,
-    "process_path": lambda estate, row: estate.files[row.file].path,
+    PATH: lambda estate, row: estate.shapes[estate.files[row.file].path],
     "parent_process": lambda _, row: row.parent,
     "drift_kind": lambda estate, row: estate.files[row.file].kind,
     "session": lambda estate, row: estate.fact(row, "session"),
@@ -161,11 +185,11 @@ _READERS: Final[dict[str, Callable[[NoiseEstate, NoiseEvidence], str]]] = {
 }
 
 
-def most_common(values: Iterable[str], most: int) -> str:
+def most_common(counts: Mapping[str, int], most: int) -> str:
     """Return the most frequent values in words: "a, b and 3 others"."""
-    counts = sorted(Counter(values).items(), key=lambda each: (-each[1], each[0]))
-    shown = [value for value, _ in counts[:most]]
-    rest = len(counts) - len(shown)
+    ranked = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    shown = [value for value, _ in ranked[:most]]
+    rest = len(ranked) - len(shown)
     if rest:
         return f"{', '.join(shown)} and {rest} other{'s' if rest > 1 else ''}"
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

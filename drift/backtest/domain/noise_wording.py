@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
+from drift.backtest.domain.noise_cells import Cell
+from drift.backtest.domain.noise_evidence import NoiseEstate
 from drift.backtest.domain.noise_rules import Json, most_common, named
 from sensor.names.images import bare_name
 from sensor.names.visible_text import visible_text
@@ -15,27 +17,30 @@ SHOWN: Final = 3
 
 
 def rule_texts(
-    estate: NoiseEstate, rows: Sequence[NoiseEvidence], rule: Json, removed: int, taken: set[str], *, by_content: bool
+    estate: NoiseEstate, cells: Sequence[Cell], rule: Json, removed: int, taken: set[str], *, by_content: bool
 ) -> dict[str, Any]:
     """Return the rule with a name that is not in `taken` (casefolded, added to it), its sentence and its evidence."""
-    writers = most_common(
-        (estate.fact(row, "written_by_name") or estate.fact(row, "written_by") for row in rows), SHOWN
-    )
-    images = most_common((_short(estate.workloads[row.workload].image_name) for row in rows), SHOWN)
-    names = most_common((estate.files[row.file].name for row in rows), SHOWN)
-    contents = len({estate.files[row.file].sha256 for row in rows})
+    writers, images, names = Counter[str](), Counter[str](), Counter[str]()
     days = 0
-    for row in rows:
+    for cell in cells:
+        row, count = cell.row, len(cell.places)
+        writers[estate.fact(row, "written_by_name") or estate.fact(row, "written_by")] += count
+        images[_short(estate.workloads[row.workload].image_name)] += count
+        names[estate.files[row.file].name] += count
         days |= row.days
-    start = f"Noise: {names} in {images}"
-    sessions = {estate.fact(row, "session") for row in rows}
+    contents = len({estate.files[cell.row.file].sha256 for cell in cells})
+    named_files, named_images = most_common(names, SHOWN), most_common(images, SHOWN)
+    start = f"Noise: {named_files} in {named_images}"
+    sessions = {estate.fact(cell.row, "session") for cell in cells}
     whose = ", started by the containers' own programs" if sessions <= {"workload", "init"} else ""
     if by_content:
         files = "one file, known by its content" if contents == 1 else f"{contents} files, known by their contents"
     else:
-        files = f"files such as {names}, whatever their content"
-    sentence = f"Ignores {files}, written by {writers} in {images}{whose}."
-    note = f"Made by a noise budget: {removed} alerts of a day would have gone, on {days.bit_count()} days: {names}."
+        files = f"files such as {named_files}, whatever their content"
+    sentence = f"Ignores {files}, written by {most_common(writers, SHOWN)} in {named_images}{whose}."
+    period = f"from {estate.first_day} to {estate.until.date()}"
+    evidence = f"{removed} alerts of a day would have gone, on {days.bit_count()} days {period}"
+    note = f"Made by a noise budget: {evidence}: {named_files}."
     return named(rule, _free_name(visible_text(start), taken), visible_text(sentence), visible_text(note))
 
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 TOKEN: Final = re.compile(r"[0-9A-Za-z]*[0-9][0-9A-Za-z]*")
 """Letters and digits between separators, with at least one digit."""
-NUMBERED: Final = re.compile(r"([A-Za-z]+)[0-9]+")
+HEXADECIMAL: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])(?:[0-9a-f]{5,}|[0-9A-F]{5,})(?![0-9A-Za-z])")
+"""Such a token that is likely a hexadecimal number: what it begins with says nothing."""
+NUMBERED: Final = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]+)[0-9]+(?![0-9A-Za-z])")
+"""Such a token of letters and then digits alone."""
+STARS: Final = re.compile(r"\*{2,}")
 MAX_PARTS: Final = 16
 """Names of a directory among otherwise equal paths; with more they are taken for drawn ones."""
 MAX_NAMES: Final = 40
@@ -23,35 +27,51 @@ class PathShapes:
     """The shapes of many paths, which are compared with one another."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        parts = {path: numbered_shape(path).split("/") for path in sorted(set(paths))}
-        seen: defaultdict[Hashable, set[str]] = defaultdict(set)
-        for each in parts.values():
-            for place in range(2, len(each) - 1):
-                seen[len(each), each[1], each[-1], place] |= {each[place]}
-        names: defaultdict[Hashable, set[str]] = defaultdict(set)
-        for each in parts.values():
-            for place in range(2, len(each) - 1):
-                if len(seen[len(each), each[1], each[-1], place]) > MAX_PARTS:
-                    each[place] = "*"
-            names["/".join(each[:-1]), _ending(each[-1])] |= {each[-1]}
-        self._shapes: dict[str, str] = {}
-        for path, each in parts.items():
-            folder, ending = "/".join(each[:-1]), _ending(each[-1])
-            name = f"*{ending}" if len(names[folder, ending]) > MAX_NAMES else each[-1]
-            self._shapes[path] = re.sub(r"\*+", "*", f"{folder}/{name}" if len(each) > 1 else name)
+        self._numbered = {path: numbered_shape(path) for path in set(paths)}
+        self._shapes = _compared(set(self._numbered.values()))
 
     def __getitem__(self, path: str) -> str:
-        return self._shapes[path]
+        return self._shapes[self._numbered[path]]
+
+    def numbered(self, path: str) -> str:
+        """Return the path's shape by itself."""
+        return self._numbered[path]
 
 
 def numbered_shape(text: str) -> str:
     """Return a path or name with `*` for each part that has digits, but for the letters before them."""
-    return re.sub(r"\*+", "*", TOKEN.sub(_token_shape, text))
+    return STARS.sub("*", TOKEN.sub("*", NUMBERED.sub(r"\1*", HEXADECIMAL.sub("*", text))))
 
 
-def _token_shape(token: re.Match[str]) -> str:
-    numbered = NUMBERED.fullmatch(token[0])
-    return f"{numbered[1]}*" if numbered else "*"
+def _compared(numbered: Iterable[str]) -> dict[str, str]:
+    """Return the shape of each, which has `*` for the directories and names that are drawn."""
+    parts = {each: each.split("/") for each in numbered}
+    columns: dict[tuple[int, str, str], list[set[str]]] = {}
+    for each in parts.values():
+        if len(each) > 3:
+            key = len(each), each[1], each[-1]
+            seen = columns.get(key)
+            if seen is None:
+                seen = columns[key] = [set() for _ in each[2:-1]]
+            for names, name in zip(seen, each[2:-1], strict=True):
+                names.add(name)
+    drawn = {
+        key: [place for place, names in enumerate(seen, 2) if len(names) > MAX_PARTS] for key, seen in columns.items()
+    }
+    files: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    places: dict[str, tuple[str, str]] = {}
+    for text, each in parts.items():
+        if len(each) > 3:
+            for place in drawn[len(each), each[1], each[-1]]:
+                each[place] = "*"
+        places[text] = "/".join(each[:-1]), _ending(each[-1])
+        files[places[text]].add(each[-1])
+    shapes = {}
+    for text, each in parts.items():
+        directory, ending = places[text]
+        name = f"*{ending}" if len(files[directory, ending]) > MAX_NAMES else each[-1]
+        shapes[text] = STARS.sub("*", f"{directory}/{name}" if len(each) > 1 else name)
+    return shapes
 
 
 def _ending(name: str) -> str:

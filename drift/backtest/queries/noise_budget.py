@@ -14,7 +14,7 @@ from drift.backtest.domain.noise_plan import NoisePlan, plan
 from drift.backtest.domain.noise_result import NoiseResult, noise_result
 from drift.backtest.errors import NoiseUnconfirmed
 from drift.backtest.queries.noise_check import checked_days
-from drift.backtest.queries.noise_events import first_event_day, noise_estate, verdict_counts
+from drift.backtest.queries.noise_events import first_event_day, noise_estate
 
 logger = logging.getLogger(__name__)
 READ, PLANNED, CHECKED = 45, 60, 98
@@ -49,8 +49,7 @@ def noise_budget(
             found = plan(estate, document, budget)
             report(PLANNED)
             _confirm(document, found, budget, estate, report)
-        verdicts = [verdict_counts(fingerprint for fingerprint, _ in rule.alerts) for rule in found.rules]
-    return noise_result(estate, budget, found, verdicts), found.document
+    return noise_result(estate, budget, found), found.document
 
 
 def _confirm(

@@ -45,6 +45,10 @@ _READ: Final = f"""
         {", ".join(f"bit_or({name})" for name in _WINDOWS)}
     FROM backtest_noise GROUP BY {_KEYS} ORDER BY {_KEYS} LIMIT %s
 """  # noqa: S608 - constants
+_VERDICTS: Final = """
+    SELECT fingerprint, verdict FROM alerts_alert
+    WHERE set_aside_at IS NULL AND NOT sample AND fingerprint IN (SELECT fingerprint FROM backtest_noise)
+"""
 
 
 def first_event_day(first_day: dt.date) -> dt.date | None:
@@ -75,6 +79,7 @@ def noise_estate(
         for days in comparison.through(DECIDED, 100):
             _execute(statement, [first_day, *loss_values, *[first_day] * WINDOWS, *counting.values(days)])
         estate.rows = list(_rows(table))
+        estate.verdicts = _verdicts()
     if len(estate.rows) > MAX_EVIDENCE:
         raise TooMuchNoise(MAX_EVIDENCE)
     _add_facts(estate)
@@ -93,32 +98,35 @@ def _rows(table: TransitionTable) -> Iterator[NoiseEvidence]:
     with connection.cursor() as cursor:
         cursor.execute(_READ, [MAX_EVIDENCE + 1])
         while batch := cursor.fetchmany(BATCH):
-            for row in batch:
-                keys, (transition, lossy, days, execs, received), windows = row[:5], row[5:10], row[10:]
+            for *keys, transition, lossy, days, execs, received, w0, w1, w2, w3 in batch:
                 decision = table.transitions[transition].before
-                containers = sum(
-                    (window or 0) % (1 << WINDOW_BITS) << (WINDOW_BITS * number)
-                    for number, window in enumerate(windows)
-                )
+                containers = 0
+                for number, window in enumerate((w0, w1, w2, w3)):
+                    if window:
+                        containers |= window % (1 << WINDOW_BITS) << (WINDOW_BITS * number)
                 yield NoiseEvidence._make(
                     (*keys, decision.rule, decision.action, days, execs, received, containers, lossy)
                 )
 
 
+def _verdicts() -> list[tuple[int, str]]:
+    """Return the stored alerts of the evidence: fingerprint and resolution."""
+    with connection.cursor() as cursor:
+        cursor.execute(_VERDICTS)
+        return [(fingerprint.int, verdict) for fingerprint, verdict in cursor.fetchall()]
+
+
 def _add_facts(estate: NoiseEstate) -> None:
     """Add the workloads, files and provenances of the rows."""
     columns = ("cluster__environment_id", "cluster_id", "namespace", "owner_kind", "owner_name", "container_name")
-    more = ("image_name", "image_digest", "first_seen_on")
-    for pk, scope, *values in _values(Workload, {row.workload for row in estate.rows}, ["scope", *columns, *more]):
-        estate.workloads[pk] = NoiseWorkload({}, scope, *values)
-    for pk, *values in _values(Workload, set(estate.workloads), WORKLOAD_ROWS.columns):
-        estate.workloads[pk] = estate.workloads[pk]._replace(flat=WORKLOAD_ROWS.facts(values))
-    for pk, *values in _values(
-        Binary, {row.file for row in estate.rows}, ["path", "name", "sha256", "kind", "first_seen_on"]
-    ):
-        estate.files[pk] = NoiseFile({}, *values)
-    for pk, *values in _values(Binary, set(estate.files), BINARY_ROWS.columns):
-        estate.files[pk] = estate.files[pk]._replace(flat=BINARY_ROWS.facts(values))
+    of_workload = ("scope", *columns, "image_name", "image_digest", "first_seen_on")
+    known = len(of_workload)
+    for pk, *values in _values(Workload, {row.workload for row in estate.rows}, of_workload + WORKLOAD_ROWS.columns):
+        estate.workloads[pk] = NoiseWorkload(WORKLOAD_ROWS.facts(values[known:]), *values[:known])
+    of_file = ("path", "name", "sha256", "kind", "first_seen_on")
+    known = len(of_file)
+    for pk, *values in _values(Binary, {row.file for row in estate.rows}, of_file + BINARY_ROWS.columns):
+        estate.files[pk] = NoiseFile(BINARY_ROWS.facts(values[known:]), *values[:known])
     for pk, *values in _values(Provenance, {row.provenance for row in estate.rows}, PROVENANCE_ROWS.columns):
         estate.provenances[pk] = PROVENANCE_ROWS.facts(values)
     for row in estate.rows:
@@ -137,16 +145,6 @@ def _add_attacks(estate: NoiseEstate) -> None:
     for contents in _batches(sorted({file.sha256 for file in estate.files.values()} - {""})):
         listed = ListedHash.objects.filter(sha256__in=contents, hash_list__verdict=HashVerdict.BAD)
         estate.bad_contents |= set(listed.values_list("sha256", flat=True))
-
-
-def verdict_counts(fingerprints: Iterable[Any]) -> dict[str, int]:
-    """Return how many stored alerts of these fingerprints have each resolution; those without one as `open`."""
-    counts: dict[str, int] = {}
-    for batch in _batches(sorted(set(fingerprints))):
-        alerts = Alert.objects.filter(fingerprint__in=batch, set_aside_at__isnull=True, sample=False)
-        for verdict in alerts.values_list("verdict", flat=True):
-            counts[verdict or "open"] = counts.get(verdict or "open", 0) + 1
-    return dict(sorted(counts.items()))
 
 
 def _values(model: Any, ids: set[int], columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:

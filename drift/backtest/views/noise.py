@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from drift.backtest.actions import noise_runs as actions
@@ -111,7 +112,13 @@ def _shown_plan(row: NoiseRun) -> dict[str, Any]:
         "figures": noise_figures(row.result, row.alerts),
         "chart": noise_bars(row.result, row.alerts),
         "is_outdated": latest_number() != row.base_id,
+        "age": _age(row),
     }
+
+
+def _age(row: NoiseRun) -> int:
+    """Return how many whole days ago the plan's evidence ended."""
+    return (timezone.now() - row.until).days
 
 
 def noise_cancel(request: HttpRequest, run_id: int) -> HttpResponse:
@@ -135,4 +142,8 @@ def noise_copy(request: HttpRequest, run_id: int) -> HttpResponse:
         messages.warning(request, str(error.detail))
         return redirect("backtest:noise-run", row.pk)
     messages.success(request, f"The changes of {row} are in your draft. Review them before you save or propose it.")
+    age = _age(row)
+    if age:
+        days = f"{age} day{'s' if age > 1 else ''}"
+        messages.warning(request, f"The plan is {days} old: what ran since was not weighed. Backtest your draft.")
     return redirect("policy:page")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import uuid
 from collections.abc import Callable
 from html import unescape
 from io import StringIO
@@ -12,11 +14,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEntry
+from drift.alerts.models import Alert, Binary, HashList, HashVerdict, ListedHash, Workload
 from drift.backtest.actions import noise_runs as actions
 from drift.backtest.actions import run_monitor, run_states
 from drift.backtest.actions.noise_runs import NoiseRequest
+from drift.backtest.domain.noise_chart import noise_bars
 from drift.backtest.errors import (
     AlreadyFinished,
     BudgetInvalid,
@@ -24,10 +29,11 @@ from drift.backtest.errors import (
     NothingPlanned,
     PeriodInvalid,
     PlaceUnknown,
+    PlanContradicted,
     PlanOutdated,
 )
 from drift.backtest.models import NoiseMeasure, NoiseRun, RunState
-from drift.fleet.models import Cluster
+from drift.fleet.models import Cluster, EnrolmentToken, Sensor
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.queries.drafts import draft_state
@@ -51,6 +57,12 @@ def noise(cluster: Cluster) -> Cluster:
     """Twelve days of two hooks in kube-system, on which version 1 alerts, and of a file that is not absorbed."""
     store_noise(cluster)
     return cluster
+
+
+@pytest.fixture
+def sensor_row(cluster: Cluster) -> Sensor:
+    token = EnrolmentToken.objects.create(environment=cluster.environment, prefix="noise", name="noise", digest=b"")
+    return Sensor.objects.create(cluster=cluster, node="n", enrolment_token=token, credential_digest=b"")
 
 
 def done(user: Any, alerts: int = 1, **asked: Any) -> NoiseRun:
@@ -82,6 +94,63 @@ def test_a_plan_for_another_version_is_not_copied(admin: Any, noise: Cluster) ->
     versions.save_draft(state)
     with pytest.raises(PlanOutdated):
         actions.copy_to_draft(admin, run)
+
+
+def found_to_be_an_attack(path: str, sensor: Sensor) -> None:
+    """Resolve an alert of the stored noise as a true positive, now."""
+    binary, workload = Binary.objects.get(path=path), Workload.objects.get()
+    Alert.objects.create(
+        fingerprint=uuid.uuid4(),
+        status="resolved",
+        verdict="true_positive",
+        closed_at=timezone.now(),
+        first_seen=timezone.now(),
+        workload=workload,
+        binary=binary,
+        sensor=sensor,
+        cluster=workload.cluster,
+        namespace=workload.namespace,
+        path=path,
+        action="alert",
+        reason="default",
+        outcome="none",
+    )
+
+
+def test_a_plan_that_hides_what_was_found_to_be_an_attack_since_is_not_copied(
+    operator: Any, noise: Cluster, sensor_row: Any
+) -> None:
+    run = done(operator)
+    found_to_be_an_attack("/tmp/strace", sensor_row)
+    assert actions.copy_to_draft(operator, run).document == run.document
+    found_to_be_an_attack("/usr/local/lib/hook-1", sensor_row)
+    with pytest.raises(PlanContradicted, match="/usr/local/lib/hook-1"):
+        actions.copy_to_draft(operator, run)
+
+
+def test_a_plan_that_hides_what_is_listed_as_bad_since_is_not_copied(operator: Any, noise: Cluster) -> None:
+    run = done(operator)
+    bad = HashList.objects.create(name="bad", verdict=HashVerdict.BAD, size=1)
+    ListedHash.objects.create(hash_list=bad, sha256="1" * 64)
+    with pytest.raises(PlanContradicted, match="1" * 64):
+        actions.copy_to_draft(operator, run)
+
+
+def test_a_plan_that_is_days_old_says_so(client_of: As, operator: Any, noise: Cluster) -> None:
+    run = done(operator)
+    client = client_of(operator)
+    assert "day old" not in client.get(f"{PAGE}{run.pk}/").content.decode()
+    NoiseRun.objects.update(until=run.until - dt.timedelta(days=3))
+    assert "This plan is 3 days old" in client.get(f"{PAGE}{run.pk}/").content.decode()
+    copied = client.post(f"{PAGE}{run.pk}/copy/", follow=True).content.decode()
+    assert "The plan is 3 days old: what ran since was not weighed." in copied
+
+
+def test_the_chart_of_one_day_is_no_wall() -> None:
+    one = {"first_day": "2026-11-01", "before": [9], "after": [1], "refused_days": [1]}
+    assert noise_bars(one, 1)["width"] == 140
+    month = {key: value * 30 if isinstance(value, list) else value for key, value in one.items()}
+    assert noise_bars(month, 1)["width"] == 300
 
 
 def test_nothing_is_copied_where_nothing_is_planned(operator: Any, noise: Cluster) -> None:

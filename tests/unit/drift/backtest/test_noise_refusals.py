@@ -24,6 +24,7 @@ from tests.unit.drift.backtest.noise_samples import (
 NOISE = daily()
 OTHER: Json = {"path": "/usr/local/lib/other", "sha256": "b" * 64, "truth": "attack:01"}
 DECODED: Json = {**OTHER, "written_by": "/usr/bin/base64", "written_by_name": "base64", "written_by_parent": "sh"}
+CURL: Json = {"written_by": "/usr/bin/curl", "written_by_name": "curl"}
 NOBODY: Json = {"written_by": "", "written_by_name": "", "writer_origin": ""}
 LOSS: Json = {"type": "loss", "provider": "aws", "account": "1111", "cluster": "prod", "node": "node-1"}
 
@@ -252,6 +253,109 @@ def test_a_changing_family_with_a_true_positive_of_before_the_period_is_not_cove
     old = {**builds()[0], "path": "/tmp/go-build7/b002/api.test", "sha256": "d" * 64}
     assert planned([*builds(), true_positive({**old, "namespace": "other"})], changing=True).reached
     assert not planned([*builds(), true_positive(old)], changing=True).rules
+
+
+def jobs(days: Any = range(DAYS), each_day: int = 3, kind: str = "Pod", **facts: Any) -> list[Json]:
+    """Return the pods of a CI system: each runs one job, under a name of its own, and never again."""
+    return [
+        line(
+            day,
+            **{
+                "owner_kind": kind,
+                "owner": f"runner-{day}-{number}",
+                "pod": f"runner-{day}-{number}",
+                "container_number": 100 + day * each_day + number,
+                "namespace": "ci",
+                **facts,
+            },
+        )
+        for day in days
+        for number in range(each_day)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Job", "Workflow", "TaskRun", "EphemeralRunner", ""])
+def test_pods_that_come_and_go_for_one_purpose_are_no_one_off_pods(kind: str) -> None:
+    assert refusals(jobs(kind=kind)) == {None}
+    assert planned(jobs(kind=kind)).reached
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Job", "Workflow", "TaskRun", "EphemeralRunner", "", "Whatever"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"namespace": "other"}, id="of another namespace"),
+        pytest.param({"image": "docker.io/library/alpine:3", "image_digest": ""}, id="of another image"),
+        pytest.param({"cluster": "test"}, id="of another cluster"),
+    ],
+)
+def test_a_pod_that_ran_once_beside_them_stays_with_their_very_file(kind: str, other: Json) -> None:
+    once = line(9, **{"owner_kind": kind, "owner": "x", "namespace": "ci", "container_number": 1, **other})
+    assert absorbed([*jobs(), {**once, "truth": "attack:01"}]) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "each_day", "facts"),
+    [
+        pytest.param(range(9, 15), 3, {}, id="on six days"),
+        pytest.param(range(9, 24), 1, CURL, id="late"),
+        pytest.param([9], 40, CURL, id="in many pods of one day"),
+    ],
+)
+def test_a_file_in_some_of_the_pods_that_come_and_go_stays(days: Any, each_day: int, facts: Json) -> None:
+    attack = jobs(days, each_day, **OTHER, **facts)
+    assert absorbed([*jobs(each_day=8), *attack]) == []
+
+
+WAYS = [
+    {"parent": parent, "written_by_parent": writer_parent}
+    for parent in ("bash", "sh", "make", "python3.11")
+    for writer_parent in ("mamba", "conda", "bash")
+]
+
+
+def environment(days: Any = range(DAYS), **facts: Any) -> list[Json]:
+    """Return programs of an environment that many things start: each of them in each way on few days."""
+    return [
+        line(
+            day,
+            **{
+                "path": f"/home/u/.conda/bin/tool-{number}",
+                "sha256": f"{number:x}" * 64,
+                "written_by": "/opt/conda/bin/python3",
+                "written_by_name": "python3",
+                **WAYS[(day * 5 + number * 7) % len(WAYS)],
+                **facts,
+            },
+        )
+        for day in days
+        for number in range(4)
+    ]
+
+
+def test_a_content_that_is_common_in_other_ways_of_its_writer_is_absorbed_in_each_usual_one() -> None:
+    assert refusals(environment()) == {None}
+    assert planned(environment()).reached
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"sha256": "b" * 64}, id="another content"),
+        pytest.param({"parent": "nginx"}, id="started by a server"),
+        pytest.param({"parent": "perl"}, id="started by what never starts the writer's files"),
+        pytest.param({"written_by_parent": "perl"}, id="whose writer was started by what never starts it"),
+        pytest.param({"written_by": "/usr/bin/cp", "written_by_name": "cp"}, id="by another writer"),
+        pytest.param({"writer_origin": "drift"}, id="written by drift"),
+        pytest.param({"kind": "replaced"}, id="of another kind"),
+        pytest.param({"session": "exec"}, id="started by a person"),
+        pytest.param({"session": ""}, id="started in an unknown session"),
+        pytest.param({"image": "registry.corp/shop/web:1", "owner": "web"}, id="in another image"),
+    ],
+)
+def test_what_is_not_usual_of_a_common_content_stays(other: Json) -> None:
+    attack = {**environment([9])[0], "truth": "attack:01", **other}
+    assert absorbed([*environment(), attack]) == []
 
 
 def test_an_estate_whose_sensors_know_no_writers_is_refused_as_a_whole() -> None:
