@@ -159,8 +159,7 @@ class FanotifyCapture:
 
     def _turn(self, wait: float) -> list[Event]:
         """Wait up to `wait` seconds; return the events that are complete."""
-        retry = RETRY if self._is_behind else self._pending.retry_seconds
-        for fd, _ in self._poll.poll(wait if retry is None else min(wait, retry)):
+        for fd, _ in self._poll.poll(min(wait, RETRY if self._is_behind else self._pending.retry_seconds)):
             if fd == self._news:
                 os.eventfd_read(fd)
                 while self._adopted:

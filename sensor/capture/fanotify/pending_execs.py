@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -43,11 +44,11 @@ class PendingExecs:
         return len(self._waiting)
 
     @property
-    def retry_seconds(self) -> float | None:
-        """Return after how long `ready` may find more; None where none waits."""
+    def retry_seconds(self) -> float:
+        """Return after how long `ready` may find more; infinite where none waits."""
         if self._waiting:
             return RETRY
-        return LATE_RETRY if self._late else None
+        return LATE_RETRY if self._late else math.inf
 
     def add(self, opened: ExecInProgress) -> None:
         """Wait for one; `ready` gives it back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
 from sensor.capture.fanotify.namespaces import Namespace
 from sensor.capture.fanotify.pending_execs import LATE_RETRY, LATE_SECONDS, MAX_LATE, PendingExecs
@@ -90,7 +92,7 @@ def test_an_exec_is_recorded_as_it_is_after_the_maximum_wait() -> None:
         assert pending.ready() == []
     clock.now = 1.0 + LATE_SECONDS
     assert pending.ready() == [(exec_, facts(FILE))]
-    assert pending.retry_seconds is None
+    assert pending.retry_seconds == math.inf
 
 
 def test_a_process_that_gets_no_processor_in_the_middle_of_its_exec_is_known_once_it_has_gone_on() -> None:
