@@ -213,7 +213,11 @@ def _python3(words: list[str]) -> int:
 
 def _pip(words: list[str]) -> None:
     """Install a wheel that is there; of requirements check the hashes alone, as there is no index here."""
-    _need(words[0] in {"install", "download"}, f"{words[0]} is not known here")
+    _need(words[0] in {"install", "download", "wheel"}, f"{words[0]} is not known here")
+    if words[0] == "wheel":
+        for place in (word for word in words[1:] if not word.startswith("-")):
+            _need((Path(place) / "pyproject.toml").is_file(), f"{place} has no pyproject.toml")
+        return
     if "--requirement" in words:
         file = Path(words[words.index("--requirement") + 1])
         _need(file.is_file(), f"{file} does not exist")

@@ -28,7 +28,7 @@ SYSTEM: Final = re.compile(r"(?<![\w./}$~-])/(?=(?:etc|opt|srv|backups|var/lib|r
 """Where the pages name directories of the machine."""
 STAND_INS: Final = (
     *("helm", "kubectl", "podman", "docker", "systemctl", "journalctl", "useradd", "install", "git", "make", "curl"),
-    *("python3", "apt-get", "driftwatch-portal", "driftwatch-sensor"),
+    *("python3", "pip", "apt-get", "driftwatch-portal", "driftwatch-sensor"),
 )
 PROGRAMS: Final = {"driftwatch-portal": "portal.program.main", "driftwatch-sensor": "sensor.commands.main"}
 MAKE_TOKEN: Final = """

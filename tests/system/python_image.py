@@ -80,14 +80,14 @@ def write(archive: Path, wheel: Path, image: Image, files: Mapping[str, Path] | 
     """The image's files as a tar archive; `files` are further files and directories, by where they belong."""
     with tarfile.open(archive, "w") as tar, zipfile.ZipFile(wheel) as packed:
         for name in ("proc", "sys", "dev", "run", "etc"):
-            _add(tar, name, kind=tarfile.DIRTYPE)
+            add(tar, name, kind=tarfile.DIRTYPE)
         for name in ("tmp", "data"):
-            _add(tar, name, kind=tarfile.DIRTYPE, mode=0o1777)
-        _add(tar, "usr/local/bin/python", kind=tarfile.SYMTYPE, target=PYTHON)
+            add(tar, name, kind=tarfile.DIRTYPE, mode=0o1777)
+        add(tar, "usr/local/bin/python", kind=tarfile.SYMTYPE, target=PYTHON)
         program = f"#!/usr/local/bin/python\nimport sys\nfrom {image.module} import main\nsys.exit(main())\n"
-        _add(tar, f"usr/local/bin/{image.program}", program.encode())
+        add(tar, f"usr/local/bin/{image.program}", program.encode())
         for name in packed.namelist():
-            _add(tar, f"{PACKAGES}/{name}", packed.read(name))
+            add(tar, f"{PACKAGES}/{name}", packed.read(name))
         interpreter, library = Path(os.path.realpath(sys.executable)), Path(sysconfig.get_path("stdlib"))
         tar.add(interpreter, f"usr/local/bin/{PYTHON}")
         tar.add(library, LIBRARY, filter=_wanted)
@@ -104,13 +104,13 @@ def write(archive: Path, wheel: Path, image: Image, files: Mapping[str, Path] | 
                 tar.add(cached, f"{PACKAGES}/{Path(str(file)).parent}/__pycache__/{cached.name}")
         packages = os.path.realpath(sysconfig.get_path("purelib"))
         # A wheel brings some of its libraries itself.
-        for shared in (each for each in _shared(native) if not os.path.realpath(each).startswith(packages)):
+        for shared in (each for each in shared_libraries(native) if not os.path.realpath(each).startswith(packages)):
             tar.add(os.path.realpath(shared), shared.lstrip("/"))
         for name, path in (files or {}).items():
             tar.add(os.path.realpath(path), name.lstrip("/"))
 
 
-def _add(
+def add(
     tar: tarfile.TarFile,
     name: str,
     content: bytes = b"",
@@ -118,6 +118,7 @@ def _add(
     target: str = "",
     mode: int = 0o755,
 ) -> None:
+    """Add a file, directory or symlink."""
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname, entry.size, entry.mode = kind, target, len(content), mode
     tar.addfile(entry, io.BytesIO(content))
@@ -157,7 +158,7 @@ def _libbpf() -> Path:
     return Path(line.split()[-1]).with_name("libbpf.so.1")
 
 
-def _shared(programs: Sequence[Path]) -> set[str]:
+def shared_libraries(programs: Sequence[Path]) -> set[str]:
     """The shared libraries that these are linked with, and those among them that are libraries of the system."""
     said = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=60, check=True).stdout
     return {

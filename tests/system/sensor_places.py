@@ -62,11 +62,12 @@ class Place(abc.ABC):
 class InPodman(Place):
     """As a container of podman."""
 
-    def __init__(self, podman: Podman) -> None:
-        self._podman = podman
+    def __init__(self, podman: Podman, network: str = "host") -> None:
+        self._podman, self._network = podman, network
 
     def start(self, container: Container) -> str:
-        return self._podman.run(container.image, *container.args, options=podman_options(container), network="host")
+        options = podman_options(container)
+        return self._podman.run(container.image, *container.args, options=options, network=self._network)
 
     def ended(self, container_id: str) -> int:
         return int(self._podman.command("wait", container_id).stdout)

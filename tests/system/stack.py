@@ -178,6 +178,10 @@ class SensorProcess:
         self._process.terminate()
         return self._process.wait(timeout=60)
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -149,6 +149,30 @@ def test_doctor_prints_what_hangs_and_its_status_is_for_cron(stack: Stack, api: 
     assert (rows["gateway"], rows["worker"]) == ("failing", "ok")
 
 
+def _stop_blocking(api: httpx.Client, is_off: bool) -> None:
+    api.put("blocking/", json={"blocking_stopped": is_off}).raise_for_status()
+
+
+def _switch_an_environment(api: httpx.Client, is_off: bool) -> None:
+    first = api.get("environments/").json()["results"][0]["id"]
+    api.patch(f"environments/{first}/", json={"sensor_enabled": not is_off}).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("code", "switch"), [("blocking_stopped", _stop_blocking), ("environment_off", _switch_an_environment)]
+)
+def test_what_somebody_switches_off_is_shown_at_the_next_look(
+    stack: Stack, api: httpx.Client, code: str, switch: Callable[[httpx.Client, bool], None]
+) -> None:
+    assert state(api, code) == "ok"
+    switch(api, True)
+    try:
+        measured(f"{code}, health", lambda: state(api, code) == "failing", 1)
+    finally:
+        switch(api, False)
+    measured(f"{code} no longer, health", lambda: state(api, code) == "ok", 1)
+
+
 def test_a_nodes_clock_that_is_wrong_is_shown_soon_after_its_next_heartbeat(stack: Stack, api: httpx.Client) -> None:
     cluster = {"name": "clocks", "distribution": "other", "kubernetes_version": None}
     body = {"token": stack.enrolment_token("123456789012"), "cluster": cluster, "node": "n", "sensor_version": "0"}
