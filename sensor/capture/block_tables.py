@@ -175,19 +175,29 @@ class BlockTables:
     def mark(self, thread: int, ino: int, marks: ExecMarks, data: FileState | None = None) -> None:
         """Mark the exec that a thread is about to make of a file.
 
-        CHECKED, and marks for known writers, hold for the data that were checked.
+        CHECKED, and marks for known writers, hold for the data that were checked. Of ANY_SCRIPT_INO there is one mark
+        for all scripts of the exec: whatever kills in one of them stays.
         """
         times = (data.begun_ns, data.opened_ns, data.written_ns) if data is not None else (0, 0, 0)
         origins = data.origins if data is not None else 0
         seconds = MARK_SECONDS if ino != ANY_SCRIPT_INO else ANY_SCRIPT_SECONDS
-        value = _MARK.pack(_boottime_deadline(seconds), *times, marks.packed(), origins, int(marks.depends_on_writers))
         key, now = _MARK_KEY.pack(ino, thread, 0), time.monotonic()
         with self._lock:
+            what = marks.packed() | (self._kills_left(key) if ino == ANY_SCRIPT_INO else 0)
+            value = _MARK.pack(_boottime_deadline(seconds), *times, what, origins, int(marks.depends_on_writers))
             while self._marked and now - next(iter(self._marked.values())) > MARK_SECONDS:
                 self._libbpf.delete(self.fds.marks, self._marked.popitem(last=False)[0])
             self._libbpf.update(self.fds.marks, key, value)
             self._marked[key] = now
             self._marked.move_to_end(key)
+
+    def _kills_left(self, key: bytes) -> int:
+        """Return `what` of the mark that another script of the exec has left: it has KILL alone, or nothing."""
+        left = self._libbpf.find(self.fds.marks, key, _MARK.size)
+        if left is None:
+            return 0
+        until, *_, what, _, _ = _MARK.unpack(left)
+        return int(what) if until > _boottime_deadline(0.0) else 0
 
     def remove_marks(self) -> None:
         """Remove all marks of execs, as of a process that held execs before."""

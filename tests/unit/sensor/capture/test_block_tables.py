@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 
 import pytest
@@ -23,6 +24,9 @@ class FakeKernel:
 
     def delete(self, fd: int, key: bytes) -> None:
         self.maps[fd].pop(key, None)
+
+    def find(self, fd: int, key: bytes, _size: int) -> bytes | None:
+        return self.maps[fd].get(key)
 
     def keys(self, fd: int, _size: int) -> list[bytes]:
         return list(self.maps[fd])
@@ -75,6 +79,31 @@ def test_a_mark_of_a_script_that_is_not_named_lasts_for_a_moment(tables: BlockTa
     tables.mark(7, block_tables.ANY_SCRIPT_INO, ExecMarks.always(ExecMark.KILL))
     named, unnamed = (int.from_bytes(value[:8], "little") for value in kernel.maps[MARKS].values())
     assert (named - unnamed) / 1e9 > block_tables.MARK_SECONDS - 2 * block_tables.ANY_SCRIPT_SECONDS
+
+
+def test_of_several_scripts_of_one_exec_each_kill_stays(
+    tables: BlockTables, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is killed in an exec session, the other in the workload's."""
+    one = ExecMarks((None, None, ExecMark.KILL))
+    other = ExecMarks((None, ExecMark.KILL, None))
+    tables.mark(7, block_tables.ANY_SCRIPT_INO, one)
+    tables.mark(7, block_tables.ANY_SCRIPT_INO, other)
+    both = ExecMarks((None, ExecMark.KILL, ExecMark.KILL))
+    assert what(kernel, 7) == both.packed()
+    tables.mark(8, block_tables.ANY_SCRIPT_INO, other)
+    assert what(kernel, 8) == other.packed()
+    later = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(2 * block_tables.ANY_SCRIPT_SECONDS * 1e9)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: later)
+    tables.mark(7, block_tables.ANY_SCRIPT_INO, one)
+    assert what(kernel, 7) == one.packed(), "those of an earlier exec have expired"
+
+
+def what(kernel: FakeKernel, thread: int) -> int:
+    """Return `what` of the mark of a thread's script that is not named."""
+    value = kernel.maps[MARKS][struct.pack("<QII", block_tables.ANY_SCRIPT_INO, thread, 0)]
+    found: int = struct.unpack("<QQQQQII", value)[4]
+    return found
 
 
 def test_the_marks_of_an_earlier_process_are_removed(tables: BlockTables, kernel: FakeKernel) -> None:
