@@ -2,7 +2,7 @@
 
 Needs root and the programs of NEEDED, which make installs on Debian; compares with bpftrace's execsnoop where that is
 installed. Sizes: EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once.
-PARTS=history or PARTS=ceilings measures that part alone.
+PARTS=history,ceilings measures those parts alone: history, execs, drifted, hashes, writing, ceilings, blocking.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 SNOOP = Path("/usr/sbin/execsnoop.bt")
 KERNEL_GOAL_NS = 2_000
 """For all that our programs do in the kernel at an exec of an image's file."""
+WRITE_GOAL = 1.1
+"""For what remembers who wrote a file, beside what provenance adds to a write."""
 DRIFTED = "/tmp/drifted"
 SMALL = "/small"
 """A program of some KiB: 2,000 copies stay within what a container may have hashed."""
@@ -46,18 +48,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, Podman(Path(directory)) as podman:
         box = Box(podman, _image(podman))
         box.run("same", execs // 20, "/bin/busybox")  # warm
-        if os.environ.get("PARTS") == "ceilings":
-            ceilings(box, execs // 2)
-            return
-        history(box, execs)
-        if os.environ.get("PARTS") == "history":
-            return
-        image_execs(box, execs)
-        drifted_execs(box, execs)
-        hashes(box, files)
-        writing(box, files * 5, int(os.environ.get("MIB", "256")))
-        ceilings(box, execs // 2)
-        blocking(podman, execs)
+        parts: dict[str, Callable[[], None]] = {
+            "history": lambda: history(box, execs),
+            "execs": lambda: image_execs(box, execs),
+            "drifted": lambda: drifted_execs(box, execs),
+            "hashes": lambda: hashes(box, files),
+            "writing": lambda: writing(box, files * 5, int(os.environ.get("MIB", "256"))),
+            "ceilings": lambda: ceilings(box, execs // 2),
+            "blocking": lambda: blocking(podman, execs),
+        }
+        for name in os.environ.get("PARTS", ",".join(parts)).split(","):
+            parts[name]()
 
 
 class Box:
@@ -252,13 +253,27 @@ def writing(box: Box, files: int, mebibytes: int) -> None:
         storm()  # from now on they are there
         print(f"(f) {what}; {BLOCKS} times without, with, with, without")
         _in_turns("wall time", storm)
-        with counted(), sensor():
-            before = programs()
-            storm()
-            spent, calls = _since(before)["on_write"]
-        print(
-            f"    in the kernel, on_write {spent / max(calls, 1):.0f} ns a call, {calls:,} calls, {spent / 1e6:.1f} ms"
-        )
+        _write_time(storm)
+
+
+def _write_time(storm: Callable[[], int]) -> None:
+    """What `on_write` takes alone, and beside all that provenance needs, in turns; and what all programs take then."""
+    turns: dict[str, list[float]] = {"alone": [], "beside provenance": []}
+    for _ in range(BLOCKS):
+        for name, options in zip(turns, (["--without-provenance"], []), strict=True):
+            with counted(), sensor(*options):
+                before = programs()
+                storm()
+                ours = {program: spent for program, spent in _since(before).items() if program.startswith("on_")}
+            spent, calls = ours["on_write"]
+            turns[name].append(spent / calls)
+    for name, each in turns.items():
+        spread = f"({min(each):.0f} to {max(each):.0f})"
+        print(f"    in the kernel, on_write {name:20} {statistics.median(each):5.0f} ns a call {spread}")
+    ratio = statistics.median(turns["beside provenance"]) / statistics.median(turns["alone"])
+    verdict = "within" if ratio <= WRITE_GOAL else "MISSES"
+    print(f"    the one to the other    x {ratio:.3f}, {verdict} the goal of {WRITE_GOAL}; {calls:,} calls")
+    print(f"    in the kernel, all of ours {sum(spent for spent, _ in ours.values()) / 1e6:.1f} ms in the last turn")
 
 
 def ceilings(box: Box, execs: int) -> None:

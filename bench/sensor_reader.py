@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import resource
 import signal
@@ -10,9 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor.capture import kernel_program
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.program_ways import ways
 
 if TYPE_CHECKING:
+    from sensor.capture.program_ways import Prober, Way
+    from sensor.capture.programs import ProgramOptions
     from sensor.wire import Event
 
 
@@ -20,6 +25,8 @@ def read() -> None:
     """Print "ready", then, after SIGTERM and what was still to be read, one line of JSON."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    if "--without-provenance" in sys.argv:
+        kernel_program.ways = _ways_without_provenance  # type: ignore[attr-defined]
     capture = open_ebpf()
     capture.history.switch(on="--without-history" not in sys.argv)
     idle = _rss()
@@ -38,6 +45,11 @@ def read() -> None:
     report = {"seen": dict(seen), "files": len(files), "execs": counters.execs, "lost": counters.lost}
     print(json.dumps({**report, "cpu": usage.ru_utime + usage.ru_stime, "rss": _rss(), "idle": idle}))
     sys.stdout.flush()
+
+
+def _ways_without_provenance(kernel: Prober, options: ProgramOptions) -> list[Way]:
+    """Return the ways without a record of writers, and without sessions."""
+    return ways(kernel, dataclasses.replace(options, sessions=False))[-2:]
 
 
 def _count(events: list[Event], seen: collections.Counter[str], files: set[tuple[str, str | None]]) -> None:
