@@ -47,13 +47,13 @@ get_kernel() { # ARCHITECTURE SUITE
 # A line per way: its name, and its programs.
 ways() {
     python3 - <<'PYTHON'
-from sensor.capture.libbpf import KEEPERS, LOOK, READS, TRACED_FUNCTIONS, TRACEPOINTS
+from sensor.capture.programs import FAULTS, KEEPERS, LOOK, READS, TRACED_FUNCTIONS, TRACEPOINTS
 least = ["on_mapping", "on_mapping_list", "on_fork", "on_exit", "on_exec", *KEEPERS, "on_write", READS[0]]
 functions = [f"{name}:{function}" for name, function in TRACED_FUNCTIONS.items()]
 print("functions", *least, LOOK, *functions, READS[1])
 print("functions,libraries", *least, "on_mmap", LOOK, *functions, READS[1])
-print("tracepoints", *least, LOOK, *TRACEPOINTS)
-print("tracepoints,reads", *least, LOOK, *TRACEPOINTS, READS[2])
+print("tracepoints", *least, LOOK, *TRACEPOINTS, *FAULTS)
+print("tracepoints,reads", *least, LOOK, *TRACEPOINTS, *FAULTS, READS[2])
 print("without-record", *least)
 print("execs-alone on_exec")
 PYTHON

@@ -48,11 +48,11 @@ INIT
 
 check() {
     local module
-    module=$(find -L "$VM_DIR/$1" -name 'overlay.ko*' | head -n 1)
+    module=$(find -L "$VM_DIR/amd64-$1" -name 'overlay.ko*' | head -n 1)
     case $module in *.xz) xz -dc "$module" ;; *) cat "$module" ;; esac >"$scratch/root/overlay.ko"
     (cd "$scratch/root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$scratch/initrd"
     timeout 900 qemu-system-x86_64 -accel tcg -cpu max -m 2G -smp 1 -nographic -no-reboot -nic none \
-        -kernel "$VM_DIR/$1"/boot/vmlinuz-* -initrd "$scratch/initrd" -append "console=ttyS0 quiet panic=-1" >"$scratch/log" </dev/null
+        -kernel "$VM_DIR/amd64-$1"/boot/vmlinuz-* -initrd "$scratch/initrd" -append "console=ttyS0 quiet panic=-1" >"$scratch/log" </dev/null
     tr -d '\r' <"$scratch/log" | sed -n '/KERNEL/,/DONE/p'
     grep -q '^RESULT 0 wrong' "$scratch/log"
 }

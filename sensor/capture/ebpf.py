@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sensor.capture.exec_history import EXEC_HISTORY, KernelExecHistory
 from sensor.capture.kept_files import KeptFiles
 from sensor.capture.kernel_program import open_kernel
-from sensor.capture.libbpf import ProgramOptions
+from sensor.capture.mapped_writes import shows_mapped_writes
+from sensor.capture.programs import ProgramOptions
 from sensor.container.base import ids_from_cgroup
 from sensor.container.identify import MAX_NAMESPACES, Identifier
 from sensor.container.mounts import host_dev
@@ -191,6 +192,9 @@ class EbpfCapture:
         if unknown and not record.flags & Flag.LIBRARY:
             self.history.tracks.add_early(resolved.container.id, record)
         known = self._registered.get(record.namespace_id)
+        if self._kernel.misses_page_faults and resolved.root.is_overlay and not shows_mapped_writes(resolved.layers):
+            # Before the kernel program blocks anything there, or what is found of its files is remembered.
+            self._kernel.follow_page_faults()
         if unknown or known is None or (known.root_dev, known.track) != (root_dev, track):
             # Again where a container that no runtime knew at first turns out to have another root, or lost its track.
             owns_cgroup = owns_cgroup and record.namespace_id not in self._entered

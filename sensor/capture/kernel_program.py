@@ -14,21 +14,23 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_tracks import NO_TRACK, ExecTracks
-from sensor.capture.libbpf import JOINS, Libbpf, Mappings
+from sensor.capture.libbpf import WAITING_NAME, Libbpf
 from sensor.capture.older_processes import note_older_processes
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.program_ways import RECORD, RECORD_OPENS, Started, start, ways
+from sensor.capture.programs import FAULTS, JOINS, LINK_NAME, READS, Mappings
 from sensor.capture.ring import Ring
 from sensor.capture.write_records import KernelWriteRecords
 from sensor.judgement.events import boot_time_ns
 from sensor.record import kernel_device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sensor.capture.exec_tracks import Track
-    from sensor.capture.libbpf import KernelObjects, ProgramOptions
+    from sensor.capture.libbpf import KernelObjects
     from sensor.capture.program_ways import Way
+    from sensor.capture.programs import ProgramOptions
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ _SESSIONS: Final = 7
 _SESSIONS_SINCE: Final = 8
 _BY_PARENTS: Final = 1
 _BY_JOINS: Final = 2
+_FAULTS_SINCE: Final = 11
 
 
 class KernelProgram:
@@ -83,7 +86,7 @@ class KernelProgram:
         if self._pins is None:
             return None
         for way in tried:
-            taken = self._pins.take_over(self._libbpf, tuple(way.options.programs()))
+            taken = self._pins.take_over(self._libbpf, tuple(way.options.programs()), way.options.waiting)
             if taken is not None:
                 return Started(way, taken)
         return None
@@ -140,8 +143,49 @@ class KernelProgram:
         return KernelWriteRecords(self._libbpf, self._fds.maps["observed"], self._fds.maps["writers"])
 
     def detect(self, *, interpreters: bool) -> None:
-        """Have execs of interpreters sent, or not, though they are the image's."""
+        """Have execs of interpreters sent, or not, though they are the image's, and what they read."""
+        if interpreters:
+            self._attach_waiting(READS)
         self._set_state(_DETECT, _DETECT_INTERPRETER if interpreters else 0)
+        if not interpreters:
+            self._release(READS)
+
+    @property
+    def misses_page_faults(self) -> bool:
+        """Whether writes through a mapping are not seen on every filesystem, and could be."""
+        return any(
+            WAITING_NAME.format(name) in self._fds.waiting and LINK_NAME.format(name) not in self._fds.links
+            for name in FAULTS
+        )
+
+    def follow_page_faults(self) -> None:
+        """Have writes through a mapping seen on every filesystem, for good, where the record has them by tracepoints.
+
+        It costs each page fault of the node, of which an exec has dozens.
+        """
+        if self._attach_waiting(FAULTS):
+            self._set_state(_FAULTS_SINCE, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+    def _attach_waiting(self, programs: Iterable[str]) -> bool:
+        """Attach those of these programs that are loaded and wait; return whether there were any."""
+        attached = False
+        for program in programs:
+            fd, link = self._fds.waiting.get(WAITING_NAME.format(program)), LINK_NAME.format(program)
+            if fd is None or link in self._fds.links:
+                continue
+            self._fds.links[link] = self._libbpf.attach(fd)
+            if self._pins is not None:
+                self._pins.add(self._libbpf, link, self._fds.links[link])
+            attached = True
+        return attached
+
+    def _release(self, programs: Iterable[str]) -> None:
+        for program in programs:
+            link = LINK_NAME.format(program)
+            if WAITING_NAME.format(program) in self._fds.waiting and link in self._fds.links:
+                if self._pins is not None:
+                    self._pins.remove(link)
+                os.close(self._fds.links.pop(link))
 
     def counts(self) -> dict[str, int]:
         """`execs` in containers and `lost` to a full ring, since this sensor, or the one before it, last counted."""

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import enum
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sensor.capture.errors import CaptureUnavailable
+from sensor.capture.programs import (
+    ALL,
+    FAULTS,
+    KEEPERS,
+    LOOK,
+    MAPS,
+    MEMFD_WRITES,
+    MISSING_ON_SOME,
+    READS,
+    TRACED_FUNCTIONS,
+    TRACEPOINTS,
+)
 from sensor.operations.machine import nested_pid_namespace
+
+if TYPE_CHECKING:
+    from sensor.capture.programs import ProgramOptions
 
 _PRINT: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _POINTERS: Final = (
@@ -24,51 +38,7 @@ _TRACEPOINT: Final = 5
 """`enum bpf_prog_type`: one that may call whatever our programs call."""
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _CAP_SYS_ADMIN: Final = 21
-MAPS: Final = (
-    "ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed", "tracks",
-    "kept_execs", "claims", "processes", "writers",
-)  # fmt: skip
-
-
-JOINS: Final = "on_join"
-"""The program that sees who enters a container."""
-TRACED_FUNCTIONS: Final = {
-    "on_open": "security_file_open",
-    "on_modified": "file_modified",
-    "on_kiocb_modified": "kiocb_modified",
-    "on_update_time": "file_update_time",
-    "on_fallocate": "vfs_fallocate",
-    "on_shared_map": "security_mmap_file",
-    "on_cut": "notify_change",
-    "on_memfd_write": "shmem_write_begin",
-    "on_memfd_write_old": "generic_perform_write",
-    "on_trace": "security_ptrace_access_check",
-    JOINS: "mntns_install",
-}
-"""The programs that keep the record of writers and of sessions, and the kernel function that each traces."""
-TRACEPOINTS: Final = {
-    "on_ext4_delayed_write": "ext4_da_write_begin",
-    "on_ext4_write": "ext4_write_begin",
-    "on_ext4_cut": "ext4_truncate_enter",
-    "on_ext4_allocate": "ext4_fallocate_enter",
-    "on_ext4_punch": "ext4_punch_hole",
-    "on_ext4_collapse": "ext4_collapse_range",
-    "on_ext4_insert": "ext4_insert_range",
-    "on_ext4_zero": "ext4_zero_range",
-    "on_direct_access": "iomap_dio_rw_begin",
-    "on_fault": "mm_filemap_fault",
-    "on_map_pages": "mm_filemap_map_pages",
-}
-"""Those that keep it where no function can be traced, and the tracepoint that each takes; it says less."""
-_MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified", JOINS})
-"""Functions of newer kernels alone, where on older ones another of them is called; and one that sessions do without."""
-_MEMFD_WRITES: Final = ("on_memfd_write", "on_memfd_write_old")
-"""One or the other: before Linux 5.19 the better one has more arguments than can be traced."""
-LOOK: Final = "on_look"
-READS: Final = ("on_interpreter", "on_read_open", "on_read_pages")
-"""The programs that see what interpreters read: their standard input, and files by a function or a tracepoint."""
-KEEPERS: Final = ("on_keep", "on_keep_old")
-"""One or the other keeps the last execs of containers: from Linux 5.12 on, and before."""
+WAITING_NAME: Final = "{}_program"
 _READ_PAGES: Final = "mm_filemap_get_pages"
 _TRACING: Final = 26
 """`enum bpf_prog_type`."""
@@ -120,72 +90,26 @@ class _LoadOptions(ctypes.Structure):
     )
 
 
-class Mappings(enum.Enum):
-    """Programs that find a program interpreter among the mappings of its exec, on kernels old and new."""
-
-    START = "on_mapping"
-    LIST = "on_mapping_list"
-
-
-@dataclasses.dataclass(frozen=True)
-class ProgramOptions:
-    """How the program is loaded: the ring's size in bytes, and what it watches beside execs.
-
-    `libraries` that programs map; `writers` of files; `mappings`: the programs that find a program interpreter;
-    `record`: those that keep the record of writers, none where the kernel can't.
-    """
-
-    ring_bytes: int
-    libraries: bool
-    writers: bool = True
-    mappings: tuple[Mappings, ...] = (Mappings.START,)
-    record: tuple[str, ...] = ()
-    keeper: str = KEEPERS[0]
-    """The program that keeps the last execs of containers; "" for none."""
-    reads: tuple[str, ...] = ()
-    """The programs that see what interpreters read, while a policy wants interpreters."""
-    sessions: bool = True
-    """Follow each process in a container, from its start to its end."""
-    interpreters: int = 32_768
-    """That may run at once: what more of them read is not followed, and counted."""
-
-    def programs(self) -> dict[str, str]:
-        """Return the names of the wanted programs by those of their links, in the order in which they run."""
-        finders = {f"{finder.name.lower()}_link": finder.value for finder in self.mappings}
-        return {
-            **finders,
-            **({"fork_link": "on_fork", "exit_link": "on_exit"} if self.sessions else {}),
-            "exec_link": "on_exec",
-            **({"keep_link": self.keeper} if self.keeper else {}),
-            **({"write_link": "on_write"} if self.writers else {}),
-            **({"mmap_link": "on_mmap"} if self.libraries else {}),
-            **{f"{program}_link": program for program in (*self.record, *self.reads)},
-        }
-
-
-_RECORD: Final = (LOOK, *TRACED_FUNCTIONS, *TRACEPOINTS)
-ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD, reads=READS).programs() | {
-    "keep_old_link": KEEPERS[1]
-}
-"""Every program by its link."""
-
-
 @dataclasses.dataclass(frozen=True)
 class KernelObjects:
-    """The kernel objects of one attached program, as open file descriptors by name: MAPS, and the wanted links."""
+    """The kernel objects of one attached program, as open file descriptors by name.
+
+    MAPS, the links of what is attached, and the programs that wait until something needs them, by WAITING_NAME.
+    """
 
     maps: dict[str, int]
     links: dict[str, int]
+    waiting: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def items(self) -> dict[str, int]:
         """Return all, by name."""
-        return self.maps | self.links
+        return self.maps | self.waiting | self.links
 
     def without_links(self) -> KernelObjects:
-        """Close the links, which detaches programs that are not pinned; return the other objects."""
-        for fd in self.links.values():
+        """Detach all programs for good but those that are pinned; return the maps."""
+        for fd in (*self.links.values(), *self.waiting.values()):
             os.close(fd)
-        return dataclasses.replace(self, links={})
+        return KernelObjects(self.maps, {})
 
     def close(self) -> None:
         """Close all; the program stays attached only where its links are pinned."""
@@ -226,6 +150,11 @@ class Libbpf:
             objects.maps.update({name: os.dup(self._fd(handle, name)) for name in MAPS})
             for link, program in options.programs().items():
                 objects.links[link] = self._attach(handle, program.encode())
+            for program in options.waiting:
+                fd = os.dup(self._lib.bpf_program__fd(ctypes.c_void_p(self._program(handle, program.encode()))))
+                objects.waiting[WAITING_NAME.format(program)] = fd
+                # What this kernel refuses shows now, while another way can be tried.
+                os.close(self.attach(fd))
         except BaseException:
             objects.close()
             raise
@@ -243,15 +172,16 @@ class Libbpf:
         """Return the programs that keep the record of writers by functions; none where they can't be traced."""
         if not self._may_trace(TRACED_FUNCTIONS["on_open"]):
             return ()
-        memfd, memfd_old = _MEMFD_WRITES
+        memfd, memfd_old = MEMFD_WRITES
         other = memfd_old if self._may_trace(TRACED_FUNCTIONS[memfd]) else memfd
         wanted = {program: name for program, name in TRACED_FUNCTIONS.items() if program != other}
         found = tuple(program for program, name in wanted.items() if self.knows_function(name))
-        return (LOOK, *found) if not wanted.keys() - set(found) - _MISSING_ON_SOME else ()
+        return (LOOK, *found) if not wanted.keys() - set(found) - MISSING_ON_SOME else ()
 
     def record_tracepoints(self) -> tuple[str, ...]:
         """Return those that keep it by tracepoints, which say less; none where the kernel lacks one."""
-        has_all = all(self._type_id(name, _RAW_TRACEPOINT) > 0 for name in TRACEPOINTS.values())
+        needed = (*TRACEPOINTS.values(), *FAULTS.values())
+        has_all = all(self._type_id(name, _RAW_TRACEPOINT) > 0 for name in needed)
         return (LOOK, *TRACEPOINTS) if has_all else ()
 
     def read_programs(self, *, by_functions: bool) -> tuple[str, ...]:
@@ -297,6 +227,10 @@ class Libbpf:
         fd = os.dup(self._lib.bpf_link__fd(ctypes.c_void_p(link)))
         self._lib.bpf_link__destroy(ctypes.c_void_p(link))
         return fd
+
+    def attach(self, program: int) -> int:
+        """Attach a loaded program where it belongs; return its link, which detaches it when it is closed."""
+        return self._call("bpf_raw_tracepoint_open", None, ctypes.c_int(program))
 
     def pin(self, fd: int, path: Path) -> None:
         """Keep a kernel object under a path of a bpffs, beyond the life of this process."""
@@ -353,10 +287,10 @@ class Libbpf:
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
         self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
         self._call("bpf_map__set_max_entries", self._map(handle, "readers"), ctypes.c_uint32(options.interpreters))
-        wanted = options.programs()
-        for link, name in ALL.items():
+        wanted = {*options.programs().values(), *options.waiting}
+        for name in ALL:
             program = ctypes.c_void_p(self._program(handle, name.encode()))
-            self._call("bpf_program__set_autoload", program, ctypes.c_bool(link in wanted))
+            self._call("bpf_program__set_autoload", program, ctypes.c_bool(name in wanted))
 
     def _program(self, handle: int, name: bytes) -> int:
         return self._call("bpf_object__find_program_by_name", handle, name)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.libbpf import MAPS, KernelObjects
+from sensor.capture.libbpf import WAITING_NAME, KernelObjects
+from sensor.capture.programs import LINK_NAME, MAPS
 from sensor.container.mounts import parse_mounts
 
 if TYPE_CHECKING:
@@ -48,13 +49,22 @@ class Pins:
             os.close(self._lock)
             raise CaptureUnavailable(f"eBPF capture: another sensor uses the pins in {directory}") from None
 
-    def take_over(self, libbpf: Libbpf, links: Sequence[str]) -> KernelObjects | None:
-        """Return the objects that an earlier sensor of this build left attached by just these links, or None."""
-        if not self._build.is_dir() or {entry.name for entry in self._build.iterdir()} != {*MAPS, *links}:
+    def take_over(self, libbpf: Libbpf, links: Sequence[str], waiting: Sequence[str] = ()) -> KernelObjects | None:
+        """Return the objects that an earlier sensor of this build left attached by just these links, or None.
+
+        Programs that were `waiting` may be attached too.
+        """
+        if not self._build.is_dir():
             return None
+        programs = [WAITING_NAME.format(name) for name in waiting]
+        found, needed = {entry.name for entry in self._build.iterdir()}, {*MAPS, *links, *programs}
+        attached = sorted(found - needed)
+        if needed - found or set(attached) - {LINK_NAME.format(name) for name in waiting}:
+            return None
+        links = (*links, *attached)
         fds: dict[str, int] = {}
         try:
-            for name in (*MAPS, *links):
+            for name in (*MAPS, *programs, *links):
                 fds[name] = libbpf.pinned(self._build / name)
         except OSError:
             for fd in fds.values():
@@ -62,7 +72,7 @@ class Pins:
             return None
         self._links = tuple(links)
         self._remove_all_but(self._build.name)
-        return KernelObjects({name: fds[name] for name in MAPS}, {name: fds[name] for name in links})
+        return KernelObjects(*({name: fds[name] for name in names} for names in (MAPS, links, programs)))
 
     def keep(self, libbpf: Libbpf, descriptors: KernelObjects) -> None:
         """Pin all in the place of what is there; the links last, so that what can be taken over is whole.
@@ -78,6 +88,16 @@ class Pins:
         except BaseException:
             _remove(self._build)
             raise
+
+    def add(self, libbpf: Libbpf, link: str, fd: int) -> None:
+        """Pin the link of a program that waited."""
+        libbpf.pin(fd, self._build / link)
+        self._links = (*self._links, link)
+
+    def remove(self, link: str) -> None:
+        """Give up the link of a program that waits again."""
+        (self._build / link).unlink(missing_ok=True)
+        self._links = tuple(name for name in self._links if name != link)
 
     def unlink(self) -> None:
         """Give up the links, so that nothing is attached any more once their descriptors are closed."""

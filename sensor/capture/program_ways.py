@@ -7,12 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor.capture.errors import CaptureUnavailable
+from sensor.capture.programs import FAULTS
 from sensor.policy.properties import SESSION_CAPABILITY, WRITER_CAPABILITY, WRITER_ORIGIN_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sensor.capture.libbpf import KernelObjects, ProgramOptions
+    from sensor.capture.libbpf import KernelObjects
+    from sensor.capture.programs import ProgramOptions
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ def ways(kernel: Prober, options: ProgramOptions) -> list[Way]:
         found.append(Way("by functions", chosen, (RECORD, RECORD_OPENS, *facts)))
     if tracepoints := kernel.record_tracepoints():
         chosen = _with(kernel, options, tracepoints, by_functions=False)
+        chosen = dataclasses.replace(chosen, faults=tuple(FAULTS))
         lacks = (
             "opens of files for writing are not recorded, writes on ext4 alone, and no writer is known as the image's"
         )

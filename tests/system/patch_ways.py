@@ -12,7 +12,7 @@ MAPPED: Final = ("held", "shared", "protected")
 """Through one mapping that stays: the program runs once unpatched as well."""
 WAYS: Final = (
     *MAPPED,
-    *("mapped", "linked", "poked", "remembered"),
+    *("mapped", "linked", "stamped", "poked", "remembered"),
     *("written", "sent", "spliced", "ranged", "direct", "cut", "renamed", "unnamed"),
 )
 OF_PRIVILEGED: Final = ("looped", "ring")

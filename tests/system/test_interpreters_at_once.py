@@ -12,7 +12,7 @@ import pytest
 
 from sensor.capture import ebpf
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.libbpf import ProgramOptions
+from sensor.capture.programs import ProgramOptions
 from tests.system import needs
 from tests.system.capture.bed import Collector, PodmanBox
 

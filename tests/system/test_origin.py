@@ -139,6 +139,22 @@ class TestWriter:
         assert event.process.written_by is not None
         assert event.process.written_by.name == "busybox"
 
+    def test_is_not_said_to_be_the_only_one_where_another_process_got_its_pid_and_wrote_too(
+        self, podman: Podman, capture: EbpfCapture, image: str, tmp_path: Path
+    ) -> None:
+        """Pids are those of the node here: the kernel gives one to whom it is told to."""
+        tool = needs.tool(tmp_path / "same-pid", source="same_pid.c")
+        box = Watch(podman, capture, podman.run(image, options=["--privileged", "--pid=host"]))
+        podman.cp(tool, box.name, "/tmp/same-pid")
+        script = "/tmp/same-pid /bin/busybox {0} && chmod +x {0} && {0} true"
+        events = box.drift("cat /bin/busybox > /tmp/busybox-1; chmod +x /tmp/busybox-1; /tmp/busybox-1 true")
+        events += box.drift(script.format("/tmp/busybox-2"))
+        known = {event.process.path: event.process.provenance for event in events}
+        alone, both = known["/tmp/busybox-1"], known["/tmp/busybox-2"]
+        assert alone is not None
+        assert alone.written_by == "/bin/busybox"
+        assert both is None or both.written_by is None
+
 
 class TestScripts:
     def test_one_that_redirects_its_own_symlink_to_an_image_script_is_detected_every_time(self, box: Watch) -> None:

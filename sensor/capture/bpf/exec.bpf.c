@@ -32,7 +32,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
 /* Keys of the map `state`; the others are user space's own. */
-enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1, STATE_SENSOR = 4, STATE_HOLD_SERVER = 5, STATE_RECORD = 6, STATE_SESSIONS = 7, STATE_SESSIONS_SINCE = 8 };
+enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1, STATE_SENSOR = 4, STATE_HOLD_SERVER = 5, STATE_RECORD = 6, STATE_SESSIONS = 7, STATE_SESSIONS_SINCE = 8, STATE_CHANGES = 9, STATE_MAPPERS_CHANGED = 10, STATE_FAULTS_SINCE = 11 };
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
 
 /* Of a container: whether all in its cgroup is, for that has the container's name. */
@@ -75,6 +75,15 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 	__u32 cpu = bpf_get_smp_processor_id();
 
 	return bpf_map_lookup_elem(&scratch, &cpu);
+}
+
+/* A pointer that the kernel knows, as the number that alone can be given to a function. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
 }
 
 #include "paths.h"
@@ -226,6 +235,7 @@ static __always_inline struct registration *registration_of(struct mnt_namespace
 
 #include "processes.h"
 #include "writes.h"
+#include "traced_writes.h"
 #include "origin.h"
 
 /* Whether user space must look at an image's file all the same: the flags that say why. */
@@ -308,7 +318,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	s = begin(ns, known, flags);
 	if (s) {
-		put_state(&s->header.state, real_inode(file->f_inode), flags & FLAG_UPPER);
+		put_own_state(address_of(file->f_inode), flags & FLAG_UPPER);
 		s->header.flags |= block(s, task, thread_of(task, old_pid), file, known);
 		send(s, task, bprm->filename, file);
 	}
@@ -361,7 +371,7 @@ int on_mmap(struct mmap_arguments *arguments)
 	if (s) {
 		s->files.script_count = 0;
 		s->files.interpreter.dentry = 0;
-		put_state(&s->header.state, real_inode(BPF_CORE_READ(file, f_inode)), flags & FLAG_UPPER);
+		put_own_state((__u64)BPF_CORE_READ(file, f_inode), flags & FLAG_UPPER);
 		send(s, task, 0, file);
 	}
 	return 0;

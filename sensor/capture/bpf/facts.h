@@ -19,6 +19,16 @@ static __always_inline void put_inode(struct header *h, struct inode *inode)
 	put_ctime(&h->ctime_sec, &h->ctime_nsec, real);
 }
 
+/* What is known of the data of the file that the record is about: a function of its own, for old verifiers and small stacks. */
+__attribute__((noinline)) int put_own_state(__u64 inode_address, __u32 is_upper)
+{
+	struct scratch *s = scratch_of_cpu();
+
+	if (s)
+		put_state(&s->header.state, real_inode((struct inode *)inode_address), is_upper);
+	return 0;
+}
+
 static __always_inline void put_task(struct header *h, struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);

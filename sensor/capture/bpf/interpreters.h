@@ -43,7 +43,7 @@ __attribute__((noinline)) int send_file(__u64 file_address)
 		return 0;
 	s->files.script_count = 0;
 	s->files.interpreter.dentry = 0;
-	put_state(&s->header.state, real_inode(BPF_CORE_READ(file, f_inode)), s->header.flags & FLAG_UPPER);
+	put_own_state((__u64)BPF_CORE_READ(file, f_inode), s->header.flags & FLAG_UPPER);
 	send(s, (struct task_struct *)bpf_get_current_task(), 0, file);
 	return 1;
 }

@@ -19,12 +19,14 @@ typedef _Bool bool;
 
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_NO_PREALLOC = 1, BPF_RB_FORCE_WAKEUP = 2 };
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
 
 struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic, s_flags;
 	struct dentry *s_root;
+	void *s_fs_info;
 } __attribute__((preserve_access_index));
 struct dentry {
 	struct dentry *d_parent;
@@ -44,7 +46,17 @@ struct inode {
 	__s64 i_mtime_sec, i_ctime_sec;
 	__u32 i_mtime_nsec, i_ctime_nsec;
 	__u32 i_generation;
+	atomic_t i_count;
+	__u8 i_blkbits;
 } __attribute__((preserve_access_index));
+struct folio { struct address_space *mapping; } __attribute__((preserve_access_index));
+struct buffer_head { struct folio *b_folio; } __attribute__((preserve_access_index));
+struct percpu_counter { __s64 count; } __attribute__((preserve_access_index));
+struct ext4_sb_info {
+	unsigned int s_mount_opt;
+	struct percpu_counter s_freeclusters_counter, s_dirtyclusters_counter;
+} __attribute__((preserve_access_index));
+struct ext4_inode_info { unsigned long i_flags; struct inode vfs_inode; } __attribute__((preserve_access_index));
 /* Before 6.11 one struct held the time, under two names. */
 struct inode___v6_6 { struct timespec64 __i_mtime, __i_ctime; } __attribute__((preserve_access_index));
 struct inode___old { struct timespec64 i_mtime, i_ctime; } __attribute__((preserve_access_index));

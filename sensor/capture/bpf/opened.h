@@ -103,15 +103,6 @@ __attribute__((noinline)) int find_scripts(__u64 work_address, __u64 program_add
 	return 0;
 }
 
-/* A pointer that the kernel knows, as the number that alone can be given to a function. */
-static __always_inline __u64 address_of(const void *pointer)
-{
-	__u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
-	return address;
-}
-
 /* As `pid_of`, by a trusted pointer, which is read without a call. */
 static __always_inline __u32 own_pid(struct task_struct *leader)
 {

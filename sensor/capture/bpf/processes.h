@@ -39,7 +39,7 @@ struct process {
 	__u32 session;
 	__u32 origin;
 	__u32 entered_pid;
-	__u32 unused;
+	__u32 has_mapped;          /* a file shared and writable: it, or one that it descends from */
 };
 
 /* Of a process that entered before it was watched, or from another container: its next exec is not how it entered. */
@@ -72,11 +72,45 @@ static __always_inline struct process *process_of(struct task_struct *task)
 	return found && (!found->start_ns || found->start_ns == own_start(task->group_leader)) ? found : 0;
 }
 
+/* Spreads small numbers over 64 bits. */
+#define SPREAD 0x9e3779b97f4a7c15ull
 
-/* What tells the current process from others, and the program that it runs from those that it ran before. */
+static __always_inline __u64 program_number(__u64 start_ns, __u64 execs)
+{
+	return start_ns ^ bpf_get_current_pid_tgid() >> 32 << 40 ^ execs * SPREAD;
+}
+
+/*
+ * What tells the current process from others, also from one that had its pid before, and the program that it runs from those
+ * that it ran before.
+ */
 static __always_inline __u64 current_program(struct task_struct *task)
 {
-	return bpf_get_current_pid_tgid() >> 32 | BPF_CORE_READ(task, self_exec_id) << 32;
+	struct task_struct *own;
+
+	/* Since 5.11, without calls. */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+		own = bpf_get_current_task_btf();
+		return program_number(own_start(own->group_leader), own->self_exec_id);
+	}
+	return program_number(start_of(BPF_CORE_READ(task, group_leader)), BPF_CORE_READ(task, self_exec_id));
+}
+
+/*
+ * A process is not what it was: what it writes from now on counts anew, also to files that it has open. Of what it, or a child of
+ * its, writes through a mapping nothing is seen: all files that were mapped before have writers that are not known.
+ */
+static __always_inline void note_change(struct process *process)
+{
+	__u32 key = STATE_CHANGES;
+	__u64 *value = bpf_map_lookup_elem(&state, &key);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	key = STATE_MAPPERS_CHANGED;
+	value = process->has_mapped ? bpf_map_lookup_elem(&state, &key) : 0;
+	if (value)
+		*value = bpf_ktime_get_boot_ns();
 }
 
 /* How the sessions are kept: `state` at STATE_SESSIONS; 0 where they are not. */

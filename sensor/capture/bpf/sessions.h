@@ -252,6 +252,7 @@ int on_join(__u64 *arguments)
 		if (found && are_apart(found->namespace_id, entering.namespace_id)) {
 			found->session = SESSION_EXEC;
 			found->entered_ns = ENTERED_UNSEEN;
+			note_change(found);
 		}
 		return 0;
 	}
@@ -279,5 +280,6 @@ int BPF_PROG(on_trace, struct task_struct *child, unsigned int mode)
 	by = bpf_map_lookup_elem(&processes, &tracer);
 	if (!by || by->session != found->session)
 		found->session = SESSION_UNKNOWN;
+	note_change(found);
 	return 0;
 }

@@ -23,6 +23,9 @@
 #define F_UNLCK 2
 #define SB_NOUSER (1ul << 31)
 #define EXT4_MAGIC 0xef53
+#define EXT4_MOUNT_DELALLOC 0x8000000
+#define EXT4_JOURNAL_DATA (1 << 14)
+#define SPARE_CLUSTERS 16384    /* far more than the kernel's own limit, which the CPUs' counters may hide */
 #define XFS_MAGIC 0x58465342
 
 struct file_key { __u64 ino; __u32 dev; __u32 generation; };
@@ -32,9 +35,10 @@ struct write_record {
 	__u64 begun_ns;
 	__u64 opened_ns;           /* for writing, by anybody; 0 before that, and where opens are not seen */
 	__u64 written_ns;          /* 0 before the first write of data that was seen */
-	__u64 mapped_ns;           /* 0 where it was not seen mapped, shared and writable */
-	__u64 opener_start_ns;     /* of the process that opened it last, with its pid: unique */
-	__u32 opener_pid;
+	__u64 mapped_ns;           /* first seen mapped, shared and writable; 0 where it was not */
+	__u64 latest;              /* who `by_…` counts last (`current_program`) */
+	__u64 latest_changes;      /* and how many processes were not what they had been, by then */
+	__u32 opener_pid;          /* that opened it last */
 	/* Who has opened it for writing, or written to it, since the record began: a byte for each, for a bit could get lost. */
 	__u8 by_image, by_runtime, by_unknown, by_drift;
 	__u8 by_other;             /* in another mount namespace than the first */
@@ -42,7 +46,6 @@ struct write_record {
 	__u8 in_workload, in_exec, in_unknown; /* the sessions of all these */
 	__u8 by_several;
 	__u8 unused[2];
-	__u64 latest;              /* who `by_…` counts last (`current_program`) */
 	__u64 namespace_id;        /* of the first, 0 where nobody was seen */
 };
 
@@ -74,6 +77,16 @@ static __always_inline struct file_key key_of(struct inode *real)
 /* Without a branch, and one after the other: old verifiers follow each branch, and stacks are small. */
 #define SEEN(field, flag) (*(volatile __u8 *)&record->field * (flag))
 
+/* Whether a time is not 0, and not after another. */
+static __always_inline __u32 is_before(__u64 time, __u64 other)
+{
+	__u64 is_set = (time | -time) >> 63, is_after = (other - time) >> 63;
+
+	barrier_var(is_set);
+	barrier_var(is_after);
+	return is_set & ~is_after;
+}
+
 /* Who wrote it, as flags of `enum origin`; the current task's container is the one that asks. */
 static __always_inline __u32 origins_of(struct write_record *record)
 {
@@ -92,7 +105,34 @@ static __always_inline __u32 origins_of(struct write_record *record)
 	origins |= SEEN(in_exec, ORIGIN_EXEC);
 	origins |= SEEN(in_unknown, ORIGIN_NO_SESSION);
 	origins |= SEEN(by_several, ORIGIN_SEVERAL);
+	origins |= is_before(record->mapped_ns, state_value(STATE_MAPPERS_CHANGED)) * (ORIGIN_UNKNOWN | ORIGIN_NO_SESSION);
 	return origins;
+}
+
+/*
+ * Whether tracepoints show each write to a file of ext4, also through a mapping: where the filesystem allocates blocks late, a page
+ * of a mapping that becomes writable is seen (`on_page_write`); it does not do so when it is nearly full, or is told not to. Then
+ * only page faults show such writes, while they are traced.
+ */
+__attribute__((noinline)) int are_writes_traced(__u64 inode_address, __u64 begun_ns)
+{
+	struct inode *inode = (struct inode *)inode_address;
+	__u64 since = state_value(STATE_FAULTS_SINCE);
+	struct ext4_inode_info *ext4;
+	struct ext4_sb_info *of;
+	__s64 free, dirty;
+
+	if (since && begun_ns >= since)
+		return 1;
+	if (!bpf_core_type_exists(struct ext4_sb_info) || !bpf_core_type_exists(struct ext4_inode_info))
+		return 0;
+	of = (struct ext4_sb_info *)BPF_CORE_READ(inode, i_sb, s_fs_info);
+	ext4 = (struct ext4_inode_info *)((char *)inode - bpf_core_field_offset(struct ext4_inode_info, vfs_inode));
+	if (!(BPF_CORE_READ(of, s_mount_opt) & EXT4_MOUNT_DELALLOC) || BPF_CORE_READ(ext4, i_flags) & EXT4_JOURNAL_DATA)
+		return 0;
+	free = BPF_CORE_READ(of, s_freeclusters_counter.count);
+	dirty = BPF_CORE_READ(of, s_dirtyclusters_counter.count);
+	return free > SPARE_CLUSTERS && free / 4 > dirty;
 }
 
 /*
@@ -128,8 +168,8 @@ static __always_inline void put_state(struct file_state *state, struct inode *re
 	}
 	if (how == RECORD_BY_FUNCTIONS)
 		state->flags |= STATE_OPENS_SEEN;
-	/* Beside overlay there are ioctls that exchange the data of two files. */
-	if (magic == EXT4_MAGIC ? is_upper || how == RECORD_BY_TRACEPOINTS : is_upper && how == RECORD_BY_FUNCTIONS && (magic == XFS_MAGIC || magic == TMPFS_MAGIC))
+	/* Beside overlay there are ioctls that exchange the data of two files: only tracepoints show them. */
+	if (how == RECORD_BY_TRACEPOINTS ? magic == EXT4_MAGIC && are_writes_traced(address_of(real), state->begun_ns) : is_upper && (magic == EXT4_MAGIC || magic == XFS_MAGIC || magic == TMPFS_MAGIC))
 		state->flags |= STATE_WRITES_SEEN;
 	if (BPF_CORE_READ(real, i_writecount.counter) > 0)
 		state->flags |= STATE_OPEN;
@@ -140,7 +180,6 @@ static __always_inline void put_state(struct file_state *state, struct inode *re
 static __always_inline void put_opener(struct write_record *record, struct task_struct *task)
 {
 	record->opener_pid = pid_of(BPF_CORE_READ(task, group_leader));
-	record->opener_start_ns = start_of(BPF_CORE_READ(task, group_leader));
 }
 
 static __always_inline void raise(struct write_record *record, __u64 now)
@@ -161,6 +200,9 @@ static __always_inline void put_origin(struct write_record *record, struct task_
 
 	__u64 program = current_program(task);
 
+	/* Before it is looked at what the process is: who changes in between is counted at the next write. */
+	record->latest_changes = state_value(STATE_CHANGES);
+	barrier();
 	if (record->latest && record->latest != program)
 		record->by_several = 1;
 	record->latest = program;
@@ -194,6 +236,12 @@ static __always_inline void put_origin(struct write_record *record, struct task_
 	/* The node's own programs are in no container. */
 	if (!is_on_host && record->namespace_id != namespace_at((__u64)ns))
 		record->by_other = 1;
+}
+
+/* Whether the current process was counted last, as what it is now. */
+static __always_inline bool is_counted(struct write_record *record, struct task_struct *task)
+{
+	return record->latest == current_program(task) && record->latest_changes == state_value(STATE_CHANGES);
 }
 
 /* A record begins with an open in a container; any other is noted where there is one. */
@@ -284,42 +332,12 @@ static __always_inline void note_write(struct inode *inode)
 		return;
 	task = (struct task_struct *)bpf_get_current_task();
 	/* Also who was given the file open: by another process, or by what the same one ran before, as nohup(1) does. */
-	if (found->latest != current_program(task))
+	if (!is_counted(found, task))
 		put_origin(found, task);
 	found->written_ns = bpf_ktime_get_boot_ns();
 	/* A loop device writes by the kernel's own threads: who holds execs is told of that no more than of a mapping's writes. */
-	if (!BPF_CORE_READ(task, mm))
+	if (!found->mapped_ns && !BPF_CORE_READ(task, mm))
 		found->mapped_ns = found->written_ns;
-}
-
-/*
- * Of a write that a tracepoint shows. There a record begins with a write in a container: who has opened the file is not seen,
- * and does not count, for each write is.
- */
-static __always_inline void note_traced_write(struct inode *inode)
-{
-	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
-	struct write_record first = {};
-	struct mnt_namespace *ns;
-
-	if (!found) {
-		ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
-		if (!ns || BPF_CORE_READ(ns, ns.inum) == host_namespace_inum)
-			return;
-		first.begun_ns = bpf_ktime_get_boot_ns();
-		first.namespace_id = namespace_at((__u64)ns);
-		first.is_whole = !inode->i_size && inode->i_mapping->i_mmap_writable.counter <= 0;
-		/* Two may write to it at once: the second finds the first one's record. */
-		bpf_map_update_elem(&write_records, &key, &first, BPF_NOEXIST);
-		found = bpf_map_lookup_elem(&write_records, &key);
-		if (!found)
-			return;
-	}
-	if (found->latest != current_program(task))
-		put_opener(found, task);
-	note_write(inode);
 }
 
 static __always_inline void note_mapping(struct inode *real)
@@ -329,10 +347,13 @@ static __always_inline void note_mapping(struct inode *real)
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct write_record first = { .begun_ns = now, .written_ns = now, .mapped_ns = now };
 
-	if (found)
-		found->written_ns = found->mapped_ns = now;
-	else
+	if (!found) {
 		bpf_map_update_elem(&write_records, &key, &first, BPF_NOEXIST);
+		return;
+	}
+	found->written_ns = now;
+	if (!found->mapped_ns)
+		found->mapped_ns = now;
 }
 
 /* Before data is written: one or the other, by filesystem and kernel. */
@@ -375,8 +396,26 @@ static __always_inline void note_code(struct file *file)
 	if (!found || !(found->origin & (ORIGIN_IMAGE | ORIGIN_ENV)))
 		return;
 	inode = file->f_inode;
-	if (inode->i_sb->s_dev != BPF_CORE_READ(task, fs, root.mnt, mnt_sb, s_dev) || (inode->i_sb->s_magic == OVERLAY_MAGIC && upper_of(inode)))
+	if (inode->i_sb->s_dev != BPF_CORE_READ(task, fs, root.mnt, mnt_sb, s_dev) || (inode->i_sb->s_magic == OVERLAY_MAGIC && upper_of(inode))) {
 		found->origin = ORIGIN_DRIFT;
+		note_change(found);
+	}
+}
+
+/* The current process maps a file shared and writable: what it is at this time counts, as of who opened it. */
+static __always_inline void note_mapper(struct inode *real)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 process = bpf_get_current_pid_tgid() >> 32;
+	struct file_key key = key_of(real);
+	struct process *found = bpf_map_lookup_elem(&processes, &process);
+	struct write_record *record;
+
+	if (found)
+		found->has_mapped = 1;
+	record = bpf_map_lookup_elem(&write_records, &key);
+	if (record && !is_counted(record, task))
+		put_origin(record, task);
 }
 
 /* Of the writes through a shared mapping none is seen: that it is made counts as one. */
@@ -387,8 +426,10 @@ int BPF_PROG(on_shared_map, struct file *file, unsigned long protection, unsigne
 
 	if (file && protection & PROT_EXEC)
 		note_code(file);
-	if (file && (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && file->f_mode & FMODE_WRITE)
+	if (file && (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && file->f_mode & FMODE_WRITE) {
+		note_mapper(real_inode(file->f_inode));
 		note_mapping(real_inode(file->f_inode));
+	}
 	return 0;
 }
 
@@ -451,98 +492,5 @@ SEC("fentry/generic_perform_write")
 int BPF_PROG(on_memfd_write_old, struct file *file)
 {
 	note_memfd_write(file->f_inode);
-	return 0;
-}
-
-/* The first touch of a page of a shared writable mapping: who writes to it later does not show. */
-static __always_inline void note_page(struct inode *inode)
-{
-	struct file_key key = key_of(inode);
-	struct write_record *found;
-
-	note_mapping(inode);
-	found = bpf_map_lookup_elem(&write_records, &key);
-	if (found)
-		found->by_unknown = found->in_unknown = 1;
-}
-
-/* By tracepoints: writes to ext4, and the first touch of each page of a mapping by any filesystem's page cache. */
-SEC("tp_btf/ext4_da_write_begin")
-int BPF_PROG(on_ext4_delayed_write, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_write_begin")
-int BPF_PROG(on_ext4_write, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_truncate_enter")
-int BPF_PROG(on_ext4_cut, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_fallocate_enter")
-int BPF_PROG(on_ext4_allocate, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_punch_hole")
-int BPF_PROG(on_ext4_punch, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_collapse_range")
-int BPF_PROG(on_ext4_collapse, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_insert_range")
-int BPF_PROG(on_ext4_insert, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_zero_range")
-int BPF_PROG(on_ext4_zero, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/iomap_dio_rw_begin")
-int BPF_PROG(on_direct_access, struct kiocb *iocb)
-{
-	if (iocb->ki_filp->f_mode & FMODE_WRITE)
-		note_traced_write(iocb->ki_filp->f_inode);
-	return 0;
-}
-
-SEC("tp_btf/mm_filemap_fault")
-int BPF_PROG(on_fault, struct address_space *mapping)
-{
-	if (mapping->i_mmap_writable.counter > 0)
-		note_page(mapping->host);
-	return 0;
-}
-
-SEC("tp_btf/mm_filemap_map_pages")
-int BPF_PROG(on_map_pages, struct address_space *mapping)
-{
-	if (mapping->i_mmap_writable.counter > 0)
-		note_page(mapping->host);
 	return 0;
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
+import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.container
 
 TURNS = 60
+BLOCK = 4096
 SEQUENCES = int(os.environ.get("WRITE_SEQUENCES", "24"))
 SEED = int(os.environ.get("WRITE_SEED", "7"))
 """Other sequences with each."""
@@ -74,6 +77,29 @@ def test_nor_is_one_that_a_loop_device_or_a_ring_of_the_kernel_s_writes_to(
     assert set(seen) == patch_ways.runs(way, TURNS)
     for turn in range(1, TURNS + 1):
         assert seen[f"patched {turn}"].process.sha256 in {None, patched(runner, turn)}, turn
+
+
+def test_nor_is_one_on_a_volume_that_is_given_the_blocks_of_another_file(watch: Watch, runner: Path) -> None:
+    """By an ioctl of ext4, which writes nothing; what the file holds changes when the kernel forgets its pages."""
+    if filesystem(watch.box.root / "data") != "ext2/ext3":
+        pytest.skip("needs ext4")
+    events = watch.drift(f"cp /usr/bin/run /data/victim; /data/patch exchanged {TURNS} /data/victim", "ebpf")
+    seen = {state: event.process.sha256 for state, event in runs(events, "/data/victim").items()}
+    content = runner.read_bytes()
+    end = len(content) // BLOCK * BLOCK
+    hashes = {
+        "clean": hashlib.sha256(content).hexdigest(),
+        "patched": hashlib.sha256(content[: end - BLOCK] + bytes(BLOCK) + content[end:]).hexdigest(),
+    }
+    assert set(seen) == {f"{state} {turn}" for state in hashes for turn in range(1, TURNS + 1)}
+    assert {state: sha for state, sha in seen.items() if sha not in {None, hashes[state.split()[0]]}} == {}
+    assert any(seen.values())
+
+
+def filesystem(directory: Path) -> str:
+    """Return the type of the filesystem that a directory is on, as stat(1) names it: ext4 is `ext2/ext3`."""
+    done = subprocess.run(["stat", "-f", "-c", "%T", directory], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def test_an_image_program_that_is_touched_between_its_runs_is_not_reported(watch: Watch) -> None:

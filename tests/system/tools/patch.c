@@ -8,6 +8,7 @@
  *   protected  the same, through a mapping that was made to be read only, and allowed to be written to later
  *   mapped     through a mapping of its own each time, gone when FILE runs
  *   linked     the same, by another name of the file
+ *   stamped    the same, once the page was read, and the file's times were set in the same tick of the clock
  *   written    by pwrite
  *   sent       by sendfile of the whole content
  *   ranged     by copy_file_range of the whole content
@@ -18,6 +19,7 @@
  *   remembered through the same, by its /proc/PID/mem
  *   evicted    through a mapping of its own, with as many files mapped before it runs as the record of writers holds
  *   looped     through a loop device that is made of it
+ *   exchanged  by an ioctl that takes a block out of it (EXT4_IOC_MOVE_EXT); before, it is run as `clean TURN`
  *   cloned     by sharing the blocks of a patched copy (FICLONE)
  *   cut        cut to nothing, and written anew
  *   renamed    by a copy that is renamed over it
@@ -177,6 +179,45 @@ static void put_by_another(char byte)
 	waitpid(child, 0, 0);
 }
 
+/* As ext4's own header has it. */
+struct move_extent {
+	unsigned int reserved, donor;
+	unsigned long long start, donor_start, blocks, moved;
+};
+#define MOVE_EXTENT _IOWR('f', 15, struct move_extent)
+
+/*
+ * The last whole block of the file is given to a copy, whose own has zeros: or comes back unwritten, which is the same. What of it is
+ * in memory still, goes. Nothing is written.
+ */
+static void put_by_exchange(int is_back)
+{
+	size_t at = size / BLOCK * BLOCK - BLOCK;
+	int copy = open_to_write(other, O_RDWR | O_CREAT | O_TRUNC), fd = open_to_write(file, O_RDWR);
+	struct move_extent move = { .donor = fd, .start = at / BLOCK, .donor_start = at / BLOCK, .blocks = 1 };
+
+	if (is_back)
+		need(pwrite(fd, content + at, BLOCK, at) == BLOCK && !fsync(fd), "write");
+	else {
+		need(!ftruncate(copy, size) && pwrite(copy, content, BLOCK, at) == BLOCK, "copy");
+		need(pwrite(copy, (char[BLOCK]){ 0 }, BLOCK, at) == BLOCK && !fsync(copy) && !fsync(fd), "copy");
+		need(!ioctl(copy, MOVE_EXTENT, &move) && move.moved == 1, "EXT4_IOC_MOVE_EXT");
+		need(!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "fadvise");
+	}
+	close(copy);
+	close(fd);
+}
+
+static void put_in_one_tick(char byte)
+{
+	char *area = mapping(file, PROT_READ | PROT_WRITE);
+
+	content[AT] = ((volatile char *)area)[AT];
+	need(!utimensat(AT_FDCWD, file, 0, 0), "utimensat");
+	area[AT] = byte;
+	munmap(area, size);
+}
+
 static void splice_all(int source, int target)
 {
 	int ends[2];
@@ -240,6 +281,10 @@ static int put_byte(char byte)
 
 	if (!strcmp(way, "direct"))
 		put_directly(file, byte);
+	else if (!strcmp(way, "exchanged"))
+		put_by_exchange(!byte);
+	else if (!strcmp(way, "stamped"))
+		put_in_one_tick(byte);
 	else if (!strcmp(way, "looped"))
 		put_by_loop_device(byte);
 	else if (!strcmp(way, "poked") || !strcmp(way, "remembered"))
@@ -366,6 +411,8 @@ int main(int count, char **arguments)
 			need(!utimensat(AT_FDCWD, file, 0, 0), "utimensat");
 			continue;
 		}
+		if (!strcmp(way, "exchanged"))
+			run("clean", turn);
 		put(turn);
 		run("patched", turn);
 		put(0);

@@ -138,12 +138,19 @@ static int write_file(const char *source, const char *target)
 	out = is("output") ? 1 : open(target, O_CREAT | O_RDWR | O_TRUNC, 0755);
 	if (out < 0)
 		return failed(target);
+	/* From here on it is traced, or has mapped code that is not the image's. */
+	if (is("held-copy"))
+		usleep(600000);
+	if (is("held-code") && mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, open("/tmp/p.so", O_RDONLY), 0) == MAP_FAILED)
+		return failed("code");
 	if (is("sendfile"))
 		return sendfile(out, in, &at, st.st_size) == st.st_size ? 0 : failed("sendfile");
-	if (is("mmap")) {
+	if (is("mmap") || is("held-mmap")) {
 		if (ftruncate(out, st.st_size))
 			return failed("ftruncate");
 		mapped = mmap(0, st.st_size, PROT_WRITE, MAP_SHARED, out, 0);
+		if (is("held-mmap"))
+			usleep(600000);
 		memcpy(mapped, data, st.st_size);
 		return 0;
 	}

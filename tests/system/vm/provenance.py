@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.capture.kernel_program import open_kernel
-from sensor.capture.libbpf import ProgramOptions
+from sensor.capture.programs import ProgramOptions
 from sensor.container.identify import Resolved
 from sensor.judgement.decide import Verdict
 from sensor.judgement.events import make_event
@@ -62,6 +62,10 @@ CASES: Final = (
     Case("preloaded drift", "cp /bin/preload.so /tmp/p.so; LD_PRELOAD=/tmp/p.so dyn copy /bin/payload {t}", "drift"),
     Case("traced from its start", "payload traced /bin/pkg copy /bin/payload {t}", None),
     Case("traced later", "payload attached /bin/pkg slow-copy /bin/payload {t}", None),
+    Case("traced with the file open", "payload attached /bin/pkg held-copy /bin/payload {t}", None),
+    Case("traced with the file mapped", "payload attached /bin/pkg held-mmap /bin/payload {t}", None),
+    Case("foreign code with the file open", "dyn held-code /bin/payload {t}", "drift"),
+    Case("a mapping, after others were traced", "pkg mmap /bin/payload {t}", "image"),
     Case("a descriptor of the image's given to drift", "pkg given {t} /tmp/pkg output /bin/payload -", "drift"),
     Case("a descriptor of drift's given to the image's", "/tmp/pkg given {t} /bin/pkg output /bin/payload -", "drift"),
     Case("renamed", "pkg copy /bin/payload /tmp/r1; mv /tmp/r1 {t}", "image"),

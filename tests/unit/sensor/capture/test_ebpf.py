@@ -55,6 +55,11 @@ class FakeKernel:
         self.maps = FakeTrackMaps()
         self.unpinned: bool | None = None
         self.attached = True
+        self.misses_page_faults = True
+
+    def follow_page_faults(self) -> None:
+        assert not self.registered, "what is found of a container's files may be remembered by then"
+        self.misses_page_faults = False
 
     def register(
         self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False, track: Track = NO_TRACK

@@ -10,8 +10,9 @@ import pytest
 from sensor.capture import pins
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.kernel_program import build_id, interpreter_finders, possible
-from sensor.capture.libbpf import MAPS, KernelObjects, Libbpf, Mappings, ProgramOptions
+from sensor.capture.libbpf import KernelObjects, Libbpf
 from sensor.capture.pins import OWN_NAME, Pins, drop_pins
+from sensor.capture.programs import MAPS, Mappings, ProgramOptions
 
 BUILD = "0123456789ab-65536"
 LINKS = ("exec_link", "write_link")
@@ -61,6 +62,31 @@ def test_what_another_way_left_attached_is_neither_taken_over_nor_removed(
     taken = now.take_over(PinningLibbpf(), LINKS)
     assert taken is not None
     assert tuple(taken.links) == LINKS
+    now.close(remove=False)
+
+
+def test_programs_that_wait_are_taken_over_whether_attached_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
+    waiting = ("on_fault", "on_read_pages")
+    earlier = Pins(tmp_path, BUILD)
+    programs = {f"{name}_program": -1 for name in waiting}
+    earlier.keep(PinningLibbpf(), KernelObjects(dict.fromkeys(MAPS, -1), dict.fromkeys(LINKS, -1), programs))
+    for name in waiting:
+        earlier.add(PinningLibbpf(), f"{name}_link", -1)
+    earlier.remove("on_read_pages_link")
+    earlier.close(remove=False)
+    now = Pins(tmp_path, BUILD)
+    assert now.take_over(PinningLibbpf(), LINKS) is None
+    assert now.take_over(PinningLibbpf(), LINKS, waiting[1:]) is None
+    taken = now.take_over(PinningLibbpf(), LINKS, waiting)
+    assert taken is not None
+    assert set(taken.links) == {*LINKS, "on_fault_link"}
+    assert set(taken.waiting) == set(programs)
+    now.unlink()
+    left = {entry.name for entry in (tmp_path / BUILD).iterdir()}
+    assert left == {*MAPS, *programs}, "nothing is attached any more"
     now.close(remove=False)
 
 

@@ -8,8 +8,9 @@ import logging
 import pytest
 
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.libbpf import LOOK, TRACEPOINTS, KernelObjects, ProgramOptions
+from sensor.capture.libbpf import KernelObjects
 from sensor.capture.program_ways import RECORD, RECORD_OPENS, start, ways
+from sensor.capture.programs import LOOK, TRACEPOINTS, ProgramOptions
 from sensor.policy.properties import SESSION_CAPABILITY as SESSION
 from sensor.policy.properties import WRITER_CAPABILITY as WRITER
 from sensor.policy.properties import WRITER_ORIGIN_CAPABILITY as ORIGIN
@@ -42,7 +43,7 @@ class Loader:
         self.tried: list[list[str]] = []
 
     def __call__(self, options: ProgramOptions) -> KernelObjects:
-        programs = list(options.programs().values())
+        programs = [*options.programs().values(), *options.waiting]
         self.tried.append(programs)
         if self._refused & set(programs):
             raise self._error
