@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from django.db import connection, transaction
 from drift.alerts.actions.route_alerts import route_alerts
 from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
 from drift.alerts.domain.exec_signals import exec_signals
-from drift.alerts.domain.habits import habit, habit_signals
+from drift.alerts.domain.habits import habit, habit_signals, lineage, lineage_signals, lineage_words
 from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert
@@ -40,6 +41,8 @@ DELETE FROM alerts_alertscoring WHERE id IN (
 """
 CERTAINLY_MANY: Final = 60
 """Sightings of a content, or days of a way, after which one more changes no priority."""
+LINEAGE_IS_KNOWN: Final = 12
+"""Days of a lineage after which one more is told to no open alert: what is rare has one or two workloads."""
 QUEUE: Final = """
 INSERT INTO alerts_alertscoring (alert_id, created_at)
 SELECT alert.id, now() FROM ({contents}) AS content (sha256)
@@ -66,9 +69,10 @@ QUEUE_SPREAD: Final = QUEUE.format(
 another workload. The statement sees the sightings before it: one less than there are then."""
 STORE: Final = """
 UPDATE alerts_alert AS alert
-SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals, habit = scored.habit
+SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals,
+    habit = scored.habit, lineage = scored.lineage
 FROM jsonb_to_recordset(%s::jsonb)
-    AS scored (id bigint, priority smallint, scoped_priority smallint, signals jsonb, habit uuid)
+    AS scored (id bigint, priority smallint, scoped_priority smallint, signals jsonb, habit uuid, lineage uuid)
 WHERE alert.id = scored.id
 """
 LEARN: Final = """
@@ -78,9 +82,9 @@ ON CONFLICT DO NOTHING RETURNING habit
 """
 QUEUE_WAYS: Final = """
 INSERT INTO alerts_alertscoring (alert_id, created_at)
-SELECT alert.id, now() FROM ({ways}) AS way (habit)
+SELECT alert.id, now() FROM ({ways}) AS way (way)
 CROSS JOIN LATERAL (
-    SELECT id FROM alerts_alert WHERE habit = way.habit AND status IN ('active', 'in_progress')
+    SELECT id FROM alerts_alert WHERE {column} = way.way AND status IN ('active', 'in_progress')
     ORDER BY id DESC LIMIT %s
 ) AS alert
 WHERE alert.id <> ALL(%s)
@@ -101,11 +105,11 @@ def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Seq
     ]
     known = content_knowledge(contents)
     for alert, event in zip(alerts, events, strict=True):
-        alert.habit = habit(event)
-    ways = [_way(alert, scope) for alert, scope in zip(alerts, scopes, strict=True)]
-    habits = known_habits(way for way in ways if way)
-    for alert, event, content, way in zip(alerts, events, contents, ways, strict=True):
-        scored = _signals(alert, event, content, known, habits.get(way) if way else None)
+        alert.habit, alert.lineage = habit(event), lineage(event)
+    ways = [_ways(alert, scope) for alert, scope in zip(alerts, scopes, strict=True)]
+    habits = known_habits(chain.from_iterable(ways))
+    for alert, event, content, placed in zip(alerts, events, contents, ways, strict=True):
+        scored = _signals(alert, event, content, known, [habits[way] for way in placed])
         alert.priority, alert.scoped_priority = scored.priority, scored.scoped_priority
         alert.signals = scored.as_json()
 
@@ -119,7 +123,9 @@ def queue_contents(hashes: Iterable[str]) -> None:
 def queue_ways(ways: Iterable[uuid.UUID | None]) -> None:
     """Queue the open alerts that came about in these ways: of each the newest MAX_QUEUED."""
     with connection.cursor() as cursor:
-        cursor.execute(QUEUE_WAYS.format(ways=GIVEN_WAYS), [list({way for way in ways if way}), MAX_QUEUED, []])
+        cursor.execute(
+            QUEUE_WAYS.format(ways=GIVEN_WAYS, column="habit"), [list({way for way in ways if way}), MAX_QUEUED, []]
+        )
 
 
 def score_queued(seconds: float = SECONDS) -> int:
@@ -156,41 +162,49 @@ def _score(ids: set[int]) -> None:
     ]
     known = content_knowledge(contents)
     events = [_stored_event(alert) for alert in alerts]
-    stored = [alert.habit for alert in alerts]
+    stored = [(alert.habit, alert.lineage) for alert in alerts]
     for alert, event in zip(alerts, events, strict=True):
-        alert.habit = habit(event) if event else None
-    ways = [_way(alert, alert.workload.scope) for alert in alerts]
+        alert.habit, alert.lineage = (habit(event), lineage(event)) if event else (None, None)
+    ways = [_ways(alert, alert.workload.scope) for alert in alerts]
     _learn(alerts, ways)
-    habits = known_habits(way for way in ways if way)
+    habits = known_habits(chain.from_iterable(ways))
     changed = []
-    for alert, event, content, way, before in zip(alerts, events, contents, ways, stored, strict=True):
-        scored = _signals(alert, event, content, known, habits.get(way) if way else None)
-        if scored.as_json() != alert.signals or alert.habit != before:
+    for alert, event, content, placed, before in zip(alerts, events, contents, ways, stored, strict=True):
+        if alert.signals is not None and not alert.is_open:
+            continue  # closed alerts keep their priority: what they teach counts
+        scored = _signals(alert, event, content, known, [habits[way] for way in placed])
+        if scored.as_json() != alert.signals or (alert.habit, alert.lineage) != before:
             priorities = {"priority": scored.priority, "scoped_priority": scored.scoped_priority}
-            way_id = str(alert.habit) if alert.habit else None
-            changed.append({"id": alert.pk, **priorities, "signals": scored.as_json(), "habit": way_id})
+            same = {"habit": _text(alert.habit), "lineage": _text(alert.lineage)}
+            changed.append({"id": alert.pk, **priorities, **same, "signals": scored.as_json()})
     if changed:
         with connection.cursor() as cursor:
             cursor.execute(STORE, [json.dumps(changed)])
 
 
-def _way(alert: Alert, scope: uuid.UUID) -> PlacedHabit | None:
-    """Return the way in which an alert came about; None where it says nothing: a flood's, or of no known event."""
-    if alert.habit is None or alert.reason in FLOODS:
-        return None
+def _text(way: uuid.UUID | None) -> str | None:
+    return str(way) if way else None
+
+
+def _ways(alert: Alert, scope: uuid.UUID) -> list[PlacedHabit]:
+    """Return the way in which an alert came about, and its lineage; none of a flood or an unknown event."""
+    if alert.habit is None or alert.lineage is None or alert.reason in FLOODS:
+        return []
     # By the portal's clock: a sensor that dates its events back teaches no habit of earlier days.
-    return PlacedHabit(
-        alert.habit, scope, alert.created_at.astimezone(dt.UTC).date(), alert.cluster_id, alert.namespace
-    )
+    day = alert.created_at.astimezone(dt.UTC).date()
+    return [PlacedHabit(way, scope, day, alert.cluster_id, alert.namespace) for way in (alert.habit, alert.lineage)]
 
 
-def _learn(alerts: Sequence[Alert], ways: Sequence[PlacedHabit | None]) -> None:
+def _learn(alerts: Sequence[Alert], ways: Sequence[Sequence[PlacedHabit]]) -> None:
     """Add the days of these alerts' ways, and queue the open alerts to which a new day means something.
 
     Samples and what a sensor in quarantine claims teach nothing.
     """
     taught = {
-        way for alert, way in zip(alerts, ways, strict=True) if way and not alert.sample and not alert.set_aside_at
+        way
+        for alert, placed in zip(alerts, ways, strict=True)
+        if not alert.sample and not alert.set_aside_at
+        for way in placed
     }
     if not taught:
         return
@@ -198,7 +212,9 @@ def _learn(alerts: Sequence[Alert], ways: Sequence[PlacedHabit | None]) -> None:
         cursor.execute(LEARN, list(map(list, zip(*sorted(taught), strict=True))))
         new = list({way for (way,) in cursor.fetchall()})
         batch = [alert.pk for alert in alerts]
-        cursor.execute(QUEUE_WAYS.format(ways=SPREADING_WAYS), [new, CERTAINLY_MANY, CERTAINLY_MANY, MAX_QUEUED, batch])
+        for column, most in (("habit", CERTAINLY_MANY), ("lineage", LINEAGE_IS_KNOWN)):
+            statement = QUEUE_WAYS.format(ways=SPREADING_WAYS, column=column)
+            cursor.execute(statement, [new, most, most, MAX_QUEUED, batch])
 
 
 def _stored_event(alert: Alert) -> wire.Event | None:
@@ -213,7 +229,7 @@ def _signals(
     event: wire.Event | None,
     content: PlacedContent,
     known: ContentKnowledge,
-    habits: KnownHabits | None,
+    habits: Sequence[KnownHabits],
 ) -> ScoredSignals:
     opened_on = alert.first_seen.astimezone(dt.UTC).date()
     own: list[Signal] = [] if event is None else exec_signals(event, alert.outcome)
@@ -221,14 +237,13 @@ def _signals(
         own.append(signal("flood"))
     own += list_signals(known.good.get(content.sha256, ""), known.bad.get(content.sha256, ""))
     own += severity_signals(alert.severity)
-    return ScoredSignals(
-        own,
-        [
-            *content_signals(known.of_estate(content), opened_on, "in this estate"),
-            *(habit_signals(habits.estate, "in this estate") if habits else ()),
-        ],
-        [
-            *content_signals(known.of_place(content), opened_on, "in this namespace"),
-            *(habit_signals(habits.place, "in this workload") if habits else ()),
-        ],
-    )
+    estate = content_signals(known.of_estate(content), opened_on, "in this estate")
+    place = content_signals(known.of_place(content), opened_on, "in this namespace")
+    if habits and event:
+        of_way, of_lineage = habits
+        what = lineage_words(event)
+        estate += habit_signals(of_way.estate, "in this estate")
+        estate += lineage_signals(of_lineage.estate, what, "in this estate")
+        place += habit_signals(of_way.place, "in this workload")
+        place += lineage_signals(of_lineage.place, what, "in this workload")
+    return ScoredSignals(own, estate, place)

@@ -79,19 +79,22 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What argv reveals, by the signal's name."""
 _COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
+_PLATFORM: Final = re.compile(r"[-_]?(v?\d|linux|amd64|x86)")
 _VERSION: Final = frozenset({"--version", "-v", "-version", "version", "--help", "-h", "help", "-V"})
 TOOLS: Final = name_set(
     """
     xmrig xmr-stak minerd cpuminer nbminer t-rex kinsing kdevtmpfsi sysrv watchbog pwnrig ccminer
-    chisel frpc frps ligolo ngrok gost rathole iodine dnscat dnscat2 revsocks
-    masscan zmap nmap rustscan fscan pnscan hydra medusa ncrack crackmapexec
+    chisel frpc frps ligolo gost rathole iodine dnscat dnscat2 revsocks
+    fscan pnscan medusa ncrack crackmapexec
     linpeas.sh linpeas pspy pspy32 pspy64 les.sh lse.sh traitor
     cdk deepce.sh deepce botb peirates kubeletctl kube-hunter amicontained
     sliver merlin mettle meterpreter tsh gsocket gs-netcat reptile diamorphine
-    mimipenguin lazagne trufflehog
+    mimipenguin lazagne
     """
 )
 """File names of tools that have no place in a production container. A name is easily changed; it is one signal."""
+DUAL_USE: Final = name_set("nmap masscan zmap rustscan hydra ngrok cloudflared trufflehog")
+"""File names of tools that administrators and testers install too."""
 
 
 def argv_signals(argv: Sequence[str]) -> list[str]:
@@ -107,8 +110,14 @@ def only_asks_version(argv: Sequence[str]) -> bool:
 
 def attack_tool(name: str) -> str:
     """Return the known attack tool that a file name is; "" for others. Version and platform in it do not count."""
+    return _tool(name, TOOLS)
+
+
+def dual_use_tool(name: str) -> str:
+    """Return the tool of administrators and attackers that a file name is; "" for others."""
+    return _tool(name, DUAL_USE)
+
+
+def _tool(name: str, tools: frozenset[str]) -> str:
     plain = name.lower()
-    for candidate in (plain, re.split(r"[-_]?(v?\d|linux|amd64|x86)", plain, maxsplit=1)[0]):
-        if candidate in TOOLS:
-            return candidate
-    return ""
+    return next((each for each in (plain, _PLATFORM.split(plain, maxsplit=1)[0]) if each in tools), "")

@@ -8,7 +8,7 @@ from posixpath import basename
 from typing import Final
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.argv_patterns import argv_signals, attack_tool, only_asks_version
+from drift.alerts.domain.argv_patterns import argv_signals, attack_tool, dual_use_tool, only_asks_version
 from drift.alerts.domain.priority_signals import Signal, signal
 from sensor import wire
 from sensor.names.visible_text import has_mixed_scripts
@@ -22,7 +22,17 @@ FRESH_SECONDS: Final = 120
 """A downloaded file that runs within this time was downloaded in order to run."""
 AT_ONCE_SECONDS: Final = 60
 ATTACKS: Final = frozenset(
-    {"attack_tool", "miner", "tunnel", "reverse_shell", "scan", "escape", "credentials", "exfiltration"}
+    {
+        "attack_tool",
+        "dual_use_tool",
+        "miner",
+        "tunnel",
+        "reverse_shell",
+        "scan",
+        "escape",
+        "credentials",
+        "exfiltration",
+    }
 )
 BUILDS: Final = frozenset({"build_child", "build_place", "build_namespace"})
 """What is everyday in a build lowers nothing that is named or called like an attack."""
@@ -65,8 +75,14 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
     elif event.kind == "script" and not names.START_PLACE.search(process.path):
         # What cron and init start are scripts: there it says nothing.
         yield signal("script")
+    elif event.kind == "copy_of_image_file" and not process.copy_of:
+        yield signal("copied")
     elif event.kind == "copy_of_image_file" and basename(process.copy_of or "") != basename(process.path):
-        yield signal("renamed_copy", basename(process.copy_of or "") or "file")
+        yield signal("renamed_copy", basename(process.copy_of or ""))
+
+
+def _is_interactive(line: list[str]) -> bool:
+    return _is_session(line) and line[0][:15] in names.INTERACTIVE_SHELLS
 
 
 def _is_routine(event: wire.Event) -> bool:
@@ -156,6 +172,8 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
         yield signal("drifted_writer", age_words(_age_seconds(writer, event)))
     else:
         yield from _named_writer(event, writer)
+        if event.kind not in ("script", "interpreter") and names.is_named(checked_name(writer), names.DECODERS):
+            yield signal("decoded", checked_name(writer))
 
 
 def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
@@ -194,9 +212,7 @@ def _facts(event: wire.Event) -> wire.ProcessProvenance:
 def _session(event: wire.Event) -> Iterator[Signal]:
     """Return what is known of people: the kernel's own evidence, where names of shells are none."""
     known = _facts(event)
-    line = names_above(event)
-    is_interactive = _is_session(line) and line[0][:15] in names.INTERACTIVE_SHELLS
-    if known.session == "exec" and not is_interactive:
+    if known.session == "exec" and not _is_interactive(names_above(event)):
         yield signal("entered")
     if known.written_in_session == "exec" and known.session == "workload":
         yield signal("planted")
@@ -217,7 +233,7 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
         yield signal("build_child", build)
         return
     if _is_session(line):
-        if line[0][:15] in names.INTERACTIVE_SHELLS:
+        if _is_interactive(line):
             yield signal("interactive")
         return
     found = list(_service(line, "service_child", "runtime_child"))
@@ -295,10 +311,12 @@ def _names(event: wire.Event) -> Iterator[Signal]:
     *directories, name = process.path.split("/")
     shown = process.argv[0] if process.argv else ""
     hidden = [each for each in directories if each.startswith(".") and each not in names.DOT_DIRECTORIES]
+    if event.kind == "library":
+        hidden = []  # runtimes keep them in caches of such names
     if (hidden and not names.DOMAIN.match(hidden[0])) or name.startswith("."):
         yield signal("hidden_name")
     if names.KERNEL_THREAD.match(shown):
-        yield signal("disguised", "a kernel thread")
+        yield signal("kernel_thread")
     elif name in names.SYSTEM_PROGRAMS and event.kind != "replaced":
         yield signal("disguised", f"the system's {name}")
     elif names.DOCUMENTS.search(name.lower()):
@@ -307,6 +325,8 @@ def _names(event: wire.Event) -> Iterator[Signal]:
         yield signal("lookalike")
     if tool := attack_tool(name):
         yield signal("attack_tool", tool)
+    elif tool := dual_use_tool(name):
+        yield signal("dual_use_tool", tool)
 
 
 def _argv(event: wire.Event) -> Iterator[Signal]:
@@ -322,6 +342,8 @@ def _argv(event: wire.Event) -> Iterator[Signal]:
 
 
 def _rest(event: wire.Event, outcome: str) -> Iterator[Signal]:
+    if event.process.hash_status == "gone":
+        yield signal("gone")
     if event.process.uid == 0:
         yield signal("root")
     if outcome in ("blocked", "not_blocked"):

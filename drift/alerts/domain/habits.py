@@ -1,7 +1,8 @@
 """In which way an alert came about, and whether that is a habit of its workload or of the estate: pure.
 
 Noise repeats: CI jobs, updates and caches raise alerts of other content each time, but always in the same way. An
-attack rarely comes about as something before it did (docs/priority.md#ways).
+attack rarely comes about as something before it did (docs/priority.md#ways). A lineage is the coarser half of a way:
+kind, writer and starter, wherever the file is.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from sensor import wire
 
 MANY_DAYS: Final = 3
 MANY_WORKLOADS: Final = 3
+RARE_WORKLOADS: Final = 2
+KNOWN_DAYS: Final = 2
 DIRECTORIES: Final = 2
 """Of a path that count: what is deeper differs between versions."""
+SHELL: Final = "sh"
+"""Stands for the shells of people, as the starter of a lineage."""
 ANY: Final = "#"
 """Stands for a name with digits: of a version, a build, a random name."""
 
@@ -55,6 +60,30 @@ def habit(event: wire.Event) -> uuid.UUID:
     return digest("habit", event.kind, writer, above[:1], nearest, form)
 
 
+def lineage(event: wire.Event) -> uuid.UUID:
+    """Return the lineage of an event: its kind, the program that wrote the file, and the one that started it."""
+    return digest("lineage", event.kind, *_writer_and_starter(event))
+
+
+def lineage_words(event: wire.Event) -> str:
+    """Return writer and starter in words, as in "written by cp, started below java"."""
+    writer, starter = _writer_and_starter(event)
+    started = "from a shell" if starter == SHELL else f"below {starter}" if starter else "by nothing known"
+    return f"{f'written by {writer}, ' if writer else ''}started {started}"
+
+
+def _writer_and_starter(event: wire.Event) -> tuple[str, str]:
+    """Return the writing program, and the nearest above the process that is no shell; "" where there is none."""
+    written_by = event.process.written_by
+    writer = names.program(checked_name(written_by)) if written_by else ""
+    above = names_above(event)
+    for name in above:
+        program = names.program(name)
+        if program not in names.OUTSIDE and not names.is_named(name, names.SHELLS | names.COPIERS):
+            return writer, program
+    return writer, SHELL if above and above[0][:15] in names.INTERACTIVE_SHELLS else ""
+
+
 def _form(part: str) -> str:
     return ANY if re.search(r"\d", part) else part
 
@@ -72,3 +101,13 @@ def habit_signals(facts: HabitFacts, place: str) -> Iterator[Signal]:
         yield signal("common", str(facts.workloads))
     elif not facts.own_days and not facts.workloads:
         yield signal("unlike", place)
+
+
+def lineage_signals(facts: HabitFacts, what: str, place: str) -> Iterator[Signal]:
+    """Yield what the lineage says; `what` is its `lineage_words`, `place` as above."""
+    if facts.own_days >= KNOWN_DAYS:
+        yield signal("known_lineage", str(facts.own_days))
+    elif not facts.own_days and not facts.workloads:
+        yield signal("new_lineage", f"{place}: {what}")
+    elif not facts.own_days and facts.workloads <= RARE_WORKLOADS:
+        yield signal("rare_lineage", f"{place}: {what}")

@@ -34,6 +34,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "replaced": SignalDefinition(25, "replaces a file of the image", "kind `replaced`"),
     "loader": SignalDefinition(20, "started through the dynamic loader", "kind `loader`"),
     "foreign_mount": SignalDefinition(15, "on a mount made inside the container", "kind `foreign_mount`"),
+    "copied": SignalDefinition(
+        10, "a copy of a file of the image", "kind `copy_of_image_file`, where the sensor does not know of which file"
+    ),
     "renamed_copy": SignalDefinition(
         20, "a copy of the image's {} under another name", "kind `copy_of_image_file`, and another file name"
     ),
@@ -70,6 +73,11 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "unpacked by {}",
         "a library that the program which loads it wrote, as JVMs do, or a tool that its own updater wrote; "
         "not by a server, shell or download tool",
+    ),
+    "decoded": SignalDefinition(
+        20,
+        "made of text by {}",
+        "a program that `base64`, `xxd`, `openssl` or the like wrote: so it comes in where nothing can be downloaded",
     ),
     "drifted_writer": SignalDefinition(
         20,
@@ -115,14 +123,19 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         5, "interactive", "started by an interactive shell that nothing but a login, a terminal or other shells started"
     ),
     # Where it is and what it is called.
-    "memory_place": SignalDefinition(15, "in {}", "in `/dev/shm` or `/run/shm`"),
+    "memory_place": SignalDefinition(20, "in {}", "in `/dev/shm` or `/run/shm`"),
     "temporary_place": SignalDefinition(5, "in {}", "in `/tmp` or `/var/tmp`"),
     "web_place": SignalDefinition(15, "in a directory that a web server serves", "in a web root, and not run by PHP"),
     "hidden_name": SignalDefinition(
-        12, "hidden name", "a part of the path begins with a dot, known ones such as `.cache` left out"
+        12,
+        "hidden name",
+        "the name begins with a dot, or a directory does, those of libraries and known ones such as `.cache` left out",
     ),
     "disguised": SignalDefinition(
-        20, "named like {}", "the file name or `argv[0]` poses as a picture, a kernel thread or a system program"
+        20, "named like {}", "the file name poses as a picture, a document or a system program"
+    ),
+    "kernel_thread": SignalDefinition(
+        30, "named like a kernel thread", "`argv[0]` is in brackets, as those of kernel threads: none has a file"
     ),
     "lookalike": SignalDefinition(25, "letters of two scripts in its name", "Latin mixed with Cyrillic or Greek"),
     "system_place": SignalDefinition(
@@ -160,11 +173,17 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "exfiltration": SignalDefinition(20, "copies data out", "argv: copies to `remote:bucket`, uploads, drop sites"),
     "data_files": SignalDefinition(15, "works on the data directory", "argv: a database's files, not by a database"),
     "attack_tool": SignalDefinition(40, "named like the attack tool {}", "the file name is that of a known tool"),
-    "asks_version": SignalDefinition(-8, "only asks for its version", "argv: nothing but `--version`, `-v`, `--help`"),
+    "dual_use_tool": SignalDefinition(
+        20, "named like {}, which attackers use too", "the file name is that of a tool of administrators and attackers"
+    ),
+    "asks_version": SignalDefinition(-15, "only asks for its version", "argv: nothing but `--version`, `-v`, `--help`"),
     "flood": SignalDefinition(
         25, "counts the files past a limit", "an alert of a flood: what an attacker adds is among its files"
     ),
     # How it ended, and by whom it ran.
+    "gone": SignalDefinition(
+        10, "gone before it could be read", "hash status `gone`: deleted or replaced as soon as it ran"
+    ),
     "root": SignalDefinition(4, "as root", "user id 0"),
     "not_blocked": SignalDefinition(10, "a rule blocks it, but it ran", "outcome `not_blocked`"),
     "blocked": SignalDefinition(-2, "blocked", "outcome `blocked`: every execution was stopped"),
@@ -184,10 +203,19 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         10, "unlike anything {}", "no other workload, nor this one on another day, had an alert of this way"
     ),
     "habit": SignalDefinition(
-        -12, "as on {} other days", "this workload had alerts of this way on 3 or more other days"
+        -20, "as on {} other days", "this workload had alerts of this way on 3 or more other days"
     ),
     "common": SignalDefinition(
         -12, "the same way in {} other workloads", "alerts of this way in 3 or more other workloads, on 3 or more days"
+    ),
+    "new_lineage": SignalDefinition(
+        20, "never before {}", "no other workload, nor this one on another day, had an alert of this lineage"
+    ),
+    "rare_lineage": SignalDefinition(
+        5, "seldom {}", "one or two other workloads had alerts of this lineage, this one on no other day"
+    ),
+    "known_lineage": SignalDefinition(
+        -5, "like alerts on {} other days", "this workload had alerts of this lineage on 2 or more other days"
     ),
     "like_attack": SignalDefinition(
         20, "came about like a true positive (alert {})", "a reviewer resolved an alert of this way so"

@@ -72,6 +72,8 @@ INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
 SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash busybox su sudo env timeout nohup setsid")
 SESSION_STARTS: Final = SHELLS | LOGIN_DAEMONS | _names("runc crun containerd-shim tmux screen login script conmon")
 """What may stand above the shell of a person."""
+OUTSIDE: Final = _names("containerd-shim conmon runc crun dockerd systemd init tini dumb-init")
+"""Container runtimes and the first processes of containers: they start everything, so they tell nothing."""
 SYSTEM_PROGRAMS: Final = _names(
     "systemd systemd-udevd systemd-journald kthreadd kworker ksoftirqd kswapd0 rcu_sched "
     "cron crond sshd rsyslogd dbus-daemon udevd auditd kubelet kube-proxy kube-apiserver coredns calico-node agetty "

@@ -208,6 +208,8 @@ class Alert(models.Model):
     scoped_priority = models.SmallIntegerField(default=0, db_default=0)
     habit = models.UUIDField(null=True)
     """The way in which it came about (`domain.habits`); None until it is scored by a portal that knows ways."""
+    lineage = models.UUIDField(null=True)
+    """The coarser half of the way: kind, writer and starter; None as above."""
     signals = models.JSONField(null=True)
     """What makes the priorities, as `domain.scored_signals` reads it; None until the alert is scored."""
 
@@ -267,6 +269,7 @@ class Alert(models.Model):
             models.Index(fields=["-id"], condition=Q(signals__isnull=True), name="alerts_without_priority"),
             models.Index(fields=["habit", "-id"], condition=IS_OPEN, name="open_alerts_of_habit"),
             models.Index(fields=["habit", "-id"], condition=Q(verdict="true_positive"), name="attacks_of_habit"),
+            models.Index(fields=["lineage", "-id"], condition=IS_OPEN, name="open_alerts_of_lineage"),
             models.Index(fields=["rule_id", "-first_seen", "-id"], name="alerts_of_rule"),
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
             models.Index(fields=["binary"], condition=Q(verdict="true_positive"), name="attacks_of_binary"),

@@ -12,15 +12,23 @@ from accounts.models import User
 from drift.alerts.actions import retention, triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.score_alerts import score_queued
-from drift.alerts.domain.habits import HabitFacts, habit, habit_signals
+from drift.alerts.domain.habits import (
+    HabitFacts,
+    habit,
+    habit_signals,
+    lineage,
+    lineage_signals,
+    lineage_words,
+)
 from drift.alerts.domain.scored_signals import ScoredSignals
-from drift.alerts.models import Alert, HabitDay, Status
+from drift.alerts.models import Alert, AlertScoring, HabitDay, Status
 from drift.fleet.models import Sensor
 from sensor import wire
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 stored = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 WAYS = {"unlike", "habit", "common", "like_attack"}
+LINEAGES = {"new_lineage", "rare_lineage", "known_lineage"}
 
 
 def way(**changes: Any) -> object:
@@ -85,6 +93,77 @@ def test_a_habit_needs_days_and_an_attack_outweighs_it(facts: HabitFacts, expect
     assert [name for name, _ in habit_signals(facts, "here")] == expected
 
 
+def of(function: Any, **changes: Any) -> Any:
+    return function(msgspec.convert(event(**changes), wire.Event))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"process__path": "/tmp/kubectl"}, {"process__path": "/dev/shm/fghgf"}),
+        ({"process__written_by": writer("python3.11")}, {"process__written_by": writer("python3.12")}),
+        (
+            {"process__parent": {"name": "bash", "pid": 2}, "process__ancestors": [{"name": "java", "pid": 1}]},
+            {"process__parent": {"name": "java", "pid": 2}, "process__ancestors": [{"name": "tini", "pid": 1}]},
+        ),
+        ({"process__uid": 0}, {"process__uid": 1000}),
+    ],
+)
+def test_place_name_and_shells_between_make_no_other_lineage(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert of(lineage, **one) == of(lineage, **other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"kind": "script"}, {"kind": "new_file"}),
+        ({"process__written_by": writer("curl")}, {"process__written_by": writer("dpkg")}),
+        (
+            {"process__written_by": writer("dpkg", "/usr/bin/dpkg")},
+            {"process__written_by": writer("dpkg", "/tmp/dpkg")},
+        ),
+        ({"process__parent": {"name": "java", "pid": 1}}, {"process__parent": {"name": "node", "pid": 1}}),
+        (
+            {"process__parent": {"name": "bash", "pid": 2}, "process__ancestors": []},
+            {"process__parent": {"name": "tini", "pid": 2}, "process__ancestors": []},
+        ),
+    ],
+)
+def test_another_kind_writer_or_starter_is_another_lineage(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert of(lineage, **one) != of(lineage, **other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"process__written_by": writer("cp"), "process__parent": {"name": "java", "pid": 1}},
+            "written by cp, started below java",
+        ),
+        ({"process__parent": {"name": "bash", "pid": 1}, "process__ancestors": []}, "started from a shell"),
+        ({"process__parent": None, "process__ancestors": []}, "started by nothing known"),
+    ],
+)
+def test_a_lineage_is_told_in_words(changes: dict[str, Any], words: str) -> None:
+    assert of(lineage_words, **{"process__written_by": None, **changes}) == words
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (HabitFacts(), ["new_lineage"]),
+        (HabitFacts(own_days=1), []),
+        (HabitFacts(own_days=2), ["known_lineage"]),
+        (HabitFacts(workloads=1, days=1), ["rare_lineage"]),
+        (HabitFacts(workloads=2, days=9), ["rare_lineage"]),
+        (HabitFacts(workloads=3, days=1), []),
+        (HabitFacts(own_days=1, workloads=1, days=1), []),
+    ],
+)
+def test_a_lineage_is_new_rare_or_known(facts: HabitFacts, expected: list[str]) -> None:
+    assert [name for name, _ in lineage_signals(facts, "written by cp", "here")] == expected
+
+
 def opened(estate: Estate, number: int, *, days_ago: int = 0, namespace: str = "shop", sensor: int = 0) -> Alert:
     """Open an alert of the one way, of its own content, so many days ago, and score what is queued."""
     sent = event(
@@ -97,9 +176,9 @@ def opened(estate: Estate, number: int, *, days_ago: int = 0, namespace: str = "
     return alert
 
 
-def ways(alert: Alert, part: str = "estate") -> set[str]:
+def ways(alert: Alert, part: str = "estate", known: set[str] = WAYS) -> set[str]:
     alert.refresh_from_db()
-    return {name for name, _ in getattr(ScoredSignals.read(alert.signals), part)} & WAYS
+    return {name for name, _ in getattr(ScoredSignals.read(alert.signals), part)} & known
 
 
 class TestStored:
@@ -187,6 +266,34 @@ class TestStored:
         score_queued()
         assert [ways(alert) for alert in alerts] == [{"habit"}] * 4
 
+    def test_the_first_of_its_lineage_is_so_until_other_workloads_or_days_have_one(self, estate: Estate) -> None:
+        first = opened(estate, 1)
+        assert ways(first, known=LINEAGES) == ways(first, "place", LINEAGES) == {"new_lineage"}
+
+        others = [opened(estate, number, namespace=f"team-{number}") for number in (2, 3)]
+        assert ways(first, known=LINEAGES) == {"rare_lineage"}
+        others.append(opened(estate, 4, namespace="team-4"))
+
+        assert [ways(each, known=LINEAGES) for each in (first, *others)] == [set()] * 4
+        assert ways(first, "place", LINEAGES) == {"new_lineage"}
+        days = [opened(estate, 10 + day, days_ago=day) for day in range(3)]
+        assert [ways(each, known=LINEAGES) for each in days] == [{"known_lineage"}] * 3
+
+    def test_a_closed_alert_teaches_its_lineage_and_keeps_its_priority(self, estate: Estate, operator: User) -> None:
+        alert = opened(estate, 1, days_ago=1)
+        alert.refresh_from_db()
+        before = alert.priority, alert.signals
+        triage.change_status(operator, {alert.pk: alert.revision}, triage.StatusChange(Status.DISMISSED, "expected"))
+        HabitDay.objects.all().delete()
+        Alert.objects.update(lineage=None)
+        AlertScoring.objects.create(alert=alert)
+
+        other = opened(estate, 2)
+
+        alert.refresh_from_db()
+        assert (alert.priority, alert.signals) == before
+        assert ways(other) == ways(other, known=LINEAGES) == set()
+
     def test_alerts_from_before_ways_get_theirs(self, estate: Estate) -> None:
         alert = opened(estate, 1)
         expected = alert.habit
@@ -197,7 +304,7 @@ class TestStored:
 
         alert.refresh_from_db()
         assert alert.habit == expected is not None
-        assert HabitDay.objects.count() == 1
+        assert HabitDay.objects.count() == 2, "of the way and of its lineage"
 
     def test_scoring_by_ways_settles(self, estate: Estate) -> None:
         for number in range(4):
@@ -209,5 +316,5 @@ class TestStored:
         opened(estate, 1, days_ago=200)
         opened(estate, 2, namespace="other")
 
-        assert retention.delete_expired()["habits"] == 1
-        assert HabitDay.objects.count() == 1
+        assert retention.delete_expired()["habits"] == 2
+        assert HabitDay.objects.count() == 2, "of the way and of its lineage"

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 ClientOf = Callable[[Any], Client]
 
 
-WAYS = {"unlike", "habit", "common", "like_attack"}
+WAYS = {"unlike", "habit", "common", "like_attack", "new_lineage", "rare_lineage", "known_lineage"}
 
 
 def signals(alert: Alert, part: str = "estate") -> set[str]:

@@ -105,7 +105,11 @@ def test_a_library_that_a_program_has_compiled_for_itself_is_not_foreign() -> No
         ({"process__path": "/opt/.a"}, "hidden_name"),
         ({"process__path": "/opt/kube-proxy"}, "disguised"),
         ({"process__path": "/opt/a.png"}, "disguised"),
-        ({"process__argv": ["[kworker/0:1]"]}, "disguised"),
+        ({"process__argv": ["[kworker/0:1]"]}, "kernel_thread"),
+        ({"process__path": "/opt/nmap"}, "dual_use_tool"),
+        ({"process__sha256": None, "process__hash_status": "gone"}, "gone"),
+        ({"process__written_by": written("base64")}, "decoded"),
+        ({"kind": "copy_of_image_file"}, "copied"),
         ({"process__path": "/tmp/аpt"}, "lookalike"),
         ({"process__path": "/usr/lib/x/a"}, "system_place"),
         ({"process__path": "/srv/node_modules/.bin/a"}, "build_place"),
@@ -264,7 +268,7 @@ def test_what_builds_do_does_not_lower_what_is_named_like_an_attack() -> None:
     below_npm: dict[str, Any] = {**below("node", "npm", "sh"), "container__namespace": "ci"}
     found = names(process__path="/root/.cache/node_modules/trufflehog", **below_npm)
 
-    assert "attack_tool" in found
+    assert "dual_use_tool" in found
     assert not found & {"build_child", "build_place", "build_namespace"}
 
 
@@ -319,6 +323,24 @@ def test_a_download_in_a_system_namespace_counts() -> None:
 
     assert "system_download" in names(**download, container__namespace="kube-system")
     assert "system_download" not in names(**download, container__namespace="shop")
+
+
+def test_only_a_copy_of_a_known_file_can_have_another_name() -> None:
+    assert "renamed_copy" not in names(kind="copy_of_image_file")
+    assert names(kind="copy_of_image_file", process__copy_of="/usr/bin/tool") == set()
+
+
+def test_what_a_decoder_writes_counts_but_for_scripts_and_where_the_decoder_is_drift() -> None:
+    wrote = {"process__written_by": written("xxd")}
+
+    assert "decoded" not in names(kind="script", **wrote)
+    assert "decoded" not in names(**wrote, process__provenance={"writer_origin": "drift"})
+
+
+def test_a_library_in_a_cache_of_a_runtime_is_not_hidden_but_one_with_a_hidden_name_is() -> None:
+    assert "hidden_name" not in names(kind="library", process__path="/root/.triton/a/b.so")
+    assert "hidden_name" in names(kind="library", process__path="/root/.triton/a/.b.so")
+    assert "hidden_name" in names(process__path="/root/.triton/a/b")
 
 
 def test_a_file_in_memory_counts_once() -> None:
