@@ -331,7 +331,7 @@ def test_only_a_copy_of_a_known_file_can_have_another_name() -> None:
 
 
 def test_what_a_decoder_writes_counts_but_for_scripts_and_where_the_decoder_is_drift() -> None:
-    wrote = {"process__written_by": written("xxd")}
+    wrote: dict[str, Any] = {"process__written_by": written("xxd")}
 
     assert "decoded" not in names(kind="script", **wrote)
     assert "decoded" not in names(**wrote, process__provenance={"writer_origin": "drift"})
