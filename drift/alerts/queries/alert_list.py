@@ -151,11 +151,6 @@ def _alert_row(base: str, user: User, row: tuple[Any, ...]) -> AlertRow:
     }
 
 
-def bounded_count(found: QuerySet[Any], limit: int = MAX_COUNT) -> int:
-    """Return how many there are, counted to at most one more than `limit`."""
-    return found.order_by()[: limit + 1].count()
-
-
 @dataclass(frozen=True)
 class SeverityPart:
     """The open alerts of one severity, and their part of the severity bar, which is 1,000 wide."""
@@ -215,6 +210,12 @@ def open_alerts(user: User) -> OpenAlerts:
     counts = found["active_sum"], found["in_progress_sum"], found["clusters"]
     active, in_progress, resources = (min(int(count), MAX_COUNT + 1) for count in counts)
     return OpenAlerts(active, in_progress, resources, _less_severe(user))
+
+
+def open_alerts_of(user: User, cluster_id: int) -> int:
+    """Return how many open alerts of a cluster the user sees, at most one more than MAX_COUNT: from the tallies."""
+    found = cluster_tallies(user).filter(cluster=cluster_id, status__in=OPEN).order_by()
+    return min(int(found.aggregate(open=Sum("count", default=0))["open"]), MAX_COUNT + 1)
 
 
 def _less_severe(user: User) -> dict[str, int]:

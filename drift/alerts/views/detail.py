@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.models import User
 from drift.alerts.domain.alert_wording import (
     ACCOUNT_KINDS,
+    MAX_COUNT,
     REASONS,
     alert_description,
     registry_host,
@@ -23,11 +24,11 @@ from drift.alerts.domain.kubectl import PodFile, inspection, isolate_commands
 from drift.alerts.domain.priority_signals import START, contributions
 from drift.alerts.domain.process_facts import ancestry, came_about, command_line, file_age, provenance_words
 from drift.alerts.domain.scored_signals import ScoredSignals
-from drift.alerts.models import OPEN, Alert
+from drift.alerts.models import Alert
 from drift.alerts.queries import occurrences
 from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_json import explained_alert_json
-from drift.alerts.queries.alert_list import bounded_count, matching_alerts
+from drift.alerts.queries.alert_list import open_alerts_of
 from drift.alerts.queries.colleagues import assignable_users
 from drift.alerts.queries.decision_trace import trace_steps
 from drift.alerts.queries.exec_tree import exec_tree
@@ -176,11 +177,12 @@ def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 def _action(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     here = Filters(values={"cluster": (str(alert.cluster_id),)})
-    listed = matching_alerts(signed_in_user(request), here).filter(status__in=OPEN)
+    listed = open_alerts_of(signed_in_user(request), alert.cluster_id)
+    is_listed = alert.is_open and alert.set_aside_at is None
     file = _pod_file(alert)
     return {
-        "others": bounded_count(listed.exclude(pk=alert.pk)),
-        "listed": bounded_count(listed),
+        "others": max(0, listed - is_listed) if listed <= MAX_COUNT else listed,
+        "listed": listed,
         "here": here.query,
         "inspection": [] if alert.sample else inspection(file),
         "isolate": [] if alert.sample else isolate_commands(file),
