@@ -46,6 +46,11 @@ def _range(first: str, last: str) -> str:
     return "-".join(f"\\u{ord(letter):04x}" for letter in (first, last) if letter)
 
 
+def without_hidden(text: str) -> str:
+    """Return the text without its hidden characters."""
+    return _HIDDEN.sub("", text)
+
+
 def visible_text(text: str, *, several_lines: bool = False) -> str:
     r"""Return the text with its hidden characters as escapes, such as `\u202e` and `\n`."""
     return (_HIDDEN_IN_LINES if several_lines else _HIDDEN).sub(lambda found: _escape(found[0]), text)

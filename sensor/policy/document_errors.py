@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from sensor.policy.near_terms import did_you_mean, nearest_term
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_MEANT: Final = 10
 DOCUMENT = "document"
 """The `rule` of an error that is in none."""
 
@@ -100,8 +104,15 @@ class ErrorCollector:
         """Return whether `value` is one of `choices`."""
         if isinstance(value, str) and value in choices:
             return True
-        self.add(where, f"must be one of {', '.join(choices)}{did_you_mean(nearest_term(value, choices))}")
+        self.add(where, f"must be one of {', '.join(choices)}{self.meant(nearest_term, value, choices)}")
         return False
+
+    def meant(self, nearest: Callable[..., str], *arguments: Any) -> str:
+        """Return the end of a message with what was probably meant; empty after the first few errors of a rule.
+
+        To look for it takes longer than all other checks, and a document may have a hundred thousand errors.
+        """
+        return did_you_mean(nearest(*arguments)) if len(self.errors) < MAX_MEANT else ""
 
 
 def _join(where: str, key: str) -> str:

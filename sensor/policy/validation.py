@@ -18,7 +18,7 @@ from sensor.policy.document_terms import (
     UNLISTED,
 )
 from sensor.policy.drift_kinds import KINDS
-from sensor.policy.near_terms import did_you_mean, nearest_entry, nearest_term
+from sensor.policy.near_terms import nearest_entry, nearest_term
 from sensor.policy.properties import BY_NAME, OPERATORS, PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 
 REQUIRED_RULE_KEYS = ("id", "name", "action", "scope_description", "cloud_scope", "resource_scope", "allow_list")
@@ -166,17 +166,18 @@ def _check_value(found: ErrorCollector, where: str, entry: dict[str, object], na
         if not found.is_string(value, f"{where}.value", 1, LIMITS["value"]):
             return
         if compared and compared.form == "labels" and operator == "equals" and "=" not in value:
-            found.add(f"{where}.value", f"must be key=value for {name} with equals{_label_meant(value)}")
+            meant = found.meant(_nearest_label, value)
+            found.add(f"{where}.value", f"must be key=value for {name} with equals{meant}")
         if compared and compared.values and value not in compared.values:
-            meant = did_you_mean(nearest_term(value, compared.values))
+            meant = found.meant(nearest_term, value, compared.values)
             found.add(f"{where}.value", f"must be {' or '.join(compared.values)} for {name}{meant}")
 
 
-def _label_meant(value: str) -> str:
+def _nearest_label(value: str) -> str:
     from sensor.policy.lint.labels import label_flaw  # sensors, which check valid documents, need not load it
 
     flaw = label_flaw("equals", value)
-    return did_you_mean(flaw.suggestion.words if flaw and flaw.suggestion else "")
+    return flaw.suggestion.words if flaw and flaw.suggestion else ""
 
 
 def _check_allow_list(found: ErrorCollector, where: str, value: object) -> None:
@@ -192,13 +193,13 @@ def _check_allowed(found: ErrorCollector, where: str, entry: object) -> None:
     # For SHA256: and Sha256: too: taken as a file name, such an entry would silently never match.
     if entry.lower().startswith(DIGEST_PREFIX):
         if not _DIGEST.fullmatch(entry):
-            meant = did_you_mean(nearest_entry(entry) if len(entry) > len(DIGEST_PREFIX) + 32 else "")
+            meant = found.meant(nearest_entry, entry) if len(entry) > len(DIGEST_PREFIX) + 32 else ""
             found.add(where, f"must be {DIGEST_PREFIX} and 64 lower-case hexadecimal digits{meant}")
     elif "/" in entry:
         found.add(
             where,
             f"must be a file name without /, a path from /, a pattern from {GLOB_PREFIX}/,"
-            f" or {DIGEST_PREFIX} and 64 digits{did_you_mean(nearest_entry(entry))}",
+            f" or {DIGEST_PREFIX} and 64 digits{found.meant(nearest_entry, entry)}",
         )
 
 

@@ -96,7 +96,10 @@ def _strip_prefix(string: str) -> tuple[str, str] | None:
     prefix = _PREFIX.match(text)
     if prefix is None:
         return text, "Such a prefix is not known here."
-    return ("/" if text.startswith("r//") else "") + text[prefix.end() :], "Such a prefix is not known here."
+    rest = ("/" if text.startswith("r//") else "") + text[prefix.end() :]
+    # An expression of StackRox is about the whole string.
+    is_whole = text.startswith("r/") and not re.search(r"[|^$]", rest)
+    return f"^{rest}$" if is_whole else rest, "Such a prefix is not known here."
 
 
 _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
@@ -127,6 +130,7 @@ def without_arguments(string: str) -> str | None:
 
 def split_files(string: str) -> list[str]:
     """Return the files of a list that was pasted as one; the string alone where it may be one file's name."""
+    string = readings.compact(string)
     lines = [line.strip() for line in re.split(r"[\r\n]+", string) if line.strip()]
     bare = re.fullmatch(r"\[(.*)\]|\((.*,.*)\)", string)
     either = re.split(r"\s+(?:or|OR|\|\|)\s+", string)

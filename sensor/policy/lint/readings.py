@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from sensor.names.visible_text import has_mixed_scripts, hidden_character
+from sensor.names.visible_text import has_mixed_scripts, without_hidden
 
 Step = Callable[[str], tuple[str, str] | None]
 """Returns the string without one kind of foreign syntax, and the reason in words; None where there is none."""
@@ -25,6 +25,7 @@ _ALIKE_PAIRS: Final = (
 )
 _ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE_PAIRS[1::2], strict=True)}
 """Letters and signs that look like those of ASCII, each before the one that it looks like."""
+LONG: Final = 64
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
     r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^)]*\|[^)]*\)|\(\?"
@@ -61,6 +62,7 @@ def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
     if _NEGATED.match(string):
         words = "A value cannot be negated: put a rule with the exception above this one."
         return Reading(words, (string,), is_open=True)
+    string = compact(string)
     lines = [line for line in re.split(r"[\r\n]+", string) if line.strip()]
     if len(lines) > 1:
         several = [read(line, steps, separators) for line in lines]
@@ -69,11 +71,16 @@ def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
     for step in steps:
         found = step(string)
         if found is not None and found[0] != string:
-            string, reason = found[0], reason or found[1]
+            string, reason = compact(found[0]), reason or found[1]
     parts = _split(string, separators) if separators else [string]
     if len(parts) > 1:
         return Reading(reason or "Each value needs a row of its own.", tuple(parts))
     return Reading(reason, (string,))
+
+
+def compact(string: str) -> str:
+    """Return a long string with no more than two blanks in a row: what looks for blanks then takes linear time."""
+    return re.sub(r"(\s)\s{2,}", r"\1\1", string) if len(string) > LONG else string
 
 
 def _split(string: str, separators: str) -> list[str]:
@@ -87,11 +94,8 @@ def _split(string: str, separators: str) -> list[str]:
 
 def strip_blanks(string: str) -> tuple[str, str] | None:
     """Blanks of any kind around it, and characters that nobody sees anywhere in it."""
-    visible = string
-    while hidden := hidden_character(visible):
-        place = hidden[0]
-        # In the middle, a tab or line break separates words.
-        visible = visible[:place] + (" " if visible[place] in "\t\n\r" else "") + visible[place + 1 :]
+    # In the middle, a tab or line break separates words.
+    visible = without_hidden(re.sub(r"[\t\n\r]", " ", string))
     stripped = visible.strip()
     if stripped == string:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from sensor.policy.drift_kinds import DEFAULT_DETECT, KINDS
@@ -18,6 +19,8 @@ from sensor.policy.lint.names import FORMS, free_flaw
 from sensor.policy.matchers import SCOPES, folded_values
 from sensor.policy.properties import BY_NAME, PROCESS_PROPERTIES
 
+MAX_FINDINGS: Final = 1_000
+"""Whoever pastes a hundred thousand values of another tool learns nothing from more, and to read each takes a while."""
 _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
     **{name: form.flaw for name, form in FORMS.items()},
     "pod_labels": label_flaw,
@@ -35,13 +38,11 @@ _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
 
 
 def lint(document: Mapping[str, Any]) -> list[LintFinding]:
-    """Return the findings of a document that `check` accepts, in its order."""
+    """Return the first MAX_FINDINGS findings of a document that `check` accepts, in its order."""
     detect = document.get("detect")
-    return [
-        finding
-        for index, rule in enumerate(document["rules"])
-        for finding in lint_rule(rule, index, detect=DEFAULT_DETECT if detect is None else detect)
-    ]
+    kinds = DEFAULT_DETECT if detect is None else detect
+    found = (each for index, rule in enumerate(document["rules"]) for each in _findings(rule, index, kinds))
+    return list(islice(found, MAX_FINDINGS))
 
 
 def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str] = KINDS) -> list[LintFinding]:
@@ -49,11 +50,13 @@ def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str
 
     The rule may be one as typed: what `check` rejects, such as an unknown property, is left to it.
     """
+    return list(_findings(rule, index, detect))
+
+
+def _findings(rule: Mapping[str, Any], index: int, detect: Collection[str]) -> Iterator[LintFinding]:
     name = rule.get("name") or f"rule {index + 1}"
-    return [
-        LintFinding(name, field, flaw.level, flaw.message, flaw.suggestion, index)
-        for field, flaw in _flaws(rule, frozenset(detect))
-    ]
+    for field, flaw in _flaws(rule, frozenset(detect)):
+        yield LintFinding(name, field, flaw.level, flaw.message, flaw.suggestion, index)
 
 
 def _flaws(rule: Mapping[str, Any], detect: Collection[str]) -> Iterator[tuple[str, Flaw]]:

@@ -228,3 +228,9 @@ def test_an_error_names_the_term_that_was_probably_meant(rule: Any, meant: str) 
         rule = {scope: [{"property": name, "any_of": [{"operator": operator, "value": string}]}]}
     (error,) = check(document_of(minimal_rule(**rule)))
     assert error.message.partition("; did you mean ")[2].removesuffix("?") == meant, error.message
+
+
+def test_only_the_first_errors_of_a_rule_name_what_was_meant() -> None:
+    values = [{"operator": "Equals", "value": "x"}] * 50
+    errors = check(document_of(minimal_rule(resource_scope=[{"property": "namespace", "any_of": values}])))
+    assert [bool("did you mean" in each.message) for each in errors] == [True] * 10 + [False] * 40
