@@ -56,6 +56,11 @@ def visible_text(text: str, *, several_lines: bool = False) -> str:
     return (_HIDDEN_IN_LINES if several_lines else _HIDDEN).sub(lambda found: _escape(found[0]), text)
 
 
+def visible_json(text: str) -> str:
+    r"""Return a JSON document with its hidden characters as JSON's own escapes: the value stays the same."""
+    return _HIDDEN_IN_LINES.sub(lambda found: _json_escape(found[0]), text)
+
+
 def has_mixed_scripts(text: str) -> bool:
     """Return whether a word of the text mixes Latin letters with Cyrillic or Greek ones, which look alike."""
     return any(len({_script(letter) for letter in word} - {""}) > 1 for word in re.findall(r"[^\W\d_]+", text))
@@ -70,6 +75,11 @@ def _script(letter: str) -> str:
 
 def _name(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
+
+
+def _json_escape(character: str) -> str:
+    code_units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{code_units[start : start + 4]}" for start in range(0, len(code_units), 4))
 
 
 def _escape(character: str) -> str:

@@ -120,6 +120,47 @@ def test_back_shows_what_happened_meanwhile(estate: Estate, open_as: Open, opera
     expect(page.locator("#alerts tbody tr", has=page.get_by_title("/tmp/first"))).to_contain_text("In progress")
 
 
+def test_back_to_a_noise_budget_that_is_followed_shows_the_whole_page(
+    estate: Estate, open_as: Open, operator: Any, queued: list[Any]
+) -> None:
+    page = open_as(operator, "/settings/policy/noise-budgets/")
+    page.get_by_label("No more than").fill("1")
+    page.get_by_role("button", name="Find a plan").click()
+    expect(page.get_by_role("progressbar", name="Progress of the noise budget")).to_be_visible()
+    address = page.url
+    with page.expect_response(lambda answer: answer.url == address):
+        pass  # what the page asks for at its own address while it is open
+    page.goto(page.url.split("/settings/")[0] + "/alerts/")
+
+    page.go_back()
+
+    expect(page.get_by_role("progressbar", name="Progress of the noise budget")).to_be_visible()
+    assert_whole(page)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/notifications/routes/", "Alert routes"),
+        ("/settings/onboarding/", "Sensor onboarding"),
+        ("/settings/policy/noise-budgets/", "Noise budget"),
+        ("/alerts/suppression/report/", "What was hidden"),
+    ],
+)
+def test_back_to_a_page_shows_the_whole_page(
+    estate: Estate, open_as: Open, owner: Any, address: str, shown: str
+) -> None:
+    page = open_as(owner, address)
+    expect(page.locator("h1")).to_contain_text(shown)
+    page.goto(page.url.removesuffix(address) + "/alerts/")
+    expect(page.locator("#alerts")).to_be_visible()
+
+    page.go_back()
+
+    expect(page.locator("h1")).to_contain_text(shown)
+    assert_whole(page)
+
+
 def assert_whole(page: Page) -> None:
     """Assert that the page has its styles, heading and scripts: a part of it has none."""
     expect(page.locator(".topbar")).to_be_visible()

@@ -6,6 +6,7 @@ Names are as the kernel reports them: at most 15 characters of the file name.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 
@@ -114,18 +115,19 @@ KERNEL_THREAD: Final = re.compile(r"^\[[\w/:.-]+\]$")
 
 def is_named(name: str, names: frozenset[str]) -> bool:
     """Return whether a process name is one of these, with or without a version, as in `python3.12`."""
-    return name[:15] in names or _unversioned(name) in names
+    return name[:15] in names or _unversioned(name[:15]) in names
 
 
 def is_same_program(one: str, other: str) -> bool:
     """Return whether two process names are of one program, as `python3` and `python3.12` are."""
-    return one[:15] == other[:15] or (_unversioned(one) == _unversioned(other) != "")
+    return one[:15] == other[:15] or (_unversioned(one[:15]) == _unversioned(other[:15]) != "")
 
 
 def program(name: str) -> str:
     """Return a process name without its version and what the process adds to it, as `npm` of `npm install esbuild`."""
-    return _unversioned(name.partition(" ")[0])
+    return _unversioned(name.partition(" ")[0][:15])
 
 
+@lru_cache(maxsize=4_096)  # some thirty times an alert, of few names
 def _unversioned(name: str) -> str:
-    return re.split(r"[-_.]?\d", name[:15], maxsplit=1)[0]
+    return re.split(r"[-_.]?\d", name, maxsplit=1)[0]

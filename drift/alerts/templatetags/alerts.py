@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from drift.alerts.domain.alert_wording import MAX_COUNT
 from drift.alerts.domain.filter_values import PRIORITY_BANDS
 from drift.alerts.domain.filters import OUTCOMES
+from sensor.names.visible_text import visible_json
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -68,8 +69,8 @@ def minute(value: dt.datetime | None) -> SafeString | str:
 
 @register.filter
 def pretty(value: object) -> str:
-    """Return indented JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+    """Return indented JSON, its hidden characters escaped: people paste it where others read it."""
+    return visible_json(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
 
 
 @register.filter

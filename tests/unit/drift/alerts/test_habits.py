@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from django.test import Client
 
 from accounts.models import User
 from drift.alerts.actions import retention, triage
@@ -318,3 +321,20 @@ class TestStored:
 
         assert retention.delete_expired()["habits"] == 2
         assert HabitDay.objects.count() == 2, "of the way and of its lineage"
+
+    def test_names_of_a_lineage_are_shown_as_text(
+        self, estate: Estate, operator: User, client_of: Callable[[Any], Client]
+    ) -> None:
+        hostile = {"name": "a\u202eb<i>\n", "pid": 7}
+        sent = event(process__written_by=writer("x\u200b\u2066<b>"), process__parent=hostile, process__ancestors=[])
+        ingest(estate.sensors[0], raw(sent))
+        alert = Alert.objects.get()
+        assert ways(alert, known=LINEAGES) == {"new_lineage"}
+        browser = client_of(operator)
+
+        for path in ("", f"{alert.pk}/", f"{alert.pk}/?tab=why", f"{alert.pk}/report/", "export.csv"):
+            answer = browser.get(f"/alerts/{path}")
+            page = (answer.getvalue() if answer.streaming else answer.content).decode()
+            assert "written by x" in page or path in ("", "export.csv"), path
+            assert not [line for line in page.splitlines() if set("\u202e\u200b\u2066") & set(line)], path
+            assert path == "export.csv" or not {"<b>", "<i>"} & set(re.findall(r"<[bi]>", page)), path

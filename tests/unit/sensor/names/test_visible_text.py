@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +11,13 @@ import unicodedata
 import pytest
 
 from drift.alerts.domain.kubectl import PodFile, inspection
-from sensor.names.visible_text import has_mixed_scripts, hidden_character, visible_pattern, visible_text
+from sensor.names.visible_text import (
+    has_mixed_scripts,
+    hidden_character,
+    visible_json,
+    visible_pattern,
+    visible_text,
+)
 
 ORDINARY = ["", "cart", "café", "Zoë’s “rule”", "规则", "правило", "قاعدة", "כלל", "👍 ok", "naïve – 5 €", "a b"]
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -91,3 +98,13 @@ def test_a_copied_command_names_the_file_with_nothing_hidden_in_it(name: str) ->
         ["bash", "-c", f"printf %s {word}"], capture_output=True, env={"LC_ALL": "C.UTF-8"}, check=True
     )
     assert shown.stdout.decode() == name
+
+
+def test_json_keeps_its_value_and_hides_nothing() -> None:
+    value = {"a\u202e\u200b": ["\u2066\x7f\x85\ufeff", "\U000e0041é日本", "\n\t\\"]}
+
+    shown = visible_json(json.dumps(value, indent=2, ensure_ascii=False))
+
+    assert json.loads(shown) == value
+    assert hidden_character(shown, several_lines=True) is None
+    assert "é日本" in shown
