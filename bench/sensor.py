@@ -291,6 +291,10 @@ def ceilings(box: Box, execs: int) -> None:
                 print(f"    {what}, {action}: {rate}; {done.drifted:,} seen, lost {done.lost}")
                 print(f"      the portal got {done.events:,} events in {done.posts} calls: {exact}")
                 print(f"      {done.cpu / execs * 1e6:.0f} us of CPU an exec")
+            box.clear()
+            late = sensor.storm(execs, functools.partial(box.run, "distinct", execs, SMALL), is_frozen=True)
+            print(f"    distinct files, {action}, all before the sensor reads: {execs / late.behind:,.0f} a second")
+            print(f"      {late.drifted:,} seen, lost {late.lost}, {late.cpu / execs * 1e6:.0f} us of CPU an exec")
         peak = sensor.ceiling.peak_bytes() / 2**20
         print(f"    most memory {peak:.0f} MiB; it {'runs' if sensor.process.poll() is None else 'DIED'}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -104,13 +105,19 @@ class Bounded:
             self.portal.push("policy", {"number": self._number, "etag": self.portal.etag})
             self.portal.wait(lambda: self.portal.statuses[-1].number == self._number, PATIENCE)
 
-    def storm(self, execs: int, run: Callable[[], object]) -> Outcome:
-        """Run one, and wait until all of it is seen or lost and the window is over."""
+    def storm(self, execs: int, run: Callable[[], object], *, is_frozen: bool = False) -> Outcome:
+        """Run one, and wait until all of it is seen or lost and the window is over.
+
+        With `is_frozen` the sensor stands still meanwhile, so `behind` is what it takes for all of it at its own pace.
+        """
         before, cpu = self._counters(), self.ceiling.cpu_seconds()
         events, counted, posts = self._got()
+        if is_frozen:
+            self.process.send_signal(signal.SIGSTOP)
         begun = time.monotonic()
         run()
         ended = time.monotonic()
+        self.process.send_signal(signal.SIGCONT)
         self.portal.wait(lambda: self._seen(before) >= execs, PATIENCE)
         behind = time.monotonic() - ended
         time.sleep(WINDOW_SECONDS + 2)
