@@ -14,9 +14,14 @@ WAYS: Final = (
     *MAPPED,
     *("mapped", "linked", "stamped", "poked", "remembered"),
     *("written", "sent", "spliced", "ranged", "direct", "cut", "renamed", "unnamed"),
+    *("submitted", "swapped"),
 )
 OF_PRIVILEGED: Final = ("looped", "ring")
 """Those that a container needs rights for."""
+BOUND: Final = "bound"
+"""By a mount: a container needs rights for it too, and the patched file is on a mount of its own."""
+UNCHANGED: Final = {"clean": 3, "moved": 3, "same": 1}
+"""Ways that change nothing, with how often in a row: a run just before a write may be reported, without a hash."""
 _AT: Final = 12
 
 

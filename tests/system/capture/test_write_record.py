@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system import needs, patch_ways
-from tests.system.patch_ways import MAPPED, OF_PRIVILEGED, WAYS, patched
+from tests.system.patch_ways import BOUND, MAPPED, OF_PRIVILEGED, UNCHANGED, WAYS, patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.container
 TURNS = 60
 BLOCK = 4096
 SEQUENCES = int(os.environ.get("WRITE_SEQUENCES", "24"))
+FIRST = int(os.environ.get("WRITE_FIRST", "0"))
+"""The number of the first: a long run can be taken in pieces."""
 SEED = int(os.environ.get("WRITE_SEED", "7"))
 """Other sequences with each."""
 
@@ -66,8 +69,8 @@ def test_each_run_of_a_patched_image_program_is_reported_and_none_with_a_wrong_h
         assert (process.hash_status == "ok") == (process.sha256 is not None)
 
 
-@pytest.mark.parametrize("way", OF_PRIVILEGED)
-def test_nor_is_one_that_a_loop_device_or_a_ring_of_the_kernel_s_writes_to(
+@pytest.mark.parametrize("way", [*OF_PRIVILEGED, BOUND])
+def test_nor_is_one_that_a_loop_device_a_ring_of_the_kernel_s_or_a_mount_changes(
     watch_of: Callable[[str, bool], Watch], tool: Path, runner: Path, way: str
 ) -> None:
     watch = watch_of("podman", True)
@@ -112,27 +115,47 @@ def test_an_image_program_that_is_touched_between_its_runs_is_not_reported(watch
     )
 
 
+def random_sequence(number: int) -> tuple[bool, list[tuple[str, int]]]:
+    """Return whether a sequence's container is privileged, and its steps: how the program is changed, how often."""
+    chance = random.Random(f"{SEED} {number}")
+    is_privileged = number % 4 == 3
+    ways = (*WAYS, *((*OF_PRIVILEGED, BOUND) if is_privileged else ()), *UNCHANGED, *UNCHANGED)
+    chosen = [chance.choice(ways) for _ in range(chance.randint(2, 5))]
+    return is_privileged, [(way, chance.randint(1, UNCHANGED.get(way, 3))) for way in chosen]
+
+
+@pytest.fixture(scope="module")
+def patchable(watch_of: Callable[[str, bool], Watch], tool: Path) -> Callable[[bool], Watch]:
+    """A container of podman, privileged or not."""
+
+    @functools.cache
+    def made(privileged: bool) -> Watch:
+        watch = watch_of("podman", privileged)
+        watch.box.put(tool, "/data/patch")
+        return watch
+
+    return made
+
+
+@pytest.mark.parametrize("number", range(FIRST, FIRST + SEQUENCES))
 def test_of_random_sequences_no_run_is_missed_none_is_invented_and_no_hash_is_wrong(
-    watch_of: Callable[[str, bool], Watch], tool: Path, runner: Path
+    patchable: Callable[[bool], Watch], runner: Path, number: int
 ) -> None:
-    watch = watch_of("podman", False)
-    watch.box.put(tool, "/data/patch")
-    chance = random.Random(SEED)
-    for _ in range(SEQUENCES):
-        steps = [(chance.choice((*WAYS, "clean")), chance.randint(1, 3)) for _ in range(chance.randint(2, 5))]
-        expected = Counter(
-            f"patched {turn}" for way, turns in steps for turn in range(1, turns + 1) if way != "clean"
-        ) + Counter("clean 0" for way, _ in steps if way in MAPPED)
-        events = []
-        script = "cp /usr/bin/run /usr/bin/victim"
-        for way, turns in steps:
-            script += f"; /data/patch {way} {turns} /usr/bin/victim"
-            if way == "clean":
-                # Read before the next step writes to the file: after that nothing shows what ran, and it is reported.
-                events += watch.run(script, watch.box.id)["ebpf"]
-                script = "true"
-        events += watch.run(script, watch.box.id)["ebpf"]
-        seen = [event.process for event in events if event.process.path == "/usr/bin/victim"]
-        assert Counter(" ".join(process.argv[1:]) for process in seen) == expected, steps
-        for process in seen:
-            assert process.sha256 in {None, patched(runner, int(process.argv[2]))}, steps
+    is_privileged, steps = random_sequence(number)
+    watch = patchable(is_privileged)
+    expected = Counter(
+        f"patched {turn}" for way, turns in steps for turn in range(1, turns + 1) if way not in UNCHANGED
+    ) + Counter("clean 0" for way, _ in steps if way in MAPPED)
+    events = []
+    script = "cp /usr/bin/run /usr/bin/victim"
+    for way, turns in steps:
+        script += f"; /data/patch {way} {turns} /usr/bin/victim"
+        if way in UNCHANGED:
+            # Read before the next step writes to the file: after that nothing shows what ran, and it is reported.
+            events += watch.run(script, watch.box.id)["ebpf"]
+            script = "true"
+    events += watch.run(script, watch.box.id)["ebpf"]
+    seen = [event.process for event in events if event.process.path == "/usr/bin/victim"]
+    assert Counter(" ".join(process.argv[1:]) for process in seen) == expected, steps
+    for process in seen:
+        assert process.sha256 in {None, patched(runner, int(process.argv[2]))}, steps

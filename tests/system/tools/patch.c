@@ -20,15 +20,21 @@
  *   evicted    through a mapping of its own, with as many files mapped before it runs as the record of writers holds
  *   looped     through a loop device that is made of it
  *   exchanged  by an ioctl that takes a block out of it (EXT4_IOC_MOVE_EXT); before, it is run as `clean TURN`
+ *   bound      by a patched copy that is bound over it while it runs
  *   cloned     by sharing the blocks of a patched copy (FICLONE)
  *   cut        cut to nothing, and written anew
+ *   submitted  by asynchronous I/O (io_submit)
  *   renamed    by a copy that is renamed over it
+ *   swapped    by a copy that changes places with it (RENAME_EXCHANGE), and again
  *   unnamed    by one that has no name before it is linked (O_TMPFILE), and is renamed over it
  *   clean      not at all: it is run, opened for writing as touch(1) does, and its times are set, each turn
+ *   moved      not at all: it is renamed and renamed back before it runs, each turn
+ *   same       not at all: what it holds is written over it before it runs, each turn
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <signal.h>
@@ -37,8 +43,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -135,6 +143,23 @@ static void put_directly(const char *path, char byte)
 
 	need(pwrite(fd, block(byte), BLOCK, 0) == BLOCK, "direct write");
 	close(fd);
+}
+
+static void submit(int fd, char byte)
+{
+	aio_context_t context = 0;
+	struct iocb write_byte = { 0 }, *all[] = { &write_byte };
+	struct io_event done;
+
+	write_byte.aio_fildes = fd;
+	write_byte.aio_lio_opcode = IOCB_CMD_PWRITE;
+	write_byte.aio_buf = (unsigned long)&byte;
+	write_byte.aio_nbytes = 1;
+	write_byte.aio_offset = AT;
+	need(!syscall(SYS_io_setup, 1, &context), "io_setup");
+	need(syscall(SYS_io_submit, context, 1, all) == 1, "io_submit");
+	need(syscall(SYS_io_getevents, context, 1, 1, &done, 0) == 1 && done.res == 1, "io_getevents");
+	syscall(SYS_io_destroy, context);
 }
 
 static void put_by_loop_device(char byte)
@@ -234,6 +259,33 @@ static void splice_all(int source, int target)
 	close(ends[1]);
 }
 
+static void write_other(char byte)
+{
+	int fd = open_to_write(other, O_WRONLY | O_CREAT | O_TRUNC);
+
+	content[AT] = byte;
+	need(write(fd, content, size) == (ssize_t)size, "write");
+	close(fd);
+}
+
+/* A patched copy over the file, or what is there taken away. */
+static void bind_over(char byte)
+{
+	if (!byte) {
+		need(!umount2(file, MNT_DETACH), "umount");
+		return;
+	}
+	write_other(byte);
+	need(!mount(other, file, 0, MS_BIND, 0), "mount");
+}
+
+static void swap_names(char byte)
+{
+	if (byte)
+		write_other(byte);
+	need(!renameat2(AT_FDCWD, other, AT_FDCWD, file, RENAME_EXCHANGE), "renameat2");
+}
+
 /* Write to more files, also through mappings, than the kernel program remembers. */
 static void write_to_many(void)
 {
@@ -287,6 +339,10 @@ static int put_byte(char byte)
 		put_in_one_tick(byte);
 	else if (!strcmp(way, "looped"))
 		put_by_loop_device(byte);
+	else if (!strcmp(way, "bound"))
+		bind_over(byte);
+	else if (!strcmp(way, "swapped"))
+		swap_names(byte);
 	else if (!strcmp(way, "poked") || !strcmp(way, "remembered"))
 		put_by_another(byte);
 	else if (!strcmp(way, "evicted")) {
@@ -295,6 +351,10 @@ static int put_byte(char byte)
 		area[AT] = byte;
 		munmap(area, size);
 		write_to_many();
+	} else if (!strcmp(way, "submitted")) {
+		fd = open_to_write(file, O_WRONLY);
+		submit(fd, byte);
+		close(fd);
 	} else if (!strcmp(way, "ring")) {
 		fd = open_to_write(file, O_WRONLY);
 		need(uring_write(fd, &byte, 1, AT) == 1, "io_uring");
@@ -380,6 +440,29 @@ static void turns_through_a_mapping(int turns)
 	}
 }
 
+/* Ways that change nothing; whether it was one. */
+static int run_unchanged(int turn)
+{
+	int fd;
+
+	if (!strcmp(way, "clean")) {
+		run("clean", turn);
+		close(open_to_write(file, O_WRONLY));
+		need(!utimensat(AT_FDCWD, file, 0, 0), "utimensat");
+		return 1;
+	}
+	if (!strcmp(way, "moved"))
+		need(!rename(file, other) && !rename(other, file), "rename");
+	else if (!strcmp(way, "same")) {
+		fd = open_to_write(file, O_WRONLY);
+		need(write(fd, content, size) == (ssize_t)size, "write");
+		close(fd);
+	} else
+		return 0;
+	run("clean", turn);
+	return 1;
+}
+
 static int end(void)
 {
 	printf("killed %d\n", killed);
@@ -405,12 +488,8 @@ int main(int count, char **arguments)
 		return end();
 	}
 	for (int turn = 1; turn <= turns; turn++) {
-		if (!strcmp(way, "clean")) {
-			run("clean", turn);
-			close(open_to_write(file, O_WRONLY));
-			need(!utimensat(AT_FDCWD, file, 0, 0), "utimensat");
+		if (run_unchanged(turn))
 			continue;
-		}
 		if (!strcmp(way, "exchanged"))
 			run("clean", turn);
 		put(turn);

@@ -3,18 +3,22 @@
  *   run [WAY…] memfd FILE [ARGUMENT…]    the content of FILE, from a memfd called payload; of a script it stays open
  *   run [WAY…] kept FILE PROGRAM [ARGUMENT…]  PROGRAM, with the content of FILE in a memfd as descriptor 3
  *   run [WAY…] deleted FILE [ARGUMENT…]  FILE, after it was unlinked
+ *   run [WAY…] unnamed FILE [ARGUMENT…]  the content of FILE, from a file in /tmp that never had a name
  *   run [WAY…] -- FILE [ARGUMENT…]       FILE, as a container's init does
  * with one or more of
  *   namespace    in a mount namespace of its own
  *   elsewhere    with another root directory, from which FILE is not to be seen
  *   touching     while another process changes its mode, again and again
  *   closing      together with more files to be closed than the kernel program looks at; by its path
+ *   threaded     by another thread than the first
  *   idly         by a thread that runs only when no other wants to, beside others that always do
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -25,18 +29,35 @@
 #define MANY 1100
 #define BUSY 4
 
+static int copied(int source, int target)
+{
+	struct stat facts;
+
+	if (target < 0 || fstat(source, &facts))
+		return -1;
+	for (off_t done = 0; done < facts.st_size;)
+		if (sendfile(target, source, &done, facts.st_size - done) < 0)
+			return -1;
+	return target;
+}
+
 static int in_memory(int source)
 {
 	char start[2] = "";
-	int memory = memfd_create("payload", pread(source, start, 2, 0) == 2 && !memcmp(start, "#!", 2) ? 0 : MFD_CLOEXEC);
-	struct stat facts;
 
-	if (memory < 0 || fstat(source, &facts))
-		return -1;
-	for (off_t done = 0; done < facts.st_size;)
-		if (sendfile(memory, source, &done, facts.st_size - done) < 0)
-			return -1;
-	return memory;
+	return copied(source, memfd_create("payload", pread(source, start, 2, 0) == 2 && !memcmp(start, "#!", 2) ? 0 : MFD_CLOEXEC));
+}
+
+/* Open for reading alone: what is open for writing can't be executed. */
+static int unnamed(int source)
+{
+	int target = copied(source, open("/tmp", O_TMPFILE | O_RDWR, 0755)), file;
+	char name[32];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", target);
+	file = open(name, O_RDONLY | O_CLOEXEC);
+	close(target);
+	return file;
 }
 
 /* Until its parent ends, however that ends. */
@@ -85,14 +106,38 @@ static int is_way(const char *word, const char *path)
 	if (!strcmp(word, "closing"))
 		for (int n = 0; n < MANY; n++)
 			open("/", O_PATH | O_CLOEXEC);
-	return !strcmp(word, "closing");
+	return !strcmp(word, "closing") || !strcmp(word, "threaded");
+}
+
+struct program {
+	int file;
+	char **argv, **environment;
+};
+
+static void *execute(void *program)
+{
+	struct program *it = program;
+
+	fexecve(it->file, it->argv, it->environment);
+	_exit(1);
+}
+
+static int is_source(const char *word)
+{
+	static const char *words[] = { "--", "memfd", "deleted", "kept", "unnamed" };
+
+	for (size_t n = 0; n < sizeof(words) / sizeof(*words); n++)
+		if (!strcmp(word, words[n]))
+			return 1;
+	return 0;
 }
 
 int main(int argc, char **argv, char **environment)
 {
 	int how = 1, file;
+	pthread_t other;
 
-	while (how < argc - 2 && strcmp(argv[how], "--") && strcmp(argv[how], "memfd") && strcmp(argv[how], "deleted") && strcmp(argv[how], "kept"))
+	while (how < argc - 2 && !is_source(argv[how]))
 		how++;
 	file = how < argc - 1 ? open(argv[how + 1], O_RDONLY | O_CLOEXEC) : -1;
 	if (file >= 0 && !strcmp(argv[how], "kept")) {
@@ -102,6 +147,8 @@ int main(int argc, char **argv, char **environment)
 	}
 	if (file >= 0 && !strcmp(argv[how], "memfd"))
 		file = in_memory(file);
+	if (file >= 0 && !strcmp(argv[how], "unnamed"))
+		file = unnamed(file);
 	if (file >= 0 && !strcmp(argv[how], "deleted"))
 		unlink(argv[how + 1]);
 	for (int n = 1; n < how; n++)
@@ -109,6 +156,12 @@ int main(int argc, char **argv, char **environment)
 			return 2;
 	if (how > 1 && !strcmp(argv[how - 1], "closing"))
 		execve(argv[how + 1], argv + how + 1, environment);
+	if (how > 1 && !strcmp(argv[how - 1], "threaded")) {
+		struct program program = { file, argv + how + 1, environment };
+
+		if (!pthread_create(&other, 0, execute, &program))
+			pthread_join(other, 0);
+	}
 	if (file >= 0)
 		fexecve(file, argv + how + 1, environment);
 	return 1;

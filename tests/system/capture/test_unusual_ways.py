@@ -1,0 +1,108 @@
+"""Unusual ways to a program: whatever name, descriptor, thread or mount leads to it, it is judged by its own file."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.system.capture.lines import LD, RUN_TOOL, Line, taken_away
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.system.capture.bed import Watch
+
+pytestmark = pytest.mark.container
+
+PROGRAM: Final = "/tmp/busybox-u"
+NEW: Final = f"cat /bin/busybox > {PROGRAM}; echo >> {PROGRAM}; chmod +x {PROGRAM}; "
+ITSELF: Final = (("new_file", PROGRAM),)
+SCRIPT: Final = "printf '#!/bin/sh\\nexit 0\\n'"
+LONG: Final = "busybox-" + "u" * 240
+OWN: Final = ("--hostname=unusual",)
+"""A container of its own, for what would change later lines."""
+LINES: Final = (
+    Line("through the root of the process", f"{NEW}/proc/self/root{PROGRAM} true", ITSELF),
+    Line("through the root of the first process", f"{NEW}/proc/1/root{PROGRAM} true", ITSELF),
+    Line("through the working directory", f"{NEW}cd /tmp; /proc/self/cwd/busybox-u true", ITSELF),
+    Line("through a descriptor", f"{NEW}exec 3< {PROGRAM}; /proc/self/fd/3 true", ITSELF),
+    Line("through directories of the image", f"{NEW}/usr/bin/../..{PROGRAM} true", ITSELF),
+    Line("through a new symlink to its directory", f"{NEW}ln -s /tmp /usr/away; /usr/away/busybox-u true", ITSELF),
+    Line("by another thread than the first", f"{NEW}run threaded -- {PROGRAM} true", ITSELF),
+    Line("without ever a name", "run unnamed /tmp/busybox-sentinel true", (("new_file", "/tmp/#"),)),
+    Line("by a name of 248 bytes", f"{NEW}cp {PROGRAM} /tmp/{LONG}; /tmp/{LONG} true", (("new_file", f"/tmp/{LONG}"),)),
+    Line(
+        "by a hard link beside the image's",
+        f"{NEW}ln {PROGRAM} /usr/bin/u; /usr/bin/u true",
+        (("new_file", "/usr/bin/u"),),
+    ),
+    Line("in a user namespace", f"{NEW}unshare -U -r {PROGRAM} true", ITSELF, privileged=True),
+    Line("in a pid namespace", f"{NEW}unshare -p -f {PROGRAM} true", ITSELF, privileged=True),
+    Line(
+        "a script through a descriptor",
+        f"{SCRIPT} > /tmp/u.sh; chmod +x /tmp/u.sh; exec 3< /tmp/u.sh; /proc/self/fd/3",
+        (("script", "/tmp/u.sh"),),
+    ),
+    Line(
+        "a script whose interpreter is drift",
+        f"{NEW}printf '#!{PROGRAM} true\\n' > /tmp/v.sh; chmod +x /tmp/v.sh; /tmp/v.sh",
+        ITSELF,
+    ),
+    Line(
+        "the loader under another name",
+        f"cp {LD} /tmp/ld-u; /tmp/ld-u /usr/bin/dynamic 0",
+        (("copy_of_image_file", "/tmp/ld-u"),),
+    ),
+    Line(
+        "a program of the image under another name",
+        "cp /usr/bin/run /usr/bin/victim; mv /usr/bin/victim /usr/bin/moved; /usr/bin/moved; "
+        "mv /usr/bin/moved /usr/bin/victim",
+        (("copy_of_image_file", "/usr/bin/moved"),),
+    ),
+    Line(
+        "in a directory that was bound over the image's",
+        f"{NEW}mount --bind /tmp /opt; /opt/busybox-u true; {taken_away('/opt')}",
+        (("foreign_mount", "/opt/busybox-u"),),
+        privileged=True,
+    ),
+    Line(
+        "on a mount that was moved",
+        f"mkdir -p /mnt /moved; mount -t tmpfs x /mnt; cp /bin/busybox /mnt/busybox-m; mount --move /mnt /moved; "
+        f"/moved/busybox-m true; {taken_away('/moved')}",
+        (("foreign_mount", "/moved/busybox-m"),),
+        privileged=True,
+    ),
+    Line(
+        "a script in the place of the image's, in a directory that was made anew",
+        f"cp /opt/entry.sh /tmp/e; rm -r /opt; mkdir /opt; {SCRIPT} > /opt/entry.sh; echo >> /opt/entry.sh; "
+        "chmod +x /opt/entry.sh; /opt/entry.sh",
+        (("script", "/opt/entry.sh"),),
+        options=OWN,
+    ),
+    Line(
+        "the image's own script, in a directory that was made anew",
+        "cat /tmp/e > /opt/entry.sh; /opt/entry.sh",
+        options=OWN,
+    ),
+    Line("the image's through the root of the process", "/proc/self/root/bin/busybox true; /proc/1/root/opt/entry.sh"),
+    Line("the image's by another thread than the first", "run threaded -- /bin/busybox true"),
+    Line("the image's whose owner changed", f"chown 1:1 /usr/bin/run; {RUN_TOOL}; chown 0:0 /usr/bin/run"),
+    Line(
+        "the image's through a mount of the whole root",
+        f"mkdir -p /mnt; mount --bind / /mnt; /mnt/bin/busybox true; chroot /mnt /opt/entry.sh; {taken_away('/mnt')}",
+        privileged=True,
+    ),
+    Line("a script without an interpreter", "printf '#!/gone\\n' > /tmp/w.sh; chmod +x /tmp/w.sh; /tmp/w.sh"),
+    Line("a file that Linux does not run", "echo exit > /tmp/plain; chmod +x /tmp/plain; /tmp/plain"),
+)
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+def test_it_is_judged_by_its_own_file(line: Line, watch_of: Callable[..., Watch]) -> None:
+    watch = watch_of("podman", line.privileged, line.options)
+    events = watch.drift(line.script, "ebpf")
+    # The kernel calls a file that never had a name by its inode's number.
+    seen = ((event.kind, re.sub(r"/#\d+$", "/#", event.process.path)) for event in events)
+    assert tuple(seen) == line.events
