@@ -22,7 +22,7 @@ cp -a "$prefix"/lib/libpython* "$root/usr/local/lib/" 2>/dev/null || true # wher
 tar -C "$prefix/lib" --exclude=site-packages --exclude=test --exclude=__pycache__ -c "python$version" | tar -C "$root/usr/local/lib" -x
 mkdir "$root/usr/local/lib/python$version/site-packages"
 chroot "$root" ldconfig
-chroot "$root" python -m ensurepip --default-pip --no-cache-dir 2>&1 | tail -1 >&2
+chroot "$root" python -m ensurepip --default-pip >&2
 [ -e "$root/usr/local/bin/pip" ] || ln -s pip3 "$root/usr/local/bin/pip"
 # Whom this machine's pip trusts.
 if [ -n "${PIP_CERT:-}" ]; then

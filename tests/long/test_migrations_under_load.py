@@ -18,6 +18,7 @@ import pytest
 from bench.ingest_portal import Portal
 from bench.ingest_stored import fill
 from portal.command_lines import WEB_ENV, web_command
+from portal.embedded.postgres import PORTAL_ROLE
 from tests.long.readers import SIGN_IN, Reader
 from tests.system.parts import Parts
 from tests.system.sender import Storm, new_senders
@@ -29,6 +30,8 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(3_600)]
 EVENTS = int(os.environ.get("MIGRATION_EVENTS", "10000000"))
 DAYS = 10
 MOST_SECONDS = 2.0
+LOGGED_MILLISECONDS = 500
+"""Statements of the portal that take longer are counted: a slow request without one waited for a processor."""
 PAGES = ("/alerts/", "/settings/environments/", "/settings/policy/")
 LONG_QUERY = "SELECT count(*), pg_sleep(6) FROM (SELECT 1 FROM alerts_driftevent LIMIT 1) AS one"
 """Like a backup or a backtest it keeps the event table from being altered."""
@@ -39,6 +42,8 @@ def parts(directory: Path) -> Iterator[Parts]:
     made = Parts(directory)
     made.env |= WEB_ENV
     made.commands["web"] = web_command(made.port, 2)
+    logged = f"log_min_duration_statement={LOGGED_MILLISECONDS}"
+    made.commands["postgres"] += ["-c", logged, "-c", "log_line_prefix=%u "]
     try:
         made.prepare()
         yield made
@@ -94,7 +99,10 @@ def test_no_request_takes_over_two_seconds_while_large_tables_are_migrated(parts
         reader.end()
     print(done.stdout)
     assert done.returncode == 0, done.stderr
+    slow = [line for line in parts.log("postgres") if line.startswith(PORTAL_ROLE) and " duration: " in line]
     print(
+        f"{len(slow)} statements of the portal took over {LOGGED_MILLISECONDS} ms; the slowest batch ended"
+        f" {storm.slowest_at - began:.0f} s after the start\n"
         f"migrated in {seconds:.0f} s; slowest batch {storm.slowest:.2f} s (before: {calm[1]:.2f} s), slowest pages"
         f" {reader.slowest} (before: {calm[0]}); {len(storm.answers)} batches"
     )

@@ -49,12 +49,12 @@ def new_senders(parts: Parts, count: int) -> list[Sender]:
 class Storm:
     """Senders that each send one batch after another, until it ends.
 
-    `answers` has (when, status) of each; `slowest` the seconds of the slowest.
+    `answers` has (when, status) of each; `slowest` the seconds of the slowest, which ended at `slowest_at`.
     """
 
     def __init__(self, senders: list[Sender], events: int = 20, pause: float = 0.02) -> None:
         self.senders, self.answers = senders, list[tuple[float, int]]()
-        self.slowest = 0.0
+        self.slowest, self.slowest_at = 0.0, 0.0
         self._events, self._pause, self._ended = events, pause, threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in senders]
         for thread in self._threads:
@@ -82,5 +82,7 @@ class Storm:
                 status = sender.send(self._events)
             except httpx.HTTPError:
                 status = 0
-            self.slowest = max(self.slowest, time.monotonic() - began)
-            self.answers.append((time.monotonic(), status))
+            ended = time.monotonic()
+            if ended - began > self.slowest:
+                self.slowest, self.slowest_at = ended - began, ended
+            self.answers.append((ended, status))
