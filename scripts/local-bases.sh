@@ -24,13 +24,15 @@ mkdir "$root/usr/local/lib/python$version/site-packages"
 chroot "$root" ldconfig
 chroot "$root" python -m ensurepip --default-pip >&2
 [ -e "$root/usr/local/bin/pip" ] || ln -s pip3 "$root/usr/local/bin/pip"
-# Whom this machine's pip trusts.
+# Whom this machine's pip trusts, for pip and npm.
+trusted=()
 if [ -n "${PIP_CERT:-}" ]; then
     cp "$PIP_CERT" "$root/etc/ssl/certs/ca-certificates.crt"
     printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' >"$root/etc/pip.conf"
+    trusted=(--change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt')
 fi
 tar -C "$root" -c . | podman import --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin' \
-    --change 'CMD ["python3"]' - localhost/driftwatch-base:python >&2
+    --change 'CMD ["python3"]' "${trusted[@]}" - localhost/driftwatch-base:python >&2
 
 binaries=$(.venv/bin/python -c 'from portal.embedded.postgres import find_binaries; print(find_binaries())')
 mkdir -p "$root/opt/postgres" && cp -a "$binaries/.." "$root/opt/postgres/pginstall"

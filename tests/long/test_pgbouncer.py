@@ -119,7 +119,7 @@ def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
             time.sleep(0.2)
         # The same batch again is merged through a temporary table, which stays in the server's connection.
         for sender in storm.senders:
-            assert sender.repeat() == 200
+            eventually(lambda sender=sender: sender.repeat() == 200, "a repeated batch is stored", 60)  # type: ignore[misc]
         eventually(lambda: node.number() == 2, "version 2 is applied", 60)
     finally:
         storm.end()
@@ -134,7 +134,8 @@ def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
         f" stored in {SECONDS:.0f} s, {len(times)} reads of p50 {p50:.0f} ms, p99 {p99:.0f} ms"
     )
     assert reader.failures == []
-    assert {status for _, status in storm.answers} == {200}
+    # 429: a cluster has too many batches in work at once; sensors send them again.
+    assert {status for _, status in storm.answers} <= {200, 429}
     assert storm.stored <= stored
     if is_pooled:
         assert most <= POOL
