@@ -88,7 +88,7 @@ class OpenIncident:
         self.programs = programs(self.ancestors)
 
 
-class Candidates:
+class IncidentCandidates:
     """The incidents that a batch may join, by container and by workload."""
 
     def __init__(self) -> None:
@@ -131,11 +131,11 @@ def _joining(cluster_id: int, event: wire.Event) -> JoiningAlert:
     return JoiningAlert(event.container.id, scope, event_story(event), above)
 
 
-def _candidates(cluster_id: int, alerts: list[JoiningAlert], times: list[dt.datetime]) -> Candidates:
+def _candidates(cluster_id: int, alerts: list[JoiningAlert], times: list[dt.datetime]) -> IncidentCandidates:
     """Return the incidents of the alerts' containers and workloads that were active around any of the times."""
     containers, scopes = sorted({each.container for each in alerts}), sorted({each.scope for each in alerts})
     times_around = min(times) - GAP, max(times) + GAP
-    found = Candidates()
+    found = IncidentCandidates()
     rows = prepared_rows(CANDIDATES, [cluster_id, containers, scopes, *times_around, MAX_CANDIDATES])
     for pk, container_id, scope, story, above, first_seen, last_seen in rows:
         incident = Incident(
@@ -152,7 +152,7 @@ def _candidates(cluster_id: int, alerts: list[JoiningAlert], times: list[dt.date
     return found
 
 
-def _join(cluster_id: int, group: EventGroup, alert: JoiningAlert, candidates: Candidates) -> OpenIncident:
+def _join(cluster_id: int, group: EventGroup, alert: JoiningAlert, candidates: IncidentCandidates) -> OpenIncident:
     """Return the latest incident that accepts the group's alert, else a new one, which later groups may join too."""
     accepting = [each for each in candidates.near(alert) if each.accepts(group.first_seen, alert)]
     if accepting:

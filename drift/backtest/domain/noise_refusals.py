@@ -34,7 +34,7 @@ CHANGE_REASONS: Final = frozenset({Refusal.YOUNG, Refusal.RARE, Refusal.LOSSES, 
 Spreads = defaultdict[Hashable, Spread]
 
 
-class Writer(NamedTuple):
+class FileWriter(NamedTuple):
     """What one provenance says of who wrote and started a file."""
 
     is_person: bool
@@ -296,10 +296,10 @@ def changing_keys(estate: NoiseEstate, row: NoiseEvidence) -> list[tuple[Hashabl
     return [("image", image, *ways), ("namespace", workload.cluster_id, workload.namespace, *ways)]
 
 
-def _writer(facts: Mapping[str, str | None]) -> Writer:
+def _writer(facts: Mapping[str, str | None]) -> FileWriter:
     sessions = {facts.get("session") or "", facts.get("written_in_session") or ""}
     name, parent = facts.get("written_by_name") or "", facts.get("written_by_parent") or ""
-    return Writer(
+    return FileWriter(
         is_person=not sessions <= OWN_SESSIONS,
         is_known=bool(facts.get("written_by")) and facts.get("writer_origin") in KNOWN_ORIGINS,
         is_decoder=name in DECODERS,

@@ -20,7 +20,8 @@ TAIL = """
 
 - **Processes**: worker, beat and gateway each write a report into Redis every 3 s (`driftwatch:processes`), a worker
   and beat only while their loop turns. After 10 s without one the process is silent. With all of a kind silent the
-  pages where versions are saved show a banner within 15 s of a Save. Times are those of Redis, so the machines'
+  pages where versions are saved show a banner within 15 s of a Save; it is part of the page, which waits for Redis
+  for 0.1 s at most, and is looked up again every 3 s. Times are those of Redis, so the machines'
   clocks do not matter. Whoever can write in Redis can forge a report, and so hide that a process is dead; *scheduled
   tasks* and *sealing of the audit log* show it all the same, since their work is missing in PostgreSQL or not
   recorded.
