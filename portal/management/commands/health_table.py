@@ -46,23 +46,43 @@ fault into an outage. Anybody may call these: they name parts and seconds, no ho
 
 ## What shows a fault, and when
 
-Made to happen on one machine with two busy cores (`tests/system/test_health_faults.py`; the last four by hand). A
-process that hangs was stopped with SIGSTOP. Every other condition is made to hold by a unit test, and is shown at the
-next look: the page looks every 5 s.
+Each was made to happen, by the test named above it, on one machine with two cores that were busy with other
+work (30 November 2026). A process that hangs was stopped with SIGSTOP, a cut network lets nothing through and
+resets nothing, as a dead switch does. *Health* and `/readyz` look each time that they are asked; the page
+asks every 5 s. Every other condition is made to hold by a unit test.
 
 | fault | what shows it | within |
 |---|---|---:|
+| **processes** (`tests/system/test_health_faults.py`) | | |
 | worker hangs | Health *Worker*, `/readyz`, alert after 2 min | 9 s |
-| beat hangs | Health *Beat*, `/readyz`, alert after 2 min | 10 s |
-| gateway hangs | Health *Push gateway*, `/readyz`, alert after 2 min | 10 s |
-| Redis hangs | Health *Redis*, `/readyz`; what needs it is not checked | 9 s |
-| a Save while worker and beat hang | accepted; a banner on the policy page | 13 s |
-| PostgreSQL hangs | `/readyz?role=web` answers 503, *hangs*; pages wait for it | 5 s |
+| beat hangs | Health *Beat*, `/readyz`, alert after 2 min | 9 s |
+| gateway hangs | Health *Push gateway*, `/readyz`, alert after 2 min | 9 s |
 | gateway hangs, `doctor` | status 1, with what to do | at once |
-| worker hangs, tasks wait | Health *Task queue* | 61 s |
-| worker hangs | Health *Scheduled tasks* | 90 s |
-| all blocking is stopped, an environment is switched off | Health, with who and when in the audit log | 1 s |
-| a sensor hangs | Health *Sensors online* | 190 s |
+| Redis hangs | Health *Redis*, `/readyz`; what needs it is not checked | 9 s |
+| a Save while worker and beat hang | accepted; a banner on the policy page | 7 s |
+| PostgreSQL hangs | `/readyz?role=web` answers 503, *hangs*; pages wait for it | 5 s |
+| all blocking is stopped | Health *Blocking in force*, with who and when in the audit log | 1 s |
+| an environment is switched off | Health *Environments switched on*, with who and when in the audit log | 1 s |
+| a node's clock is 90 s ahead | Health *Clocks of nodes*, at its next heartbeat | 10 s |
+| **services** (`tests/system/test_service_faults.py`) | | |
+| the portal's disk is full | Health *Disk*, `/readyz` | 1 s |
+| the database's disk is full | Health *Disk*, `/readyz`; events get 503 and stay on the nodes | 2 s |
+| web's clock steps by 30 s, either way | Health *Clocks of the portal*, with seconds and direction | 1 s |
+| PostgreSQL's clock steps by 30 s, either way | Health *Clocks of the portal*, with seconds and direction | 1 s |
+| each query takes 1.2 s longer | Health *Database*, `/readyz`: *hangs*; web stays in service | 5 s |
+| commits wait for a standby that is gone | Health *Service of the database*; none is acknowledged | 6 s |
+| PostgreSQL only reads | Health *Service of the database*; writes get 503 | 1 s |
+| tomorrow's partition is missing | Health *Partitions of events* | 3 s |
+| Redis's memory is nearly full | Health *Redis*, with the percentage | 1 s |
+| **networks** (`tests/system/test_partitions_of_the_network.py`) | | |
+| worker is cut off | Health *Worker*, `/readyz`; reports again 5 s after it is reached | 10 s |
+| gateway is cut off | Health *Push gateway*, `/readyz` | 10 s |
+| web is cut off from the database | `/readyz?role=web` answers 503; 12 requests got theirs after 7 s | 4 s |
+| web is cut off from Redis | Health *Redis*, `/readyz`; requests take 2 s, a saved version goes out in 11 s | 5 s |
+| **slowly shown** (`tests/long/test_slow_faults.py`, `make long`) | | |
+| worker hangs, tasks wait | Health *Task queue* | 65 s |
+| worker hangs | Health *Scheduled tasks* | 76 s |
+| a sensor hangs | Health *Sensors online* | 180 s |
 
 ## doctor
 
