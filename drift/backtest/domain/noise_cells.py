@@ -88,16 +88,12 @@ def _attacked_shapes(estate: NoiseEstate) -> dict[int, set[str]]:
 
 def _file_classes(estate: NoiseEstate) -> dict[int, int]:
     """Return the number of each file's class."""
-    names: dict[str, str] = {}
+    shapes = estate.shapes
     numbers: dict[_FileClass, int] = {}
     found = {}
-    for pk, file in estate.files.items():
-        name = names.get(file.name)
-        if name is None:
-            name = names[file.name] = numbered_shape(file.name)
-        path, sha256 = file.path, file.sha256
-        memory = is_memory(file.kind, path)
-        each = _FileClass(sha256, estate.shapes[path], name, file.kind, memory, "" if sha256 else path)
+    for pk, (_, path, name, sha256, kind, _) in estate.files.items():
+        memory = is_memory(kind, path)
+        each = _FileClass(sha256, shapes[path], shapes.name(path, name), kind, memory, "" if sha256 else path)
         found[pk] = numbers.setdefault(each, len(numbers))
     return found
 

@@ -26,6 +26,8 @@ def ignored_cells(estate: NoiseEstate, cells: Sequence[Cell], rules: Sequence[Ma
     matching = _Matching(estate, rules)
     found = [Ignored([], []) for _ in rules]
     for number, cell in enumerate(cells):
+        if not matching.may_list(cell):
+            continue
         some, every = matching.rules(cell)
         for rule in _numbers(every):
             found[rule].whole.append(number)
@@ -62,6 +64,10 @@ class _Matching:
         self._writers = {pk: self._pair.passing(PROVENANCE_PROPERTIES, flat) for pk, flat in estate.provenances.items()}
         self._passed: dict[tuple[str, str], int] = {}
         self._everywhere, self._shapes = _path_conditions(rules)
+
+    def may_list(self, cell: Cell) -> bool:
+        """Return whether some rule may ignore the cell for its content."""
+        return bool(self._unlisted) or self._estate.files[cell.row.file].sha256 in self._listed
 
     def rules(self, cell: Cell) -> tuple[int, int]:
         """Return the rules that ignore some of the cell's rows, and those that ignore all."""

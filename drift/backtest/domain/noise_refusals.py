@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from drift.alerts.domain.program_names import DECODERS, DOWNLOADERS, LOGIN_DAEMONS, PARSERS, SERVERS
 from drift.backtest.domain.noise_cells import Cell, attack_shapes, is_memory
 from drift.backtest.domain.noise_evidence import DAY, NoiseEstate, NoiseEvidence, Refusal, container_count
 from drift.backtest.domain.noise_spreads import FamilySpread, Spread
+from drift.backtest.domain.noise_workloads import LASTING_KINDS, WorkloadSpreads
 from drift.backtest.domain.path_shapes import numbered_shape
 
 YOUNG: Final = 3 * DAY
@@ -23,10 +24,6 @@ SETTLED_WORKLOADS, SETTLED_DAYS, SETTLED_CONTAINERS = 3, 10, 6
 OWN_SESSIONS: Final = frozenset({"", "workload", "init"})
 """Of the container's own processes, or unknown. A person may run the very command of a probe."""
 KNOWN_ORIGINS: Final = ("image", "runtime", "drift")
-LASTING_KINDS: Final = frozenset(
-    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "CronJob", "DeploymentConfig"}
-)
-"""Owners that outlive their pods. Any other may stand for one pod alone."""
 RECURRING_CONTAINERS: Final = 10
 """Pods of one image in one namespace that come and go on COMMON_DAYS, in so many containers, are no one-off pods."""
 CHANGE_REASONS: Final = frozenset({Refusal.YOUNG, Refusal.RARE, Refusal.LOSSES, Refusal.LATE, Refusal.UNHASHED})
@@ -56,21 +53,31 @@ class Judged(NamedTuple):
     strays: set[int]
 
 
+class Way(NamedTuple):
+    """How files come about, whatever they are. `whose` is who wrote them, in which image and session.
+
+    `habits` are what is usual of such a writer's files: kind, and what started the writer and the file. `place` is
+    `whose`, where a writer's other versions count as the same.
+    """
+
+    number: int
+    whose: Hashable
+    habits: tuple[Hashable, Hashable, Hashable]
+    place: Hashable
+
+
 class Keys(NamedTuple):
     """What a cell's evidence is counted by.
 
     `content`: in which way a content came about; the directory is left out, since a content is named by its hash.
-    `pool`: who wrote a content, in which image and session, whatever started the writer and the file. `place`: where a
-    writer writes a file, whatever its content: what is new at an old place is an update. `habits`: what is usual of a
-    writer's files in an image, whatever their content: kind, and what started the writer and the file.
+    `pool`: who wrote a content, whatever started the writer and the file. `place`: where a writer writes a file,
+    whatever its content: what is new at an old place is an update.
     """
 
-    content: Hashable
-    pool: Hashable
-    place: Hashable
-    habits: tuple[Hashable, Hashable, Hashable]
-    kindred: Hashable
-    release: str
+    content: tuple[str, str, int]
+    pool: tuple[str, Hashable]
+    place: tuple[str, str, Hashable]
+    way: Way
 
 
 class RefusalTable:
@@ -80,23 +87,24 @@ class RefusalTable:
         self._estate, self._cells, self._changing = estate, cells, changing
         self._contents: Spreads = defaultdict(Spread)
         self._pools: Spreads = defaultdict(Spread)
-        self._habits: Spreads = defaultdict(Spread)
         self._places: Spreads = defaultdict(Spread)
-        self._releases: Spreads = defaultdict(Spread)
-        self._owners: Spreads = defaultdict(Spread)
-        self._kindred: Spreads = defaultdict(Spread)
         self._families: defaultdict[Hashable, FamilySpread] = defaultdict(FamilySpread)
-        names = {file.name for file in estate.files.values()}
-        names |= {facts.get("written_by") or "" for facts in estate.provenances.values()}
-        self._names = {name: numbered_shape(name) for name in names}
-        self._known_since = self._first_moments()
+        self._ways: dict[Hashable, Way] = {}
         self._attack_shapes = attack_shapes(estate)
+        self._known_since = self._first_moments()
         self._writers = {pk: _writer(facts) for pk, facts in estate.provenances.items()}
         self._keys = [self._cell_keys(cell.row) for cell in cells]
-        for number, cell in enumerate(cells):
-            if not self._writers[cell.row.provenance].is_person:
-                self._add(cell.row, self._keys[number])
-        self._usual = {key for key, spread in self._habits.items() if spread.is_common}
+        self._workloads = WorkloadSpreads(estate)
+        usages: defaultdict[int, Spread] = defaultdict(Spread)
+        for cell, keys in zip(cells, self._keys, strict=True):
+            writer = self._writers[cell.row.provenance]
+            if not writer.is_person:
+                self._workloads.add(cell.row)
+                if writer.is_known and not cell.row.lossy:
+                    place = self._workloads.place(cell.row.workload)
+                    usages[keys.way.number].add(cell.row, place)
+                    self._add(cell.row, keys, place)
+        self._usual = _usual_ways(self._ways.values(), usages)
         self._varying = {key for key, spread in self._families.items() if spread.is_changing}
 
     def judged(self) -> Judged:
@@ -119,38 +127,28 @@ class RefusalTable:
         return None if self._changing and refusal in CHANGE_REASONS and self._is_changing(number) else refusal
 
     def _cell_keys(self, row: NoiseEvidence) -> Keys:
-        estate = self._estate
-        workload, file = estate.workloads[row.workload], estate.files[row.file]
-        image, shape, kind, writer, origin, writer_parent, session, parent = estate.family(row)
-        name = self._names[file.name]
-        whose = image, writer, origin, session
-        return Keys(
-            (file.sha256, name, kind, writer_parent, parent, whose),
-            (file.sha256, whose),
-            (shape, name, image, self._names[writer], origin, session),
-            ((0, kind, whose), (1, writer_parent, whose), (2, parent, whose)),
-            (workload.cluster_id, workload.namespace, workload.owner_kind, image),
-            workload.image_digest or workload.image_name,
-        )
+        estate, file = self._estate, self._estate.files[row.file]
+        name, way = estate.shapes.name(file.path, file.name), self._way(row, file.kind)
+        content = file.sha256
+        return Keys((content, name, way.number), (content, way.whose), (estate.shapes[file.path], name, way.place), way)
 
-    def _add(self, row: NoiseEvidence, keys: Keys) -> None:
-        """Count a row for what is known of its release, and, where no events were lost, of all else."""
-        workload = self._estate.workloads[row.workload]
-        # Pods that each are a workload of their own are one together: three of them say no more than one.
-        place = workload.scope.int if workload.owner_kind in LASTING_KINDS else keys.kindred
-        self._releases[keys.release].add(row, place)
-        if row.lossy:
-            # Beside which others then look late.
-            return
-        self._owners[workload.scope.int].add(row, place)
-        self._kindred[keys.kindred].add(row, place)
-        if not self._writers[row.provenance].is_known:
-            return
+    def _way(self, row: NoiseEvidence, kind: str) -> Way:
+        image = self._estate.image(row.workload)
+        key = image, row.provenance, kind, row.parent
+        known = self._ways.get(key)
+        if known is None:
+            _, _, _, writer, origin, writer_parent, session, parent = self._estate.family(row)
+            whose = image, writer, origin, session
+            habits = (0, kind, whose), (1, writer_parent, whose), (2, parent, whose)
+            place = image, numbered_shape(writer), origin, session
+            known = self._ways[key] = Way(len(self._ways), whose, habits, place)
+        return known
+
+    def _add(self, row: NoiseEvidence, keys: Keys, place: Hashable) -> None:
+        """Count a row of a known writer, while whose sensor lost nothing."""
         self._contents[keys.content].add(row, place)
         self._pools[keys.pool].add(row, place)
         self._places[keys.place].add(row, place)
-        for habit in keys.habits:
-            self._habits[habit].add(row, place)
         if self._changing:
             for family in changing_keys(self._estate, row):
                 self._families[family].add_content(row, place, self._estate.files[row.file].sha256)
@@ -236,12 +234,12 @@ class RefusalTable:
 
     def _is_usual(self, number: int) -> bool:
         """Return whether kind and starters are usual for files of this writer in this image."""
-        return not self._is_exposed(self._cells[number].row) and self._usual.issuperset(self._keys[number].habits)
+        return not self._is_exposed(self._cells[number].row) and self._keys[number].way.number in self._usual
 
     def _is_late(self, number: int, seen: Spread) -> bool:
         """Return whether a file began some days after its image at this place, and has not settled since."""
         keys = self._keys[number]
-        release = self._releases[keys.release]
+        release = self._workloads.release(self._cells[number].row.workload)
         first, last = seen.first_day, seen.last_day
         began = min(first, self._places[keys.place].first_day) if self._is_usual(number) else first
         if began <= release.first_day + LATE_DAYS or len(seen.workloads) >= SETTLED_WORKLOADS:
@@ -257,11 +255,11 @@ class RefusalTable:
         workload = self._estate.workloads[row.workload]
         if workload.owner_kind in LASTING_KINDS:
             return False
-        return self._owners[workload.scope.int].container_count < MIN_CONTAINERS
+        return self._workloads.owner(row.workload).container_count < MIN_CONTAINERS
 
     def _is_recurring(self, number: int) -> bool:
         """Return whether pods of the cell's image come and go in its namespace, as those of a CI system's jobs do."""
-        kindred = self._kindred[self._keys[number].kindred]
+        kindred = self._workloads.kindred(self._cells[number].row.workload)
         return kindred.is_common and kindred.container_count >= RECURRING_CONTAINERS
 
     def _is_exposed(self, row: NoiseEvidence) -> bool:
@@ -294,6 +292,17 @@ def changing_keys(estate: NoiseEstate, row: NoiseEvidence) -> list[tuple[Hashabl
     image, *ways = estate.family(row)
     workload = estate.workloads[row.workload]
     return [("image", image, *ways), ("namespace", workload.cluster_id, workload.namespace, *ways)]
+
+
+def _usual_ways(ways: Collection[Way], usages: Mapping[int, Spread]) -> set[int]:
+    """Return the ways, by number, of which each habit was seen on some days and in some containers."""
+    habits: defaultdict[Hashable, Spread] = defaultdict(Spread)
+    for way in ways:
+        if way.number in usages:
+            for habit in way.habits:
+                habits[habit].join(usages[way.number])
+    usual = {habit for habit, spread in habits.items() if spread.is_common}
+    return {way.number for way in ways if usual.issuperset(way.habits)}
 
 
 def _writer(facts: Mapping[str, str | None]) -> FileWriter:

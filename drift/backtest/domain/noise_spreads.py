@@ -27,6 +27,12 @@ class Spread:
         self.containers |= row.containers
         self.workloads.add(workload)
 
+    def join(self, other: Spread) -> None:
+        """Add all that another has."""
+        self.days |= other.days
+        self.containers |= other.containers
+        self.workloads |= other.workloads
+
     @property
     def first_day(self) -> int:
         return (self.days & -self.days).bit_length() - 1

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+DIGIT: Final = re.compile(r"[0-9]")
 TOKEN: Final = re.compile(r"[0-9A-Za-z]*[0-9][0-9A-Za-z]*")
 """Letters and digits between separators, with at least one digit."""
 HEXADECIMAL: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])(?:[0-9a-f]{5,}|[0-9A-F]{5,})(?![0-9A-Za-z])")
@@ -37,9 +38,16 @@ class PathShapes:
         """Return the path's shape by itself."""
         return self._numbered[path]
 
+    def name(self, path: str, name: str) -> str:
+        """Return the shape of a file's name, which is the path's last part but for files in memory."""
+        last = path.rpartition("/")[2]
+        return self._numbered[path].rpartition("/")[2] if last == name else numbered_shape(name)
+
 
 def numbered_shape(text: str) -> str:
     """Return a path or name with `*` for each part that has digits, but for the letters before them."""
+    if DIGIT.search(text) is None:
+        return STARS.sub("*", text) if "**" in text else text
     return STARS.sub("*", TOKEN.sub("*", NUMBERED.sub(r"\1*", HEXADECIMAL.sub("*", text))))
 
 

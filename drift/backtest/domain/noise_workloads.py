@@ -1,0 +1,88 @@
+"""Where and when workloads ran: by release of their image, by owner, and by kindred pods that come and go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from drift.alerts.domain.program_names import name_set
+from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
+from drift.backtest.domain.noise_spreads import Spread
+
+LASTING_KINDS: Final = name_set(
+    "Deployment StatefulSet DaemonSet ReplicaSet ReplicationController CronJob DeploymentConfig Rollout CloneSet"
+)
+"""Owners that outlive their pods. Any other may stand for one pod alone."""
+
+
+class _Groups(NamedTuple):
+    """What a workload is counted by: its image's release, its owner, pods like its own, and what it is one of."""
+
+    release: str
+    owner: int
+    kindred: tuple[int, str, str, str]
+    place: Hashable
+
+
+class WorkloadSpreads:
+    """Adds up rows by workload; what is read of it is to be read once all rows are added."""
+
+    def __init__(self, estate: NoiseEstate) -> None:
+        self._estate = estate
+        self._all: defaultdict[int, Spread] = defaultdict(Spread)
+        self._lossless: defaultdict[int, Spread] = defaultdict(Spread)
+        self._groups: dict[int, _Groups] = {}
+
+    def add(self, row: NoiseEvidence) -> None:
+        """Add a row. What ran while events were lost counts for its release alone, beside which others look late."""
+        self._all[row.workload].add(row, 0)
+        if not row.lossy:
+            self._lossless[row.workload].add(row, 0)
+
+    def place(self, pk: int) -> Hashable:
+        """Return what a workload is counted as: pods that each are a workload of their own are one together."""
+        return self._of(pk).place
+
+    def release(self, pk: int) -> Spread:
+        """Return where the release of the workload's image ran."""
+        return self._releases[self._of(pk).release]
+
+    def owner(self, pk: int) -> Spread:
+        """Return where the workload's owner ran."""
+        return self._owners[self._of(pk).owner]
+
+    def kindred(self, pk: int) -> Spread:
+        """Return where pods of the workload's image ran in its namespace that have an owner of the same kind."""
+        return self._kindred[self._of(pk).kindred]
+
+    def _of(self, pk: int) -> _Groups:
+        known = self._groups.get(pk)
+        if known is None:
+            each, image = self._estate.workloads[pk], self._estate.image(pk)
+            owner, kindred = each.scope.int, (each.cluster_id, each.namespace, each.owner_kind, image)
+            place = owner if each.owner_kind in LASTING_KINDS else kindred
+            known = self._groups[pk] = _Groups(each.image_digest or each.image_name, owner, kindred, place)
+        return known
+
+    @cached_property
+    def _releases(self) -> defaultdict[str, Spread]:
+        found: defaultdict[str, Spread] = defaultdict(Spread)
+        for pk, spread in self._all.items():
+            found[self._of(pk).release].join(spread)
+        return found
+
+    @cached_property
+    def _owners(self) -> defaultdict[int, Spread]:
+        found: defaultdict[int, Spread] = defaultdict(Spread)
+        for pk, spread in self._lossless.items():
+            found[self._of(pk).owner].join(spread)
+        return found
+
+    @cached_property
+    def _kindred(self) -> defaultdict[tuple[int, str, str, str], Spread]:
+        found: defaultdict[tuple[int, str, str, str], Spread] = defaultdict(Spread)
+        for pk, spread in self._lossless.items():
+            found[self._of(pk).kindred].join(spread)
+        return found
