@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 
 from drift.alerts.models import Alert, Binary, DriftEvent, HashVerdict, ListedHash, Provenance, Resolution, Workload
 from drift.backtest.domain.noise_evidence import (
@@ -36,6 +37,9 @@ _LOSSY: Final = """EXISTS (
     SELECT FROM fleet_sensorloss AS loss WHERE loss.sensor_id = e.sensor_id
         AND loss.since - %s <= e.last_at AND loss.until + %s >= e.observed_at
 )"""
+_LOST: Final = "(e.sensor_id = %s AND %s <= e.last_at AND %s >= e.observed_at)"
+FEW_LOSSES: Final = 40
+"""So many periods are compared with each event directly, which takes half the time of looking each event up."""
 _WINDOW: Final = (
     "coalesce(bit_or(1::bigint << (hashtext(e.container_id) & 63)) "
     f"FILTER (WHERE (e.observed_on - %s::date) / {WINDOW_DAYS} = {{}}), 0)"
@@ -79,19 +83,24 @@ def noise_estate(
         for days in comparison.through(DECIDED, 100):
             _execute(statement, [first_day, *loss_values, *[first_day] * WINDOWS, *counting.values(days)])
         estate.rows = list(_rows(table))
+        if len(estate.rows) > MAX_EVIDENCE:
+            raise TooMuchNoise(MAX_EVIDENCE)
         estate.verdicts = _verdicts()
-    if len(estate.rows) > MAX_EVIDENCE:
-        raise TooMuchNoise(MAX_EVIDENCE)
-    _add_facts(estate)
+        _add_facts(estate)
     _add_attacks(estate)
     return estate
 
 
 def _loss_condition(first_day: dt.date) -> tuple[str, list[object]]:
     start = dt.datetime.combine(first_day, dt.time(tzinfo=dt.UTC)) - SLACK
-    if not SensorLoss.objects.filter(until__gte=start).exists():
+    losses = SensorLoss.objects.filter(until__gte=start).order_by("sensor", "since")
+    periods = list(losses.values_list("sensor", "since", "until")[: FEW_LOSSES + 1])
+    if not periods:
         return "false", []
-    return _LOSSY, [SLACK, SLACK]
+    if len(periods) > FEW_LOSSES:
+        return _LOSSY, [SLACK, SLACK]
+    values = [value for sensor, since, until in periods for value in (sensor, since - SLACK, until + SLACK)]
+    return f"({' OR '.join([_LOST] * len(periods))})", values
 
 
 def _rows(table: TransitionTable) -> Iterator[NoiseEvidence]:
@@ -121,13 +130,13 @@ def _add_facts(estate: NoiseEstate) -> None:
     columns = ("cluster__environment_id", "cluster_id", "namespace", "owner_kind", "owner_name", "container_name")
     of_workload = ("scope", *columns, "image_name", "image_digest", "first_seen_on")
     known = len(of_workload)
-    for pk, *values in _values(Workload, {row.workload for row in estate.rows}, of_workload + WORKLOAD_ROWS.columns):
+    for pk, *values in _facts(Workload, "workload_id", of_workload + WORKLOAD_ROWS.columns):
         estate.workloads[pk] = NoiseWorkload(WORKLOAD_ROWS.facts(values[known:]), *values[:known])
     of_file = ("path", "name", "sha256", "kind", "first_seen_on")
     known = len(of_file)
-    for pk, *values in _values(Binary, {row.file for row in estate.rows}, of_file + BINARY_ROWS.columns):
+    for pk, *values in _facts(Binary, "binary_id", of_file + BINARY_ROWS.columns):
         estate.files[pk] = NoiseFile(BINARY_ROWS.facts(values[known:]), *values[:known])
-    for pk, *values in _values(Provenance, {row.provenance for row in estate.rows}, PROVENANCE_ROWS.columns):
+    for pk, *values in _facts(Provenance, "provenance_id", PROVENANCE_ROWS.columns):
         estate.provenances[pk] = PROVENANCE_ROWS.facts(values)
     for row in estate.rows:
         # One that retention deleted meanwhile is unknown.
@@ -147,9 +156,10 @@ def _add_attacks(estate: NoiseEstate) -> None:
         estate.bad_contents |= set(listed.values_list("sha256", flat=True))
 
 
-def _values(model: Any, ids: set[int], columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
-    for batch in _batches(sorted(ids)):
-        yield from model.objects.filter(pk__in=batch).order_by("pk").values_list("pk", *columns)
+def _facts(model: Any, column: str, columns: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield id and columns of the rows that the evidence refers to by one of its columns."""
+    mentioned = model.objects.filter(pk__in=RawSQL(f"SELECT {column} FROM backtest_noise", []))  # noqa: S608, S611
+    yield from mentioned.order_by("pk").values_list("pk", *columns).iterator(chunk_size=BATCH)
 
 
 def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
