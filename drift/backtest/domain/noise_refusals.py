@@ -102,7 +102,8 @@ class RefusalTable:
                 self._workloads.add(cell.row)
                 if writer.is_known and not cell.row.lossy:
                     place = self._workloads.place(cell.row.workload)
-                    usages[keys.way.number].add(cell.row, place)
+                    usage = usages[keys.way.number]
+                    usage.add(cell.row, place)
                     self._add(cell.row, keys, place)
         self._usual = _usual_ways(self._ways.values(), usages)
         self._varying = {key for key, spread in self._families.items() if spread.is_changing}

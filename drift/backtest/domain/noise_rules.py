@@ -115,7 +115,7 @@ class NoiseRules:
         """Return the paths, or their shapes where the paths are too many, or always change."""
         paths: set[str] = set()
         for number in numbers:
-            paths.update(self._cells[number].paths)
+            paths |= set(self._cells[number].paths)
             if len(paths) > most:
                 break
         if by_content and len(paths) <= most and all(len(path) <= LIMITS["value"] for path in paths):
