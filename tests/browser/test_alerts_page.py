@@ -228,7 +228,9 @@ def test_a_rule_from_an_alert_suppresses_similar_ones(estate: Estate, open_as: O
     panel.get_by_role("button", name="Apply").click()
     expect(page.locator("#messages")).to_contain_text("saved")
 
-    triage.change_status(operator, {Alert.objects.get().pk: 1}, triage.StatusChange(Status.RESOLVED, "expected"))
+    triage.change_status(
+        operator, {Alert.objects.get().pk: 1}, triage.StatusChange(Status.RESOLVED, "benign_true_positive")
+    )
     send(estate, "/opt/tools/gdb", container__pod_name="cart-7d9f-zzzzz")
 
     assert Alert.objects.get(status="dismissed").suppressed_by is not None
