@@ -99,7 +99,9 @@ def _loss_condition(first_day: dt.date) -> tuple[str, list[object]]:
         return "false", []
     if len(periods) > FEW_LOSSES:
         return _LOSSY, [SLACK, SLACK]
-    values = [value for sensor, since, until in periods for value in (sensor, since - SLACK, until + SLACK)]
+    values: list[object] = [
+        value for sensor, since, until in periods for value in (sensor, since - SLACK, until + SLACK)
+    ]
     return f"({' OR '.join([_LOST] * len(periods))})", values
 
 
