@@ -16,7 +16,7 @@ from accounts.actions.sessions import end_sessions
 from accounts.actions.users import can_act_as_owner
 from accounts.issuer import Identity
 from accounts.models import ScopeGroup, User
-from accounts.models.users import SERVICE_DOMAIN
+from accounts.models.users import SERVICE_DOMAIN, has_address
 from accounts.queries.local_sign_in import is_break_glass, linked_account
 from accounts.roles import Role
 from accounts.signals import account_changed
@@ -97,12 +97,14 @@ def _new_user(identity: Identity, role: Role) -> tuple[User | None, str]:
     """Return the user to link at a first sign-in, found by a verified address if that is allowed, else a new one."""
     if not identity.email or identity.email.casefold().endswith(f"@{SERVICE_DOMAIN}"):
         return None, UNVERIFIED
-    user = User.objects.filter(email__iexact=identity.email).first()
+    user = User.objects.filter(has_address(identity.email)).first()
     if user is None:
         user = User.objects.create_user(identity.email, identity.name or identity.email, role)
         audit.record(user, "created", "user", user.pk, name=user.email, after={"role": role, **_facts(identity)})
         return user, ""
-    may_link = settings.OIDC_LINK_BY_EMAIL and not user.is_service and not is_break_glass(user)
+    # The Kelvin sign is a "k" in small letters: whoever has such an address at the issuer is not the user without it.
+    is_same = user.email.casefold() == identity.email.casefold() and user.email.isascii() == identity.email.isascii()
+    may_link = is_same and settings.OIDC_LINK_BY_EMAIL and not user.is_service and not is_break_glass(user)
     if not may_link or linked_account(user) is not None:
         return None, EXISTS
     return user, ""

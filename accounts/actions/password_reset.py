@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.actions.links import create_requested_link, send_mail
 from accounts.models import User
+from accounts.models.users import has_address
 from accounts.queries.local_sign_in import may_sign_in_locally
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def request_password_reset(email: str) -> None:
 
 def mail_password_reset(email: str) -> None:
     """Mail a link to the user who has this address, if they have proved that it is theirs and may use a password."""
-    user = User.objects.filter(email__iexact=email, is_active=True, is_service=False).first()
+    user = User.objects.filter(has_address(email), is_active=True, is_service=False).first()
     if user is None or not user.is_email_verified or not user.has_usable_password() or not may_sign_in_locally(user):
         return
     if settings.EMAIL_HOST:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from accounts import audit
 from accounts.models import User
+from accounts.models.users import has_address
 from accounts.reauthentication import ISSUER, record_authentication, sign_in_methods
 from accounts.signals import account_changed, break_glass_used
 
@@ -35,7 +36,7 @@ def record_sign_out(sender: Any, request: HttpRequest | None, user: User | None,
 def record_failed_sign_in(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> None:
     """Record whose account it was. What was typed as an unknown user's name is not kept: it is often a password."""
     typed = str(credentials.get("username", "")).replace("\0", "")[:254]
-    user = User.objects.filter(email__iexact=typed).only("pk", "email").first()
+    user = User.objects.filter(has_address(typed)).only("pk", "email").first()
     name, object_id = (user.email, str(user.pk)) if user else ("", "")
     audit.record(None, "failed to sign in as", "user", object_id, name=name, actor_name="somebody")
 

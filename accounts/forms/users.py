@@ -10,7 +10,7 @@ from django.core.validators import RegexValidator
 
 from accounts.forms.styled import StyledForm
 from accounts.models import User
-from accounts.models.users import SERVICE_DOMAIN
+from accounts.models.users import SERVICE_DOMAIN, has_address
 from accounts.plain_text import one_line
 from accounts.queries.links import has_tokens
 from accounts.roles import Role
@@ -100,6 +100,6 @@ def _free_address(text: str, person: User | None) -> str:
     if email.casefold().endswith(f"@{SERVICE_DOMAIN}"):
         raise forms.ValidationError("This domain is reserved for service accounts.")
     others = User.objects.exclude(pk=person.pk) if person else User.objects.all()
-    if others.filter(email__iexact=email).exists():
+    if others.filter(has_address(email)).exists():
         raise forms.ValidationError("A user with this email already exists.")
     return email

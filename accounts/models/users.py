@@ -9,12 +9,21 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts.models.scopes import effective_scope
 from accounts.models.visibility import WholeEstateOnly
 from accounts.roles import Role
 from accounts.scope import EstateScope
+
+
+def has_address(email: str) -> Exact[str]:
+    """Return the condition of the user with this email address, as the unique constraint compares them: never two.
+
+    `iexact` compares capitals, in which "ı" is the same letter as "i".
+    """
+    return Exact(Lower("email"), Lower(models.Value(email)))
 
 
 class UserManager(BaseUserManager["User"]):
@@ -37,7 +46,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> User:
         """Return the user with this email address, case-insensitively."""
-        return self.get(email__iexact=username)
+        return self.get(has_address(username or ""))
 
 
 SERVICE_DOMAIN: Final = "service.invalid"

@@ -17,6 +17,7 @@ from accounts.audit_chain import Head
 from accounts.database_roles import as_database_owner
 from accounts.errors import StillActiveError
 from accounts.models import User
+from accounts.models.users import has_address
 from accounts.queries.audit_export import all_lines, csv_lines, json_lines
 from accounts.queries.audit_verification import AuditVerification, verify_audit_log
 from accounts.roles import Role
@@ -63,10 +64,10 @@ class Command(BaseCommand):
 
 def _erase(email: str, actor_email: str) -> str:
     with as_database_owner():
-        actor = User.objects.filter(email__iexact=actor_email).first()
+        actor = User.objects.filter(has_address(actor_email)).first()
         if actor is None or not actor.has_role(Role.OWNER):
             raise CommandError(f"{actor_email} is not an active Owner.")
-        person = User.objects.filter(email__iexact=email).first()
+        person = User.objects.filter(has_address(email)).first()
         if person is None:
             raise CommandError(f"{email} is not a user.")
         try:

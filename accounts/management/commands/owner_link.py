@@ -12,6 +12,7 @@ from django.forms import ValidationError
 from accounts.actions.links import create_link
 from accounts.actions.users import invite_user
 from accounts.models import User
+from accounts.models.users import has_address
 from accounts.roles import Role
 
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
             validate_email(email)
         except ValidationError:
             raise CommandError(f"{email} is not a valid email address.") from None
-        user = User.objects.filter(email__iexact=email).first()
+        user = User.objects.filter(has_address(email)).first()
         if user is None:
             _, url = invite_user(None, email=email, name=options["name"], role=Role.OWNER)
         elif user.role == Role.OWNER and user.is_active:

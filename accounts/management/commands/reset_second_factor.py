@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.actions.second_factor import reset_second_factor
 from accounts.models import User
+from accounts.models.users import has_address
 
 
 class Command(BaseCommand):
@@ -17,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("email", metavar="EMAIL", help="the user's address")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = User.objects.filter(email__iexact=options["email"]).first()
+        user = User.objects.filter(has_address(options["email"])).first()
         if user is None:
             raise CommandError(f"{options['email']} is not a user.")
         if not reset_second_factor(None, user):

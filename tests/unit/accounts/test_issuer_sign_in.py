@@ -170,6 +170,18 @@ def test_where_it_is_allowed_a_verified_address_links_the_user_once(
     assert issuer.sign_in(Client()).status_code == 403
 
 
+@pytest.mark.parametrize("letters", ["\u0131", "\u0130", "k\u212a", "s\u017f"])
+def test_an_address_with_a_letter_that_only_looks_the_same_links_nobody(
+    issuer: FakeIssuer, reader: Any, settings: Any, letters: str
+) -> None:
+    settings.OIDC_LINK_BY_EMAIL = True
+    reader.email = f"{letters[0] if len(letters) > 1 else 'i'}@example.com"
+    reader.save()
+    issuer.claims["email"] = f"{letters[-1]}@example.com"
+    issuer.sign_in(Client())
+    assert not SocialAccount.objects.filter(user=reader).exists()
+
+
 def test_a_linked_user_does_not_come_in_by_their_old_password_or_confirm_by_it(
     issuer: FakeIssuer, reader: Any, settings: Any
 ) -> None:

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
+from accounts.models.users import has_address
 from drift.policy.actions.versions import save_document
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.default_blocking import BLOCK_BY_DEFAULT
@@ -198,7 +199,7 @@ def _version(number: int | None) -> PolicyVersion:
 
 def _admin(email: str) -> User:
     """Return the user to save as; they need the same role as on the page and in the API."""
-    user = User.objects.filter(email__iexact=email).first()
+    user = User.objects.filter(has_address(email)).first()
     if user is None or not user.can_edit_policy:
         raise CommandError(
             f"{email} is not an active Security Admin or Owner. Nothing was saved.", returncode=FORBIDDEN
