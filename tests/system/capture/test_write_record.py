@@ -95,8 +95,8 @@ def test_nor_is_one_on_a_volume_that_is_given_the_blocks_of_another_file(watch: 
         "patched": hashlib.sha256(content[: end - BLOCK] + bytes(BLOCK) + content[end:]).hexdigest(),
     }
     assert set(seen) == {f"{state} {turn}" for state in hashes for turn in range(1, TURNS + 1)}
+    # A sensor that reads after the next turn's exchange says that the file changed, and gives no hash.
     assert {state: sha for state, sha in seen.items() if sha not in {None, hashes[state.split()[0]]}} == {}
-    assert any(seen.values())
 
 
 def filesystem(directory: Path) -> str:
