@@ -53,7 +53,7 @@ class Judged(NamedTuple):
     strays: set[int]
 
 
-class Way(NamedTuple):
+class WayOfFiles(NamedTuple):
     """How files come about, whatever they are. `whose` is who wrote them, in which image and session.
 
     `habits` are what is usual of such a writer's files: kind, and what started the writer and the file. `place` is
@@ -77,7 +77,7 @@ class Keys(NamedTuple):
     content: tuple[str, str, int]
     pool: tuple[str, Hashable]
     place: tuple[str, str, Hashable]
-    way: Way
+    way: WayOfFiles
 
 
 class RefusalTable:
@@ -89,7 +89,7 @@ class RefusalTable:
         self._pools: Spreads = defaultdict(Spread)
         self._places: Spreads = defaultdict(Spread)
         self._families: defaultdict[Hashable, FamilySpread] = defaultdict(FamilySpread)
-        self._ways: dict[Hashable, Way] = {}
+        self._ways: dict[Hashable, WayOfFiles] = {}
         self._attack_shapes = attack_shapes(estate)
         self._known_since = self._first_moments()
         self._writers = {pk: _writer(facts) for pk, facts in estate.provenances.items()}
@@ -133,7 +133,7 @@ class RefusalTable:
         content = file.sha256
         return Keys((content, name, way.number), (content, way.whose), (estate.shapes[file.path], name, way.place), way)
 
-    def _way(self, row: NoiseEvidence, kind: str) -> Way:
+    def _way(self, row: NoiseEvidence, kind: str) -> WayOfFiles:
         image = self._estate.image(row.workload)
         key = image, row.provenance, kind, row.parent
         known = self._ways.get(key)
@@ -142,7 +142,7 @@ class RefusalTable:
             whose = image, writer, origin, session
             habits = (0, kind, whose), (1, writer_parent, whose), (2, parent, whose)
             place = image, numbered_shape(writer), origin, session
-            known = self._ways[key] = Way(len(self._ways), whose, habits, place)
+            known = self._ways[key] = WayOfFiles(len(self._ways), whose, habits, place)
         return known
 
     def _add(self, row: NoiseEvidence, keys: Keys, place: Hashable) -> None:
@@ -295,7 +295,7 @@ def changing_keys(estate: NoiseEstate, row: NoiseEvidence) -> list[tuple[Hashabl
     return [("image", image, *ways), ("namespace", workload.cluster_id, workload.namespace, *ways)]
 
 
-def _usual_ways(ways: Collection[Way], usages: Mapping[int, Spread]) -> set[int]:
+def _usual_ways(ways: Collection[WayOfFiles], usages: Mapping[int, Spread]) -> set[int]:
     """Return the ways, by number, of which each habit was seen on some days and in some containers."""
     habits: defaultdict[Hashable, Spread] = defaultdict(Spread)
     for way in ways:
