@@ -272,6 +272,9 @@ def _patched(operation: Any) -> list[Any]:
     if not isinstance(operation, dict) or operation.get("op") not in ("add", "replace"):
         return []
     path, value = operation.get("path"), operation.get("value")
+    if isinstance(path, str) and "/" in path:
+        # The API server ignores what stands before the first slash.
+        path = path[path.index("/") :]
     if path in ("", "/spec"):
         return _items(value if path == "" else {"spec": value})
     if path == EPHEMERAL:

@@ -131,6 +131,13 @@ ADDED = "/spec/ephemeralContainers"
             ],
             (),
         ),
+        (
+            [
+                {"op": "add", "path": f"{ADDED}/-", "value": {"name": "decoy"}},
+                {"op": "add", "path": f"x{ADDED}/-", "value": {"name": "new"}},
+            ],
+            ("decoy", "new"),
+        ),
         ([{"op": "add", "path": f"{ADDED}/0/name", "value": ["x"]}, {"op": ["add"], "path": 7}, 7], ()),
         ([{"op": "add", "path": ADDED, "value": [{"name": str(each)} for each in range(65)]}], ()),
     ],
