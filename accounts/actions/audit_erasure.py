@@ -47,10 +47,12 @@ def erase_person(actor: User, person: User) -> int:
 
 @dataclass(frozen=True)
 class _KnownAs:
-    """The present and earlier addresses and names of a person, casefolded."""
+    """The present and earlier addresses and names of a person, casefolded, and all of them as they were written."""
 
     addresses: frozenset[str]
     names: frozenset[str]
+    written: frozenset[str]
+    """The database looks for these: it compares capitals, and "ß" has none there, but "ss" when it is casefolded."""
 
 
 def _known_as(person: User) -> _KnownAs:
@@ -64,13 +66,15 @@ def _known_as(person: User) -> _KnownAs:
     earlier = {address.casefold() for address in addresses if "@" in address} - {person.email.casefold()}
     others = User.objects.exclude(pk=person.pk).values_list("email", flat=True)
     earlier -= {email.casefold() for email in others}
-    return _KnownAs(frozenset({person.email.casefold(), *earlier}), frozenset(map(str.casefold, names)) - {""})
+    known = frozenset({person.email.casefold(), *earlier})
+    written = {text for text in addresses if text.casefold() in known} | names
+    return _KnownAs(known, frozenset(map(str.casefold, names)) - {""}, frozenset(written) - {""})
 
 
 def _entries_about(person: User, known: _KnownAs) -> QuerySet[AuditEntry]:
     """Return the sealed entries that may hold something of the person."""
     found = Q(actor=person) | _is_of_account(person)
-    for text in (*known.addresses, *known.names):
+    for text in {*known.written, *known.addresses, *known.names}:
         # As it is inside JSON's text: quotes and backslashes are escaped there.
         quoted = json.dumps(text, ensure_ascii=False)[1:-1]
         found |= Q(actor_name__icontains=text) | Q(object_name__icontains=text)

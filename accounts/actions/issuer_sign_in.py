@@ -14,6 +14,7 @@ from accounts import audit
 from accounts.actions.email_verification import record_verified_email
 from accounts.actions.sessions import end_sessions
 from accounts.actions.users import can_act_as_owner
+from accounts.addresses import is_same_address
 from accounts.issuer import Identity
 from accounts.models import ScopeGroup, User
 from accounts.models.users import SERVICE_DOMAIN, has_address
@@ -71,7 +72,7 @@ def settle_identity(identity: Identity) -> Outcome:
     _apply(user, role, identity)
     link.extra_data = {}
     link.save()
-    if identity.email.casefold() == user.email.casefold():
+    if is_same_address(identity.email, user.email):
         record_verified_email(user)
     audit.record(user, "was identified by the issuer", "user", user.pk, name=user.email, after=_facts(identity))
     return Outcome(user)
@@ -102,8 +103,7 @@ def _new_user(identity: Identity, role: Role) -> tuple[User | None, str]:
         user = User.objects.create_user(identity.email, identity.name or identity.email, role)
         audit.record(user, "created", "user", user.pk, name=user.email, after={"role": role, **_facts(identity)})
         return user, ""
-    # The Kelvin sign is a "k" in small letters: whoever has such an address at the issuer is not the user without it.
-    is_same = user.email.casefold() == identity.email.casefold() and user.email.isascii() == identity.email.isascii()
+    is_same = is_same_address(user.email, identity.email)
     may_link = is_same and settings.OIDC_LINK_BY_EMAIL and not user.is_service and not is_break_glass(user)
     if not may_link or linked_account(user) is not None:
         return None, EXISTS

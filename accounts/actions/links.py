@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import audit, tokens
 from accounts.actions.sessions import end_sessions
 from accounts.actions.tokens import revoke_tokens_of
+from accounts.addresses import is_same_address
 from accounts.errors import LinkRefused
 from accounts.models import OneTimeLink, User
 from accounts.queries.links import usable_links
@@ -99,7 +100,7 @@ def use_link(link_id: int, password: str, *, revoke_tokens: bool = False) -> Use
     OneTimeLink.objects.filter(user=user).delete()
     user.set_password(password)
     user.must_change_password = False
-    if link.mailed_to.casefold() == user.email.casefold():
+    if is_same_address(link.mailed_to, user.email):
         user.verified_email = user.email
     user.save(update_fields=["password", "must_change_password", "verified_email"])
     audit.record(user, "chose a password by a one-time link", "user", user.pk, name=user.email)

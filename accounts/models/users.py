@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from accounts.addresses import is_same_address
 from accounts.models.scopes import effective_scope
 from accounts.models.visibility import WholeEstateOnly
 from accounts.roles import Role
@@ -117,7 +118,7 @@ class User(AbstractBaseUser):
     @property
     def is_email_verified(self) -> bool:
         """Whether the user has proved that the address is theirs: a reset is mailed to no other."""
-        return bool(self.email) and self.verified_email.casefold() == self.email.casefold()
+        return bool(self.email) and is_same_address(self.verified_email, self.email)
 
     @property
     def is_limited(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 
+from accounts.addresses import is_same_address
 from accounts.models import User
 from accounts.roles import Role
 
@@ -17,7 +18,7 @@ def linked_account(user: User) -> SocialAccount | None:
 def is_break_glass(user: User) -> bool:
     """Return whether this is the Owner who can sign in while the issuer is down."""
     name: str = settings.BREAK_GLASS_OWNER
-    return bool(name) and user.email.casefold() == name.casefold() and user.role == Role.OWNER
+    return bool(name) and is_same_address(user.email, name) and user.role == Role.OWNER
 
 
 def may_sign_in_locally(user: User) -> bool:

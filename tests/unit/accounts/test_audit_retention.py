@@ -199,6 +199,13 @@ class TestErasure:
         assert AuditEntry.objects.get(actor=admin).actor_name == admin.email
         assert AuditEntry.objects.get(object_type="token").object_name == "ci"
 
+    @pytest.mark.parametrize("name", ["J\u00f6rg Gro\u00df", "\u0130pek", "Ma\u017fu", 'The "Ann"'])
+    def test_a_name_goes_whose_small_and_capital_letters_differ(self, ann: User, owner: Any, name: str) -> None:
+        User.objects.filter(pk=ann.pk).update(name=name)
+        entries(1, object_type="alert", object_id="5", before={"assignee": name}, after={"assignee": "Somebody"})
+        erase("--user", ann.email, "--as", owner.email)
+        assert AuditEntry.objects.get(object_type="alert").before == {"assignee": None}
+
     def test_a_value_that_is_put_back_is_found(self, ann: User, owner: Any) -> None:
         entries(1, actor=ann, actor_name=ann.email)
         erase("--user", ann.email, "--as", owner.email)
