@@ -70,6 +70,8 @@ def nearest_term(typed: object, terms: Iterable[str]) -> str:
     if not isinstance(typed, str) or len(typed) > 100:
         return ""
     called = {_squeezed(name): term for term in terms for name in (term, *_SYNONYMS.get(term, ()))}
+    if typed.lstrip().startswith("!"):
+        return ""  # the opposite is meant
     plain = _squeezed(typed)
     parts = [each for each in re.split(r"\s*[,;|]\s*", typed) if each]
     if len(parts) > 1:

@@ -78,6 +78,8 @@ def sha256_flaw(_operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of a process's SHA-256."""
     if HASH.fullmatch(string):
         return None
+    if readings.is_negated(string):
+        return Flaw("error", readings.NEGATED)
     words, meant = _sha256_meant(string)
     return Flaw("error", words, Suggestion(tuple(("equals", each) for each in meant)) if meant else None)
 
@@ -107,6 +109,8 @@ def kind_flaw(_operator: str, string: str) -> Flaw | None:
     if re.fullmatch(r"\*|all|any|drift|binary ?drift|all kinds", string.strip(), re.I):
         every = Suggestion(tuple(("equals", kind) for kind in DEFAULT_DETECT))
         return Flaw("error", "Every kind: leave this condition out, or name the kinds.", every)
+    if readings.is_negated(string):
+        return Flaw("error", readings.NEGATED)
     parts = [each for each in re.split(r"\s*[,;|\n]\s*|\s+or\s+", string.strip()) if each]
     kinds = [_nearest_kind(each) for each in parts]
     values = tuple(("equals", kind) for kind in dict.fromkeys(kinds) if kind)

@@ -25,10 +25,11 @@ _ALIKE_PAIRS: Final = (
 )
 _ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE_PAIRS[1::2], strict=True)}
 """Letters and signs that look like those of ASCII, each before the one that it looks like."""
+NEGATED: Final = "A value cannot be negated: put a rule with the exception above this one."
 LONG: Final = 64
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
-    r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^)]*\|[^)]*\)|\(\?"
+    r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^()|]*\|[^()]*\)|\(\?"
 )
 _TEMPLATE: Final = re.compile(
     r"^%[a-z]\w*\.[\w.]+$|"
@@ -36,7 +37,7 @@ _TEMPLATE: Final = re.compile(
 )
 
 _NEGATED: Final = re.compile(
-    r"!(?!=)\s*\S|not\s+\S|[%$]?[A-Za-z_][\w.\[\]-]*\s*(?:!=|!~|<>|\snot\s+(?:in|like|equals?|contains|matches|"
+    r"!(?!=)\s*\S|not\s+\S|\[\^(?!\w-\w)|[%$]?[A-Za-z_][\w.\[\]-]*\s*(?:!=|!~|<>|\sis\s+not\s|\s-?neq?\s|\snot\s+(?:in|like|equals?|contains|matches|"
     r"starts?_?with|ends?_?with)\b|\snotin\b|\sdoes\s?n['o]t\s)",
     re.IGNORECASE,
 )
@@ -59,9 +60,8 @@ def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
     reason = ""
     if _TEMPLATE.search(string):
         return Reading("A variable or placeholder is not filled in here.", (string,), is_open=True)
-    if _NEGATED.match(string):
-        words = "A value cannot be negated: put a rule with the exception above this one."
-        return Reading(words, (string,), is_open=True)
+    if is_negated(string):
+        return Reading(NEGATED, (string,), is_open=True)
     string = compact(string)
     lines = [line for line in re.split(r"[\r\n]+", string) if line.strip()]
     if len(lines) > 1:
@@ -72,10 +72,17 @@ def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
         found = step(string)
         if found is not None and found[0] != string:
             string, reason = compact(found[0]), reason or found[1]
+            if is_negated(string):
+                return Reading(NEGATED, (string,), is_open=True)
     parts = _split(string, separators) if separators else [string]
     if len(parts) > 1:
         return Reading(reason or "Each value needs a row of its own.", tuple(parts))
     return Reading(reason, (string,))
+
+
+def is_negated(string: str) -> bool:
+    """Return whether it says what is not meant, as `!shop` or `namespace != shop` does."""
+    return _NEGATED.match(string.strip()) is not None
 
 
 def compact(string: str) -> str:

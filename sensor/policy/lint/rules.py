@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from sensor.policy.document_terms import GLOB_PREFIX, LIMITS
 from sensor.policy.drift_kinds import DEFAULT_DETECT, KINDS
 from sensor.policy.implication import MULTI_STRING_IMPLICATIONS, can_all_hold, make_condition
 from sensor.policy.lint.accounts import account_flaw
@@ -21,6 +22,8 @@ from sensor.policy.properties import BY_NAME, PROCESS_PROPERTIES
 
 MAX_FINDINGS: Final = 1_000
 """Whoever pastes a hundred thousand values of another tool learns nothing from more, and to read each takes a while."""
+LONGEST: Final = len(GLOB_PREFIX) + LIMITS["path"]
+"""Characters of a value that is read: `check` rejects longer ones of any kind, and a panel lints before it checks."""
 _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
     **{name: form.flaw for name, form in FORMS.items()},
     "pod_labels": label_flaw,
@@ -37,12 +40,15 @@ _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
 }
 
 
-def lint(document: Mapping[str, Any]) -> list[LintFinding]:
-    """Return the first MAX_FINDINGS findings of a document that `check` accepts, in its order."""
+def lint(document: Mapping[str, Any], rule_ids: Collection[str] | None = None) -> list[LintFinding]:
+    """Return the first MAX_FINDINGS findings of a document that `check` accepts, in its order.
+
+    With `rule_ids` those of these rules alone.
+    """
     detect = document.get("detect")
     kinds = DEFAULT_DETECT if detect is None else detect
-    found = (each for index, rule in enumerate(document["rules"]) for each in _findings(rule, index, kinds))
-    return list(islice(found, MAX_FINDINGS))
+    rules = (each for each in enumerate(document["rules"]) if rule_ids is None or each[1]["id"] in rule_ids)
+    return list(islice((each for index, rule in rules for each in _findings(rule, index, kinds)), MAX_FINDINGS))
 
 
 def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str] = KINDS) -> list[LintFinding]:
@@ -62,14 +68,14 @@ def _findings(rule: Mapping[str, Any], index: int, detect: Collection[str]) -> I
 def _flaws(rule: Mapping[str, Any], detect: Collection[str]) -> Iterator[tuple[str, Flaw]]:
     for position, entry in enumerate(rule["cloud_scope"]):
         for place, account in enumerate(entry.get("accounts", ())):
-            if flaw := account_flaw(entry["provider"], account):
+            if len(account) <= LONGEST and (flaw := account_flaw(entry["provider"], account)):
                 yield f"cloud_scope[{position}].accounts[{place}]", flaw
     for scope in SCOPES:
         for position, condition in enumerate(rule.get(scope, ())):
             yield from _condition_flaws(f"{scope}[{position}]", condition, detect)
     yield from _exclusive_conditions(rule)
     for place, entry in enumerate(rule["allow_list"]):
-        if flaw := entry_flaw(entry):
+        if len(entry) <= LONGEST and (flaw := entry_flaw(entry)):
             yield f"allow_list[{place}]", flaw
 
 
@@ -92,7 +98,7 @@ def _condition_flaws(where: str, condition: Mapping[str, Any], detect: Collectio
 def value_flaw(name: str, operator: str, string: str) -> Flaw | None:
     """Return what is wrong with one value of a condition on a property."""
     compared = BY_NAME.get(name)
-    if compared is None or operator not in compared.operators or not string:
+    if compared is None or operator not in compared.operators or not 0 < len(string) <= LONGEST:
         return None
     flaw = _LINTS.get(name, free_flaw)(operator, string)
     if flaw is None or flaw.suggestion is None or _is_usable(name, flaw.suggestion, (operator, string)):

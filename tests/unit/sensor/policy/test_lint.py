@@ -11,6 +11,7 @@ import pytest
 
 from sensor.policy import KINDS, PROCESS_PROPERTIES, check
 from sensor.policy.lint import LintFinding, lint, lint_rule, take_suggestion
+from sensor.policy.lint.rules import value_flaw
 from sensor.policy.properties import BY_NAME, TABLE
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
@@ -151,9 +152,45 @@ def test_a_document_has_at_most_a_thousand_findings_and_what_follows_is_not_read
     ]
     found = lint(document_of(*rules))
     assert (len(found), found[-1].index) == (1_000, 9)
+    last = rules[-1]["id"]
+    assert {each.index for each in lint(document_of(*rules), [last])} == {14}, "of one rule all are read"
 
 
-@pytest.mark.parametrize("piece", [" ", "\t", "\n", "\u200b", "a ", "%20", " or /x", ",", "(deleted) "])
+@pytest.mark.parametrize(
+    ("name", "string"),
+    [
+        ("process_sha256", f"!{'a' * 64}"),
+        ("process_sha256", f"not {'a' * 64}"),
+        ("process_sha256", f"sha256 != {'a' * 64}"),
+        ("drift_kind", "!new_file"),
+        ("drift_kind", "not new_file"),
+        ("drift_kind", "drift_kind != new_file"),
+        ("namespace", "namespace is not shop"),
+        ("namespace", "namespace -ne shop"),
+        ("namespace", "[^shop]"),
+        ("namespace", "namespace: !shop"),
+        ("namespace", "- !shop"),
+        ("process_name", "name ne curl"),
+        ("image_name", "image is not nginx"),
+    ],
+)
+def test_what_is_negated_is_never_suggested_without_the_negation(name: str, string: str) -> None:
+    flaw = value_flaw(name, "equals", string)
+    assert flaw is not None
+    assert flaw.suggestion is None
+
+
+def test_a_string_that_check_rejects_for_its_length_is_not_read() -> None:
+    began = time.process_time()
+    for name in ("namespace", "process_path", "image_name"):
+        assert value_flaw(name, "equals", "(a|" * 100_000) is None
+    assert lint_rule(minimal_rule(allow_list=["/" + "(a|" * 100_000])) == []
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "piece", [" ", "\t", "\n", "\u200b", "a ", "%20", " or /x", ",", "(deleted) ", "(a|", "[a-b", "(("]
+)
 def test_the_longest_entry_takes_the_lint_no_time(piece: str) -> None:
     """Four thousand line breaks took 80 ms of CPU, and a document may have thousands of such entries."""
     entry = ("/" + piece * 4_000)[:4_000]
