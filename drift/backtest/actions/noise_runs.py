@@ -137,7 +137,7 @@ def copy_to_draft(user: User, run: NoiseRun) -> DraftState:
         raise PlanOutdated
     rules = [change["rule"] for change in run.result["changes"]]
     order = [rule["id"] for rule in run.document["rules"]]
-    attack = contradiction(rules, run.until)
+    attack = contradiction(rules)
     if attack is not None:
         raise PlanContradicted(attack)
     return change_draft(state, lambda document: with_planned_rules(document, rules, order), f"Changes of {run} copied")

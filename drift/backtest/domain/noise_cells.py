@@ -77,7 +77,8 @@ def attack_shapes(estate: NoiseEstate) -> dict[uuid.UUID, set[str]]:
     """Return the shapes of the paths of true positives, by the workloads' scopes."""
     found: dict[uuid.UUID, set[str]] = {}
     for scope, path in estate.attack_files:
-        found[scope] = found.get(scope, set()) | {numbered_shape(path)}
+        shapes = found.setdefault(scope, set())
+        shapes.add(numbered_shape(path))
     return found
 
 

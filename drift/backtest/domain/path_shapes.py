@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 DIGIT: Final = re.compile(r"[0-9]")
-TOKEN: Final = re.compile(r"[0-9A-Za-z]*[0-9][0-9A-Za-z]*")
+TOKEN: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Za-z]*[0-9])[0-9A-Za-z]+")
 """Letters and digits between separators, with at least one digit."""
 HEXADECIMAL: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])(?:[0-9a-f]{5,}|[0-9A-F]{5,})(?![0-9A-Za-z])")
 """Such a token that is likely a hexadecimal number: what it begins with says nothing."""

@@ -96,14 +96,14 @@ def test_a_plan_for_another_version_is_not_copied(admin: Any, noise: Cluster) ->
         actions.copy_to_draft(admin, run)
 
 
-def found_to_be_an_attack(path: str, sensor: Sensor) -> None:
-    """Resolve an alert of the stored noise as a true positive, now."""
+def found_to_be_an_attack(path: str, sensor: Sensor, days_ago: int = 0) -> None:
+    """Resolve an alert of the stored noise as a true positive."""
     binary, workload = Binary.objects.get(path=path), Workload.objects.get()
     Alert.objects.create(
         fingerprint=uuid.uuid4(),
         status="resolved",
         verdict="true_positive",
-        closed_at=timezone.now(),
+        closed_at=timezone.now() - dt.timedelta(days=days_ago),
         first_seen=timezone.now(),
         workload=workload,
         binary=binary,
@@ -124,6 +124,15 @@ def test_a_plan_that_hides_what_was_found_to_be_an_attack_since_is_not_copied(
     found_to_be_an_attack("/tmp/strace", sensor_row)
     assert actions.copy_to_draft(operator, run).document == run.document
     found_to_be_an_attack("/usr/local/lib/hook-1", sensor_row)
+    with pytest.raises(PlanContradicted, match="/usr/local/lib/hook-1"):
+        actions.copy_to_draft(operator, run)
+
+
+def test_a_verdict_that_undo_gives_back_with_its_old_time_counts(
+    operator: Any, noise: Cluster, sensor_row: Any
+) -> None:
+    run = done(operator)
+    found_to_be_an_attack("/usr/local/lib/hook-1", sensor_row, days_ago=3)
     with pytest.raises(PlanContradicted, match="/usr/local/lib/hook-1"):
         actions.copy_to_draft(operator, run)
 
