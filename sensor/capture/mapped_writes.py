@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,11 @@ def shows_mapped_writes(layers: Layers | None) -> bool:
     return False
 
 
+@lru_cache(maxsize=256)
 def _marks_buffers(device: int) -> bool:
-    """Return whether it is an ext4 that allocates blocks late (`are_writes_traced` of the kernel program)."""
+    """Return whether it is an ext4 that allocates blocks late.
+
+    Remembered, for it is asked at each exec; after a remount the kernel program says no itself (`are_writes_traced`).
+    """
     of_device = [mount for mount in read_mounts(HOST_INIT) if mount.dev == device]
     return any(mount.fstype == b"ext4" and not _AT_ONCE & {*mount.options.split(b",")} for mount in of_device)

@@ -32,6 +32,7 @@ GIB = 1 << 30
 def test_only_an_ext4_that_allocates_late_and_has_room_marks_the_pages_of_a_mapping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fstype: bytes | None, options: bytes, free: int, shows: bool
 ) -> None:
+    mapped_writes._marks_buffers.cache_clear()
     device = tmp_path.stat().st_dev
     mounts = [Mount(1, device + 1, b"/", b"/", b"ext4", b"rw")]
     if fstype is not None:
