@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 from urllib.parse import urlencode
@@ -39,10 +38,3 @@ def audit_event(*command: str, **changes: Any) -> dict[str, Any]:
         "annotations": {"authorization.k8s.io/decision": "allow"},
     }
     return merge(base, changes)
-
-
-def event_list(*events: Any) -> bytes:
-    """A batch as the API server's webhook posts it."""
-    return json.dumps(
-        {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": list(events)}
-    ).encode()

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from accounts import tokens
+from accounts.actions.tokens import create_token
 from accounts.models import User
+from accounts.roles import Role
+from accounts.tokens import TokenScope
 from drift.alerts.actions import suppression_rules
 from drift.alerts.actions.event_keys import clear_caches
+from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
-from drift.alerts.models import SuppressionRule
+from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries import compiled_policies
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor
 from drift.policy.models import PolicyVersion
@@ -165,5 +171,37 @@ def post() -> Callable[..., Any]:
         return client.post(
             "/api/v1/sensors/me/events", json.dumps({"events": events}), content_type="application/json", **extra
         )
+
+    return send
+
+
+def event_list(*events: Any) -> bytes:
+    """A batch as the API server's webhook posts it."""
+    return json.dumps(
+        {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": list(events)}
+    ).encode()
+
+
+def audit_token(user: User, *scopes: TokenScope) -> str:
+    return create_token(user, "api server", timezone.now() + dt.timedelta(days=9), scopes=list(scopes))
+
+
+def stored_alert(estate: Estate, sent: dict[str, Any], index: int = 0) -> Alert:
+    ingest(estate.sensors[index], raw(sent))
+    alert: Alert = Alert.objects.select_related("detail").latest("pk")
+    return alert
+
+
+@pytest.fixture
+def sender(estate: Estate) -> Callable[..., Any]:
+    """Send audit lines of cluster `index` as a service account that may do nothing else."""
+    cache.clear()
+    user = User.objects.create_user("audit@example.com", "Audit", Role.OPERATOR, "x")
+    client = Client(headers={"Authorization": f"Bearer {audit_token(user, TokenScope.KUBERNETES_AUDIT)}"})
+
+    def send(*events: Any, index: int = 0, body: bytes | None = None, **extra: Any) -> Any:
+        path = f"/api/v1/clusters/{estate.sensors[index].cluster_id}/kubernetes-audit/"
+        data = event_list(*events) if body is None else body
+        return client.post(path, data, content_type="application/json", **extra)
 
     return send

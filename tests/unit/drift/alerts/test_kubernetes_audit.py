@@ -20,7 +20,8 @@ from drift.alerts.domain.kubernetes_audit import (
 )
 from drift.alerts.errors import BadBody, TooLarge
 from drift.alerts.forms.kubernetes_audit import MAX_EVENTS, parsed_audit_events
-from tests.unit.drift.alerts.audit_lines import audit_event, event_list
+from tests.unit.drift.alerts.audit_lines import audit_event
+from tests.unit.drift.alerts.conftest import event_list
 
 
 def read(event: Any) -> EntryRequest:

@@ -9,13 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
-from django.utils import timezone
 
-from accounts.actions.tokens import create_token
 from accounts.models import AuditEntry, ScopeEntry, User
 from accounts.roles import Role
 from accounts.tokens import TokenScope
@@ -23,35 +20,12 @@ from drift.alerts.actions import store_pod_entries
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, PodEntry
 from drift.alerts.queries.pod_entries import entered_by
-from tests.unit.drift.alerts.audit_lines import audit_event, event_list
-from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+from tests.unit.drift.alerts.audit_lines import audit_event
+from tests.unit.drift.alerts.conftest import Estate, audit_token, event, event_list, now, raw, stored_alert
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 ClientOf = Callable[[Any], Client]
 IDS = [f"00000000-0000-4000-8000-00000000000{each}" for each in range(5)]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_limits() -> None:
-    cache.clear()
-
-
-def token(user: User, *scopes: TokenScope) -> str:
-    return create_token(user, "api server", timezone.now() + dt.timedelta(days=9), scopes=list(scopes))
-
-
-@pytest.fixture
-def sender(estate: Estate) -> Callable[..., Any]:
-    """Send audit lines of cluster `index` as a service account that may do nothing else."""
-    user = User.objects.create_user("audit@example.com", "Audit", Role.OPERATOR, "x")
-    client = Client(headers={"Authorization": f"Bearer {token(user, TokenScope.KUBERNETES_AUDIT)}"})
-
-    def send(*events: Any, index: int = 0, body: bytes | None = None, **extra: Any) -> Any:
-        path = f"/api/v1/clusters/{estate.sensors[index].cluster_id}/kubernetes-audit/"
-        data = event_list(*events) if body is None else body
-        return client.post(path, data, content_type="application/json", **extra)
-
-    return send
 
 
 def entered(*argv: str, at: dt.datetime | None = None, claimed: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -59,12 +33,6 @@ def entered(*argv: str, at: dt.datetime | None = None, claimed: str | None = Non
     moment = at or now()
     entry = {"at": moment.isoformat(), "pid": 7, "argv": list(argv), "claimed_id": claimed}
     return event(process__provenance={"session": "exec"}, process__entry=entry, at=moment, **changes)
-
-
-def stored_alert(estate: Estate, sent: dict[str, Any], index: int = 0) -> Alert:
-    ingest(estate.sensors[index], raw(sent))
-    alert: Alert = Alert.objects.select_related("detail").latest("pk")
-    return alert
 
 
 def test_lines_are_stored_once_and_later_stages_complete_them(sender: Callable[..., Any], estate: Estate) -> None:
@@ -141,7 +109,7 @@ def test_only_a_token_with_the_scope_and_the_whole_cluster_may_send(
         return int(client.post(path, event_list(audit_event()), content_type="application/json").status_code)
 
     def bearer(user: User, *scopes: TokenScope) -> Client:
-        return Client(headers={"Authorization": f"Bearer {token(user, *scopes)}"})
+        return Client(headers={"Authorization": f"Bearer {audit_token(user, *scopes)}"})
 
     assert sent(Client(), cluster.pk) == 401
     assert sent(client_of(owner), cluster.pk) == 403
@@ -251,65 +219,6 @@ def test_nobody_entered_what_the_workload_or_somebody_unknown_started(
 ) -> None:
     sender(audit_event("./xmrig", "-o", "pool"))
     assert entered_by(reader, stored_alert(estate, sent)) is None
-
-
-def test_an_ephemeral_container_is_of_who_added_it(sender: Callable[..., Any], estate: Estate, reader: Any) -> None:
-    body = {"spec": {"ephemeralContainers": [{"name": "debugger-x", "image": "busybox"}]}}
-    change = {"kind": "ephemeralcontainers", "verb": "patch", "stage": "ResponseComplete", "requestObject": body}
-    sender(audit_event(**change, responseStatus={"code": 200}, at=now() - dt.timedelta(hours=1)))
-    sent = event(process__provenance={"session": "workload"}, container__name="debugger-x")
-    match = entered_by(reader, stored_alert(estate, sent))
-    assert match is not None and match.words == "Likely alice@example.com, by kubectl debug from 10.0.0.7"
-
-
-def added(*names: str, by: str, minutes: int = 9, body: Any = None) -> dict[str, Any]:
-    """A request by which somebody sets the ephemeral containers of the pod, `minutes` ago."""
-    pod = {"spec": {"ephemeralContainers": [{"name": each} for each in names]}} if body is None else body
-    change = {"kind": "ephemeralcontainers", "verb": "update", "stage": "ResponseComplete", "requestObject": pod}
-    at = now() - dt.timedelta(minutes=minutes)
-    return audit_event(**change, user__username=by, responseStatus={"code": 200}, at=at)
-
-
-def who_added(estate: Estate, reader: Any, container: str, session: str = "debug") -> str:
-    sent = event(process__provenance={"session": session}, container__name=container)
-    match = entered_by(reader, stored_alert(estate, sent))
-    return match.words if match else "nobody"
-
-
-@pytest.mark.parametrize("session", ["debug", "workload"])
-def test_who_adds_a_container_before_an_old_one_is_named(
-    sender: Callable[..., Any], estate: Estate, reader: Any, session: str
-) -> None:
-    sender(added("new", "old", by="mallory@example.com"))
-
-    assert who_added(estate, reader, "new", session) == "Likely mallory@example.com, by kubectl debug from 10.0.0.7"
-
-
-def test_a_request_whose_containers_are_unknown_may_have_added_any_and_is_named_as_possible(
-    sender: Callable[..., Any], estate: Estate, reader: Any
-) -> None:
-    sender(added(by="mallory@example.com", body="not kept"))
-
-    assert who_added(estate, reader, "new") == "Ambiguous: mallory@example.com, by kubectl debug from 10.0.0.7"
-    assert who_added(estate, reader, "app", "workload") == "nobody"
-
-
-def test_who_named_a_container_later_makes_it_ambiguous_and_hides_nobody(
-    sender: Callable[..., Any], estate: Estate, reader: Any
-) -> None:
-    sender(added("new", by="mallory@example.com"), added("new", "other", by="bob@example.com", minutes=2))
-
-    words = who_added(estate, reader, "new")
-    assert words.startswith("Ambiguous: mallory@example.com") and "bob@example.com" in words
-
-
-def test_a_request_of_a_portal_that_kept_one_container_still_counts(
-    sender: Callable[..., Any], estate: Estate, reader: Any
-) -> None:
-    sender(added("new", by="alice@example.com"))
-    PodEntry.objects.update(ephemeral_containers=[])
-
-    assert who_added(estate, reader, "new").startswith("Likely alice@example.com")
 
 
 @pytest.mark.parametrize(

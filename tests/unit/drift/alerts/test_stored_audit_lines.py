@@ -14,8 +14,8 @@ from drift.alerts.actions import store_pod_entries as actions
 from drift.alerts.actions.store_pod_entries import StoredEntries
 from drift.alerts.forms.kubernetes_audit import parsed_audit_events
 from drift.alerts.models import PodEntry
-from tests.unit.drift.alerts.audit_lines import audit_event, event_list
-from tests.unit.drift.alerts.conftest import Estate
+from tests.unit.drift.alerts.audit_lines import audit_event
+from tests.unit.drift.alerts.conftest import Estate, event_list
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 

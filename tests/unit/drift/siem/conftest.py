@@ -11,10 +11,10 @@ import pytest
 from drift.alerts.actions.ingest import ingest
 from drift.siem.actions.destinations import add_destination
 from drift.siem.models import SiemDestination
-from tests.unit.drift.alerts.conftest import Estate, _fresh_memories, estate, event
+from tests.unit.drift.alerts.conftest import Estate, _fresh_memories, estate, event, sender
 from tests.unit.drift.siem.receiver import Receiver
 
-__all__ = ["_fresh_memories", "estate"]
+__all__ = ["_fresh_memories", "estate", "sender"]
 
 
 def drift(estate: Estate, *names: str, sensor: int = 0, **changes: Any) -> None:

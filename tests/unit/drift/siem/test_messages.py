@@ -23,7 +23,7 @@ from drift.siem.domain.sample_record import sample_record
 from drift.siem.queries.records import Recipient, people_who_entered, record
 from tests.unit.drift.alerts.audit_lines import audit_event
 from tests.unit.drift.alerts.conftest import Estate, raw
-from tests.unit.drift.alerts.test_pod_entries import entered, sender  # noqa: F401
+from tests.unit.drift.alerts.test_pod_entries import entered
 from tests.unit.drift.siem.conftest import drift
 from tests.unit.drift.siem.receiver import frames
 
@@ -109,7 +109,7 @@ def test_a_finding_says_who_entered_and_who_wrote_the_file(case: dict[str, Any])
 @pytest.mark.django_db
 def test_records_name_the_person_of_an_audit_line_in_the_scope_of_their_destination(
     estate: Estate,
-    sender: Callable[..., Any],  # noqa: F811
+    sender: Callable[..., Any],
 ) -> None:
     line = audit_event("sh")
     sent = entered("sh", claimed=line["auditID"])
