@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor.capture.errors import CaptureUnavailable
+from sensor.capture.mapped_writes import spare_clusters
 from sensor.capture.programs import (
     ALL,
     FAULTS,
@@ -282,8 +283,8 @@ class Libbpf:
         constants = self._map(handle, ".rodata")
         size = ctypes.c_size_t()
         address = self._call("bpf_map__initial_value", constants, ctypes.byref(size))
-        values = (ctypes.c_uint32 * 2).from_address(address)
-        values[:] = [host_namespace, nested_pid_namespace()]
+        values = (ctypes.c_uint32 * 3).from_address(address)
+        values[:] = [host_namespace, nested_pid_namespace(), spare_clusters(self.possible_cpus())]
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
         self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
         self._call("bpf_map__set_max_entries", self._map(handle, "readers"), ctypes.c_uint32(options.interpreters))

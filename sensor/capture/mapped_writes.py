@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     from sensor.container.overlay import Layers
 
 _ROOM: Final = 1 << 30
-"""Free bytes. Far below that ext4 allocates blocks at once, and does not mark the buffers of a mapping's pages."""
+"""Free bytes, more with very many CPUs. Far below, ext4 allocates blocks at once and marks no buffers for mappings."""
 _AT_ONCE: Final = frozenset({b"nodelalloc", b"data=journal"})
 """Options of ext4 with which it always does so."""
+
+
+def spare_clusters(cpus: int) -> int:
+    """Return of how many free clusters on ext4 still allocates late: twice its own limit, and 16,384 at least.
+
+    It is 4 times what the counters of all CPUs may hide (EXT4_FREECLUSTERS_WATERMARK): max(32, 2 × CPUs) each.
+    """
+    return max(16_384, 2 * 4 * cpus * max(32, 2 * cpus))
 
 
 def shows_mapped_writes(layers: Layers | None) -> bool:
@@ -28,7 +36,8 @@ def shows_mapped_writes(layers: Layers | None) -> bool:
             device, space = Path(directory).stat().st_dev, os.statvfs(directory)
         except OSError:
             continue
-        return space.f_bfree * space.f_frsize > _ROOM and _marks_buffers(device)
+        room = max(_ROOM, 4 * spare_clusters(os.cpu_count() or 1) * space.f_frsize)
+        return space.f_bfree * space.f_frsize > room and _marks_buffers(device)
     return False
 
 

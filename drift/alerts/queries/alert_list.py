@@ -212,7 +212,7 @@ def open_alerts(user: User) -> OpenAlerts:
     return OpenAlerts(active, in_progress, resources, _less_severe(user))
 
 
-def open_alerts_of(user: User, cluster_id: int) -> int:
+def open_alerts_of_cluster(user: User, cluster_id: int) -> int:
     """Return how many open alerts of a cluster the user sees, at most one more than MAX_COUNT: from the tallies."""
     found = cluster_tallies(user).filter(cluster=cluster_id, status__in=OPEN).order_by()
     return min(int(found.aggregate(open=Sum("count", default=0))["open"]), MAX_COUNT + 1)

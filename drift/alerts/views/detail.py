@@ -28,7 +28,7 @@ from drift.alerts.models import Alert
 from drift.alerts.queries import occurrences
 from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_json import explained_alert_json
-from drift.alerts.queries.alert_list import open_alerts_of
+from drift.alerts.queries.alert_list import open_alerts_of_cluster
 from drift.alerts.queries.colleagues import assignable_users
 from drift.alerts.queries.decision_trace import trace_steps
 from drift.alerts.queries.exec_tree import exec_tree
@@ -177,7 +177,7 @@ def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 def _action(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     here = Filters(values={"cluster": (str(alert.cluster_id),)})
-    listed = open_alerts_of(signed_in_user(request), alert.cluster_id)
+    listed = open_alerts_of_cluster(signed_in_user(request), alert.cluster_id)
     is_listed = alert.is_open and alert.set_aside_at is None
     file = _pod_file(alert)
     return {

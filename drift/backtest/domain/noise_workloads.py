@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from drift.alerts.domain.program_names import name_set
 from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
 from drift.backtest.domain.noise_spreads import Spread
 
+_Key = TypeVar("_Key", bound=Hashable)
 LASTING_KINDS: Final = name_set(
     "Deployment StatefulSet DaemonSet ReplicaSet ReplicationController CronJob DeploymentConfig Rollout CloneSet"
 )
@@ -68,21 +69,19 @@ class WorkloadSpreads:
 
     @cached_property
     def _releases(self) -> defaultdict[str, Spread]:
-        found: defaultdict[str, Spread] = defaultdict(Spread)
-        for pk, spread in self._all.items():
-            found[self._of(pk).release].join(spread)
-        return found
+        return _joined((self._of(pk).release, spread) for pk, spread in self._all.items())
 
     @cached_property
     def _owners(self) -> defaultdict[int, Spread]:
-        found: defaultdict[int, Spread] = defaultdict(Spread)
-        for pk, spread in self._lossless.items():
-            found[self._of(pk).owner].join(spread)
-        return found
+        return _joined((self._of(pk).owner, spread) for pk, spread in self._lossless.items())
 
     @cached_property
     def _kindred(self) -> defaultdict[tuple[int, str, str, str], Spread]:
-        found: defaultdict[tuple[int, str, str, str], Spread] = defaultdict(Spread)
-        for pk, spread in self._lossless.items():
-            found[self._of(pk).kindred].join(spread)
-        return found
+        return _joined((self._of(pk).kindred, spread) for pk, spread in self._lossless.items())
+
+
+def _joined(spreads: Iterable[tuple[_Key, Spread]]) -> defaultdict[_Key, Spread]:
+    found: defaultdict[_Key, Spread] = defaultdict(Spread)
+    for key, spread in spreads:
+        found[key].join(spread)
+    return found

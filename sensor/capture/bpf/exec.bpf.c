@@ -54,6 +54,8 @@ struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 24); } rin
 const volatile __u32 host_namespace_inum = 0;
 /* The pid namespace of user space, where that is not the machine's first: 0 there, and nothing is translated. */
 const volatile __u32 nested_pid_namespace = 0;
+/* Free clusters of an ext4 below which it may allocate blocks at once: user space knows how many CPUs count them. */
+const volatile __u32 spare_clusters = 16384;
 
 /*
  * An index, masked right where it is used: older kernels' verifiers (such as 6.1's) forget a number's bounds once it was

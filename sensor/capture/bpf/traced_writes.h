@@ -50,61 +50,23 @@ static __always_inline void note_page(struct inode *inode)
 		found->by_unknown = found->in_unknown = 1;
 }
 
-SEC("tp_btf/ext4_da_write_begin")
-int BPF_PROG(on_ext4_delayed_write, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
+/* A program for a tracepoint of ext4 whose first argument is the inode that is written to. */
+#define TRACED_WRITE(program, tracepoint) \
+	SEC("tp_btf/" #tracepoint) \
+	int BPF_PROG(program, struct inode *inode) \
+	{ \
+		note_traced_write(inode); \
+		return 0; \
+	}
 
-SEC("tp_btf/ext4_write_begin")
-int BPF_PROG(on_ext4_write, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_truncate_enter")
-int BPF_PROG(on_ext4_cut, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_fallocate_enter")
-int BPF_PROG(on_ext4_allocate, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_punch_hole")
-int BPF_PROG(on_ext4_punch, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_collapse_range")
-int BPF_PROG(on_ext4_collapse, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_insert_range")
-int BPF_PROG(on_ext4_insert, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
-
-SEC("tp_btf/ext4_zero_range")
-int BPF_PROG(on_ext4_zero, struct inode *inode)
-{
-	note_traced_write(inode);
-	return 0;
-}
+TRACED_WRITE(on_ext4_delayed_write, ext4_da_write_begin)
+TRACED_WRITE(on_ext4_write, ext4_write_begin)
+TRACED_WRITE(on_ext4_cut, ext4_truncate_enter)
+TRACED_WRITE(on_ext4_allocate, ext4_fallocate_enter)
+TRACED_WRITE(on_ext4_punch, ext4_punch_hole)
+TRACED_WRITE(on_ext4_collapse, ext4_collapse_range)
+TRACED_WRITE(on_ext4_insert, ext4_insert_range)
+TRACED_WRITE(on_ext4_zero, ext4_zero_range)
 
 SEC("tp_btf/iomap_dio_rw_begin")
 int BPF_PROG(on_direct_access, struct kiocb *iocb)

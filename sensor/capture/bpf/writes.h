@@ -25,7 +25,6 @@
 #define EXT4_MAGIC 0xef53
 #define EXT4_MOUNT_DELALLOC 0x8000000
 #define EXT4_JOURNAL_DATA (1 << 14)
-#define SPARE_CLUSTERS 16384    /* far more than the kernel's own limit, which the CPUs' counters may hide */
 #define XFS_MAGIC 0x58465342
 
 struct file_key { __u64 ino; __u32 dev; __u32 generation; };
@@ -132,7 +131,7 @@ __attribute__((noinline)) int are_writes_traced(__u64 inode_address, __u64 begun
 		return 0;
 	free = BPF_CORE_READ(of, s_freeclusters_counter.count);
 	dirty = BPF_CORE_READ(of, s_dirtyclusters_counter.count);
-	return free > SPARE_CLUSTERS && free / 4 > dirty;
+	return free > spare_clusters && (free >> 2) > dirty;
 }
 
 /*

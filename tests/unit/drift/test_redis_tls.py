@@ -43,7 +43,7 @@ def ping_as_gateway(url: str) -> None:
     asyncio.run(ping())
 
 
-def pass_a_task_on(url: str) -> None:
+def queue_a_task(url: str) -> None:
     """As worker, beat and whoever queues a task."""
     app = Celery("tls", set_as_current=False)
     app.conf.update(broker_settings(url))
@@ -55,7 +55,7 @@ def pass_a_task_on(url: str) -> None:
         queue.close()
 
 
-CLIENTS: Final = [ping_as_web, ping_as_gateway, pass_a_task_on]
+CLIENTS: Final = [ping_as_web, ping_as_gateway, queue_a_task]
 REFUSED: Final = (redis.RedisError, OSError, kombu.exceptions.OperationalError)
 
 

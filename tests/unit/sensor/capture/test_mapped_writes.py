@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.capture import mapped_writes
-from sensor.capture.mapped_writes import shows_mapped_writes
+from sensor.capture.mapped_writes import shows_mapped_writes, spare_clusters
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
 
@@ -45,3 +45,9 @@ def test_only_an_ext4_that_allocates_late_and_has_room_marks_the_pages_of_a_mapp
 def test_a_layer_that_cannot_be_looked_at_shows_nothing() -> None:
     assert not shows_mapped_writes(None)
     assert not shows_mapped_writes(Layers((), b"/nowhere/upper"))
+
+
+@pytest.mark.parametrize(("cpus", "clusters"), [(1, 16_384), (45, 32_400), (46, 33_856), (192, 589_824)])
+def test_the_room_that_ext4_needs_grows_with_the_counters_of_its_cpus(cpus: int, clusters: int) -> None:
+    assert spare_clusters(cpus) == clusters
+    assert clusters > 4 * cpus * max(32, 2 * cpus)
