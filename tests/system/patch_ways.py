@@ -16,6 +16,9 @@ WAYS: Final = (
     *("written", "sent", "spliced", "ranged", "direct", "cut", "renamed", "unnamed"),
     *("submitted", "swapped"),
 )
+HELD_LATER: Final = "submitted"
+"""Whoever holds execs is not told of asynchronous writes: the first run may come before the close of the writer is seen."""
+STOPPED: Final = tuple(way for way in WAYS if way != HELD_LATER)
 OF_PRIVILEGED: Final = ("looped", "ring")
 """Those that a container needs rights for."""
 BOUND: Final = "bound"
