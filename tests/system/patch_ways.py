@@ -17,7 +17,7 @@ WAYS: Final = (
     *("submitted", "swapped"),
 )
 HELD_LATER: Final = "submitted"
-"""Whoever holds execs is not told of asynchronous writes: the first run may come before the close of the writer is seen."""
+"""Who holds execs is not told of asynchronous writes: the first run may come before its writer's close is seen."""
 STOPPED: Final = tuple(way for way in WAYS if way != HELD_LATER)
 OF_PRIVILEGED: Final = ("looped", "ring")
 """Those that a container needs rights for."""
