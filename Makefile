@@ -28,12 +28,9 @@ test: setup ## Run all tests; as root on Debian, install what they need
 test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
 
-long: setup ## Search longer for bytes and writes that break something; fail over, migrate 10 million events, with figures
+long: setup ## Run what takes too long for CI, with a table of figures (ONLY=soak,images picks parts)
 	@sh scripts/system-packages.sh long
-	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py tests/unit/drift/siem/test_kills.py
-	@BLOCKING_FULL=1 $(PYTHON) -m pytest --timeout=3600 tests/system/test_blocking_spares.py tests/system/test_blocking_spares_pods.py tests/system/test_blocking_provenance.py
-	@WRITE_SEQUENCES=500 $(PYTHON) -m pytest --timeout=3600 tests/system/capture/test_write_record.py -k random
-	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 -s tests/long
+	@$(PYTHON) -m scripts.long_run
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh

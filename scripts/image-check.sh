@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# Build the images of sensor and portal from their Containerfiles, check their contents, and run the sensor's DaemonSet tests.
+# Build the images of sensor and portal from their Containerfiles, check their contents, and run them: the sensor's
+# DaemonSet, and compose.yaml with a real drift that becomes an alert.
 #
 #   scripts/image-check.sh
 #   BASE=mirror.example/python:3.13-slim-bookworm POSTGRES=mirror.example/postgres:18-bookworm scripts/image-check.sh --network=host
 #
-# Further options go to podman build. Requires root and a network: the base images, Debian's packages, PyPI.
+# Further options go to podman build. Requires root and a network: Debian's packages, PyPI, and the base images or, where
+# no registry is reachable, what scripts/local-bases.sh needs to make them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 commit=$(git rev-parse HEAD)
+if [ -z "${BASE:-}" ] && ! podman pull --quiet "$(sed -n 's/^ARG BASE=//p' deploy/sensor/Containerfile)" >/dev/null; then
+    echo "image-check: no registry is reachable: scripts/local-bases.sh makes the bases" >&2
+    bases=$(scripts/local-bases.sh) && eval "$bases"
+    set -- --network=host "$@"
+fi
 build() { # NAME, further options
     local name=$1
     shift
@@ -39,4 +46,5 @@ build sensor "$@"
 no_build_tools sensor
 runs "+g${commit:0:8}" localhost/driftwatch-sensor:check --version
 sh scripts/setup.sh
-SENSOR_IMAGE=localhost/driftwatch-sensor:check .venv/bin/python -m pytest tests/system/test_daemonset.py
+SENSOR_IMAGE=localhost/driftwatch-sensor:check PORTAL_IMAGE=localhost/driftwatch-portal:check \
+    .venv/bin/python -m pytest tests/system/test_daemonset.py tests/system/test_from_artefacts.py

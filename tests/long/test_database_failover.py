@@ -18,6 +18,7 @@ import pytest
 from portal.command_lines import WEB_ENV, web_command
 from portal.embedded import postgres
 from portal.embedded.postgres import PORTAL_ROLE, SUPERUSER
+from tests.results import Figure
 from tests.system.parts import Parts
 from tests.system.sender import Storm, new_senders
 from tests.system.stack import eventually
@@ -100,7 +101,7 @@ def pair(directory: Path) -> Iterator[Pair]:
 
 @pytest.mark.parametrize(("kind", "behind"), [("synchronous", 0.0), ("asynchronous", 0.0), ("asynchronous", 1.0)])
 def test_a_failover_under_load_loses_nothing_that_both_servers_acknowledged(
-    pair: Pair, kind: str, behind: float
+    pair: Pair, kind: str, behind: float, figure: Figure
 ) -> None:
     if kind == "synchronous":
         pair.commit_only_on_both()
@@ -123,10 +124,11 @@ def test_a_failover_under_load_loses_nothing_that_both_servers_acknowledged(
     kept = {event_id for (event_id,) in pair.on_standby("SELECT event_id FROM alerts_driftevent")}
     lost = storm.stored - kept
     statuses = {status for _, status in storm.answers}
-    print(
-        f"{kind}, {behind:.0f} s behind: {before} events acknowledged before, {len(lost)} of them lost; "
-        f"promoted after {promoted - killed:.1f} s, served again {found:.1f} s later; statuses {sorted(statuses)}"
-    )
+    what = f"{kind} replication, {behind:.0f} s behind"
+    goal = "0 lost" if kind == "synchronous" else ""
+    figure(f"{what}: acknowledged events", f"{len(lost)} of {before:,} lost", goal=goal, kept=not (goal and lost))
+    figure(f"{what}: stored again", f"{found:.1f} s after the promotion ({promoted - killed:.1f} s)")
+    print(f"statuses {sorted(statuses)}")
     assert statuses <= {200, 503}
     if kind == "synchronous":
         assert not lost

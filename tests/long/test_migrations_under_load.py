@@ -20,6 +20,7 @@ from bench.ingest_stored import fill
 from portal.command_lines import WEB_ENV, web_command
 from portal.embedded.postgres import PORTAL_ROLE
 from tests.long.readers import SIGN_IN, Reader
+from tests.results import Figure
 from tests.system.parts import Parts
 from tests.system.sender import Storm, new_senders
 from tests.system.stack import ROOT
@@ -58,7 +59,7 @@ def _query_at_length(url: str, ended: threading.Event) -> None:
             connection.execute(LONG_QUERY)
 
 
-def test_no_request_takes_over_two_seconds_while_large_tables_are_migrated(parts: Parts) -> None:
+def test_no_request_takes_over_two_seconds_while_large_tables_are_migrated(parts: Parts, figure: Figure) -> None:
     parts.collect_static_files()
     parts.manage("shell", "-c", MAKE_ADMIN)
     session = parts.manage("shell", "-c", SIGN_IN).splitlines()[-1]
@@ -100,12 +101,18 @@ def test_no_request_takes_over_two_seconds_while_large_tables_are_migrated(parts
     print(done.stdout)
     assert done.returncode == 0, done.stderr
     slow = [line for line in parts.log("postgres") if line.startswith(PORTAL_ROLE) and " duration: " in line]
-    print(
-        f"{len(slow)} statements of the portal took over {LOGGED_MILLISECONDS} ms; the slowest batch ended"
-        f" {storm.slowest_at - began:.0f} s after the start\n"
-        f"migrated in {seconds:.0f} s; slowest batch {storm.slowest:.2f} s (before: {calm[1]:.2f} s), slowest pages"
-        f" {reader.slowest} (before: {calm[0]}); {len(storm.answers)} batches"
+    pages, goal = max(reader.slowest.values()), f"under {MOST_SECONDS:.0f} s"
+    print(f"the slowest batch ended {storm.slowest_at - began:.0f} s after the start; pages {reader.slowest}")
+    figure(f"{EVENTS:,} events migrated", f"in {seconds:.0f} s")
+    figure(
+        f"slowest of {len(storm.answers):,} batches",
+        f"{storm.slowest:.2f} s (before: {calm[1]:.2f} s)",
+        goal=goal,
+        kept=storm.slowest < MOST_SECONDS,
     )
+    before = max(calm[0].values())
+    figure("slowest page", f"{pages:.2f} s (before: {before:.2f} s)", goal=goal, kept=pages < MOST_SECONDS)
+    figure(f"the portal's statements of over {LOGGED_MILLISECONDS} ms", str(len(slow)))
     assert reader.failures == []
     assert {status for _, status in storm.answers} == {200}
     assert storm.slowest < MOST_SECONDS

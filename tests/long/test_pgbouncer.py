@@ -19,6 +19,7 @@ from portal.command_lines import WEB_ENV, web_command, worker_command
 from portal.embedded import postgres
 from portal.embedded.postgres import PORTAL_ROLE, SUPERUSER
 from tests.long.readers import SIGN_IN, Reader
+from tests.results import Figure
 from tests.system.parts import Parts
 from tests.system.sender import Storm, new_senders
 from tests.system.stack import eventually
@@ -86,7 +87,7 @@ admin_users = {PORTAL_ROLE}
 
 @pytest.mark.parametrize("is_pooled", [False, True], ids=["direct", "pooled"])
 def test_the_whole_portal_works_behind_a_pooler_that_shares_connections_between_transactions(
-    directory: Path, tmp_path: Path, is_pooled: bool
+    directory: Path, tmp_path: Path, is_pooled: bool, figure: Figure
 ) -> None:
     parts = Pooled(directory)
     if not is_pooled:
@@ -96,12 +97,12 @@ def test_the_whole_portal_works_behind_a_pooler_that_shares_connections_between_
         if is_pooled:
             parts.start("pooler")
         parts.manage("migrate", "--verbosity", "0")
-        _run(parts, tmp_path, is_pooled)
+        _run(parts, tmp_path, is_pooled, figure)
     finally:
         parts.stop()
 
 
-def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
+def _run(parts: Pooled, tmp_path: Path, is_pooled: bool, figure: Figure) -> None:
     parts.collect_static_files()
     parts.manage("shell", "-c", MAKE_ADMIN)
     session = parts.manage("shell", "-c", SIGN_IN).splitlines()[-1]
@@ -129,10 +130,11 @@ def _run(parts: Pooled, tmp_path: Path, is_pooled: bool) -> None:
     times = sorted(each for page in reader.times.values() for each in page)
     sent = len(storm.stored)
     p50, p99 = statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000
-    print(
-        f"{parts.version if is_pooled else 'direct'}: at most {most} connections of the portal's role, {sent} events"
-        f" stored in {SECONDS:.0f} s, {len(times)} reads of p50 {p50:.0f} ms, p99 {p99:.0f} ms"
-    )
+    way = parts.version if is_pooled else "direct"
+    goal = f"at most {POOL}" if is_pooled else ""
+    figure(f"{way}: connections to PostgreSQL", str(most), goal=goal, kept=not is_pooled or most <= POOL)
+    figure(f"{way}: events stored in {SECONDS:.0f} s", f"{sent:,}")
+    figure(f"{way}: {len(times)} reads", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     assert reader.failures == []
     # 429: a cluster has too many batches in work at once; sensors send them again.
     assert {status for _, status in storm.answers} <= {200, 429}

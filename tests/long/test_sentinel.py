@@ -17,6 +17,7 @@ import redis
 from portal.command_lines import WEB_ENV, web_command
 from portal.embedded import valkey
 from tests.redis_over_tls import RedisTls
+from tests.results import Figure
 from tests.system.parts import Parts
 from tests.system.stack import eventually, free_port
 from tests.system.test_portal_half_down import MAKE_ADMIN, Node, save
@@ -121,7 +122,7 @@ def check(parts: Parts, code: str) -> str:
 
 
 def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_master(
-    watched: Watched, tmp_path: Path
+    watched: Watched, tmp_path: Path, figure: Figure
 ) -> None:
     watched.manage("shell", "-c", MAKE_ADMIN)
     token = watched.manage("shell", "-c", MAKE_TOKEN).splitlines()[-1]
@@ -142,15 +143,13 @@ def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_
             eventually(lambda old=old: watched.master() != old, "another master is chosen", 60)  # type: ignore[misc]
             chosen = time.monotonic() - killed
             eventually(lambda: check(watched, "redis").startswith("ok"), "Redis responds", 60)
-            responds = time.monotonic() - killed
             for code in ("worker", "beat", "gateway"):
                 eventually(lambda code=code: check(watched, code).startswith("ok"), f"{code} reports", 60)  # type: ignore[misc]
             reports = time.monotonic() - killed
             eventually(lambda number=number: node.number() == number, f"version {number} is applied", 60)  # type: ignore[misc]
-            print(
-                f"another master after {chosen:.1f} s, health well after {responds:.1f} s, all report after"
-                f" {reports:.1f} s, the version saved meanwhile applied after {time.monotonic() - killed:.1f} s"
-            )
+            applied = time.monotonic() - killed
+            figure("another master", f"after {chosen:.1f} s, all processes report after {reports:.1f} s")
+            figure("the version saved meanwhile", f"applied after {applied:.1f} s")
             watched.start(old)  # it becomes the replica of the other
             replica = watched.client(old)
             eventually(
@@ -161,7 +160,8 @@ def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_
     finally:
         load.end()
         node.stop()
-    print(f"{load.done} requests, {len(load.failures)} failed")
+    failed = len(load.failures)
+    figure("requests while another master is chosen", f"{failed} of {load.done} failed", goal="0", kept=not failed)
     assert load.failures == []
     tracebacks = [
         name for name in ("web", "gateway", "worker", "beat") if any("Traceback" in line for line in watched.log(name))

@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tests.results import Figure
 from tests.system.conftest import stack
 from tests.system.stack import SensorProcess, Stack, eventually
 from tests.system.test_health_faults import hanging, state
@@ -21,7 +22,9 @@ SHOWN_WITHIN: Final = {"queue": 75.0, "tasks": 105.0, "dark": 205.0}
 """Seconds from the fault, by condition: those of its definition, and 15."""
 
 
-def test_tasks_that_wait_and_a_sensor_that_hangs_are_shown_in_time(stack: Stack, tmp_path: Path) -> None:
+def test_tasks_that_wait_and_a_sensor_that_hangs_are_shown_in_time(
+    stack: Stack, tmp_path: Path, figure: Figure
+) -> None:
     sensor = SensorProcess(stack, "123456789012", "hosts", "drill-1", tmp_path / "sensor")
     try:
         sensor.enrol()
@@ -41,7 +44,9 @@ def test_tasks_that_wait_and_a_sensor_that_hangs_are_shown_in_time(stack: Stack,
                             shown[code] = round(time.monotonic() - began)
                     time.sleep(1)
             sensor.signal(signal.SIGCONT)
-            print(f"shown after so many seconds: {shown}")
+            for code, seconds in shown.items():
+                most = SHOWN_WITHIN[code]
+                figure(f"condition {code} shown", f"after {seconds:.0f} s", goal=f"{most:.0f} s", kept=seconds <= most)
             assert shown.keys() == SHOWN_WITHIN.keys()
             assert [code for code, seconds in shown.items() if seconds > SHOWN_WITHIN[code]] == []
             for code in SHOWN_WITHIN:

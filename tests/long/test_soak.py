@@ -18,6 +18,7 @@ import redis
 
 from portal.command_lines import WEB_ENV, web_command, worker_command
 from tests.long.readers import SIGN_IN, Reader
+from tests.results import Figure
 from tests.system.parts import Parts
 from tests.system.sender import Storm, new_senders
 from tests.system.stack import eventually
@@ -102,7 +103,7 @@ def _take(parts: Parts, samples: Samples) -> None:
     samples["Valkey", "MiB"].append(int(memory["used_memory"]) / 2**20)
 
 
-def test_memory_connections_and_files_stay_flat(parts: Parts, tmp_path: Path) -> None:
+def test_memory_connections_and_files_stay_flat(parts: Parts, tmp_path: Path, figure: Figure) -> None:
     session = parts.manage("shell", "-c", SIGN_IN).splitlines()[-1]
     node = Node(parts, tmp_path, drift_recording(tmp_path / "recording.jsonl"))
     node.enrol()
@@ -126,14 +127,15 @@ def test_memory_connections_and_files_stay_flat(parts: Parts, tmp_path: Path) ->
         node.stop()
 
     pages = sum(map(len, reader.times.values()))
-    print(f"{MINUTES:.0f} min: {len(storm.stored)} events, {pages} pages, {number} versions")
+    figure(f"load of {MINUTES:.0f} min", f"{len(storm.stored):,} events, {pages:,} pages, {number} versions")
     grown = []
     for (program, unit), values in samples.items():
         third = len(values) // 3
         middle, last = statistics.median(values[third : 2 * third]), statistics.median(values[2 * third :])
-        print(f"{program:12} {unit:12} first {values[0]:7.1f}  middle {middle:7.1f}  last third {last:7.1f}")
-        if last > middle * GROWTH + ALLOWANCE[unit]:
+        most = middle * GROWTH + ALLOWANCE[unit]
+        if last > most:
             grown.append((program, unit, middle, last))
+        figure(f"{program}: {unit}", f"{middle:.1f} → {last:.1f}", goal=f"at most {most:.1f}", kept=last <= most)
     assert reader.failures == []
     assert {status for _, status in storm.answers} == {200}
     assert grown == []

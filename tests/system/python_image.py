@@ -24,8 +24,12 @@ from typing import TYPE_CHECKING, Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.unit.sensor.deployed import built_wheel
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from tests.system.podman import Podman
 
 PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 LIBRARY: Final = f"usr/local/lib/{PYTHON}"
@@ -108,6 +112,14 @@ def write(archive: Path, wheel: Path, image: Image, files: Mapping[str, Path] | 
             tar.add(os.path.realpath(shared), shared.lstrip("/"))
         for name, path in (files or {}).items():
             tar.add(os.path.realpath(path), name.lstrip("/"))
+
+
+def sensor(podman: Podman, directory: Path) -> str:
+    """Make the sensor's image of its wheel, in a directory of its own; return its reference."""
+    directory.mkdir(exist_ok=True)
+    archive = directory / "image.tar"
+    write(archive, built_wheel(directory), SENSOR)
+    return podman.imported("driftwatch-sensor:1", archive, *SENSOR.changes)
 
 
 def add(

@@ -24,7 +24,7 @@ from tests.system.daemonset import Container, bounding_set, containers, mask
 from tests.system.podman import BUSYBOX, Podman
 from tests.system.sensor_places import InPod, InPodman, NodesContainerd, Place
 from tests.system.stack import eventually
-from tests.unit.sensor.deployed import DEPLOY, built_wheel, rendered
+from tests.unit.sensor.deployed import DEPLOY, rendered
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -129,11 +129,7 @@ class Daemon:
 @pytest.fixture(scope="module")
 def sensor_of(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The sensor's image."""
-    if made := os.environ.get("SENSOR_IMAGE"):
-        return made
-    directory = tmp_path_factory.mktemp("image")
-    python_image.write(directory / "image.tar", built_wheel(directory), python_image.SENSOR)
-    return podman.imported("driftwatch-sensor:1", directory / "image.tar", *python_image.SENSOR.changes)
+    return os.environ.get("SENSOR_IMAGE") or python_image.sensor(podman, tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="module", params=["podman", "pod"])

@@ -3,12 +3,14 @@
 The folder holds compose.yaml with its files, and the packaged chart of the sensor; podman holds the images. Nothing of
 the checkout is mounted into a container, and the project's network leads nowhere. A stranger's way: prepare.sh writes
 the keys, init prints a link, the Owner chooses a password through Caddy's TLS, a sensor enrols through it too, a
-container drifts, and the alert is there.
+container drifts, and the alert is there. With PORTAL_IMAGE and SENSOR_IMAGE these are the images, as of
+scripts/image-check.sh; else they are made of the wheels at once.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import ssl
@@ -30,7 +32,6 @@ from tests.system.podman import Podman
 from tests.system.sensor_places import InPodman
 from tests.system.stack import ROOT, eventually
 from tests.unit.charts import CHARTS, rendered, run
-from tests.unit.sensor.deployed import built_wheel
 
 pytestmark = [pytest.mark.container, pytest.mark.serial, pytest.mark.timeout(600)]
 
@@ -52,9 +53,8 @@ class Folder:
         packaged = run("package", str(CHARTS / "driftwatch-sensor"), "--destination", str(path))
         assert packaged.returncode == 0, packaged.stderr
         (self.chart,) = path.glob("driftwatch-sensor-*.tgz")
-        self.images = images(podman, scratch, portal_image.made(podman, scratch))
-        python_image.write(scratch / "sensor.tar", built_wheel(scratch / "sensor"), python_image.SENSOR)
-        self.sensor = podman.imported("driftwatch-sensor:1", scratch / "sensor.tar", *python_image.SENSOR.changes)
+        self.images = images(podman, scratch, os.environ.get("PORTAL_IMAGE") or portal_image.made(podman, scratch))
+        self.sensor = os.environ.get("SENSOR_IMAGE") or python_image.sensor(podman, scratch / "sensor")
 
     def prepare(self) -> Compose:
         """As docs/install.md says; the variables name the images that no registry gives here."""

@@ -18,7 +18,6 @@ from sensor.capture.pins import drop_pins
 from sensor.policy import default_document
 from tests.system import needs, python_image
 from tests.system.stack import eventually
-from tests.unit.sensor.deployed import built_wheel
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -41,8 +40,7 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
 
 
 def test_the_line_for_podman_enrols_a_node_whose_sensor_reports_drift(podman: Podman, tmp_path: Path) -> None:
-    python_image.write(tmp_path / "image.tar", built_wheel(tmp_path), python_image.SENSOR)
-    image = podman.imported("driftwatch-sensor:1", tmp_path / "image.tar", *python_image.SENSOR.changes)
+    image = python_image.sensor(podman, tmp_path / "image")
     state, name = tmp_path / "state", f"{podman.prefix}-onboarded"
     with FakePortal().serving() as portal:
         portal.publish(1, {**default_document(), "rules": [], "default": {"action": "alert"}})
