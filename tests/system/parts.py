@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +66,17 @@ class Parts:
         self.commands["web"], self.commands["gateway"] = other.commands["web"], other.commands["gateway"]
 
     def prepare(self, *, migrate: bool = True) -> None:
-        """The services up, the database made."""
-        self._database.prepare()
+        """The services up, the database made and, unless a test does so itself, migrated."""
+        self._prepare_database(migrate=migrate)
         self._queue.prepare()
         self.start(*SERVICES)
         self._database.ensure_database()
         self._queue.wait()
+
+    def _prepare_database(self, *, migrate: bool) -> None:
         if migrate:
-            self.manage("migrate", "--verbosity", "0")
+            shutil.copytree(_migrated_once(), self._database.data, symlinks=True)
+        self._database.prepare()
 
     def start(self, *names: str) -> None:
         """Start programs; wait only for web to respond."""
@@ -105,11 +112,15 @@ class Parts:
         """Return the pid of a program, whose children have its session."""
         return self._running[name].pid
 
-    def restart(self, name: str) -> None:
-        """End a program as an operator does, with SIGTERM, and start it again once it has ended."""
+    def end(self, name: str) -> None:
+        """End a program as an operator does, with SIGTERM, and wait until it has."""
         process = self._running.pop(name)
         process.terminate()
         process.wait(60)
+
+    def restart(self, name: str) -> None:
+        """End a program, and start it again once it has ended."""
+        self.end(name)
         self.start(name)
 
     def manage(self, *words: str, given: str | None = None) -> str:
@@ -147,6 +158,21 @@ class Parts:
             return httpx.get(f"{self.url}/healthz").status_code == 200
         except httpx.HTTPError:
             return False
+
+
+@functools.cache
+def _migrated_once() -> Path:
+    """PostgreSQL's directory to copy: making and migrating it takes longer than most tests need besides."""
+    directory = Path(tempfile.mkdtemp(prefix="dws-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    first = Parts(directory)
+    first.prepare(migrate=False)
+    try:
+        first.manage("migrate", "--verbosity", "0")
+        first.end("postgres")
+    finally:
+        first.stop()
+    return first._database.data
 
 
 def _web(port: int) -> list[str]:

@@ -59,11 +59,10 @@ class Spread(Parts):
     def url(self) -> str:
         return f"http://{self._segment.host}:{self.port}"
 
-    def prepare(self, *, migrate: bool = True) -> None:
-        self._database.prepare()
+    def _prepare_database(self, *, migrate: bool) -> None:
+        super()._prepare_database(migrate=migrate)
         with (self._pg / "pg_hba.conf").open("a") as file:
             file.write(f"host all all {self._segment.network} trust\n")
-        super().prepare(migrate=migrate)
 
 
 class Network:
