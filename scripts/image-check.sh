@@ -46,5 +46,6 @@ build sensor "$@"
 no_build_tools sensor
 runs "+g${commit:0:8}" localhost/driftwatch-sensor:check --version
 sh scripts/setup.sh
-SENSOR_IMAGE=localhost/driftwatch-sensor:check PORTAL_IMAGE=localhost/driftwatch-portal:check \
+sh scripts/system-packages.sh
+DRIFTWATCH_NO_SKIPS=1 SENSOR_IMAGE=localhost/driftwatch-sensor:check PORTAL_IMAGE=localhost/driftwatch-portal:check \
     .venv/bin/python -m pytest tests/system/test_daemonset.py tests/system/test_from_artefacts.py

@@ -17,7 +17,7 @@ from portal.command_lines import (
     web_command,
     worker_command,
 )
-from portal.program import needs
+from portal.program import needs, settings_files
 from portal.program.options import parser
 
 
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     arguments = parser().parse_args(argv)
     try:
+        settings_files.add_settings_of_host()
         return COMMANDS[arguments.command](arguments)
     except needs.NeedMissing as missing:
         sys.stderr.write(f"driftwatch-portal {arguments.command}: {missing}\n")

@@ -24,7 +24,7 @@ from tests.unit.sensor.deployed import built_wheel
 EXAMPLE: Final = "https://driftwatch.example"
 """The portal's address in the pages."""
 QUEUE: Final = "redis://localhost:6379/0"
-SYSTEM: Final = re.compile(r"(?<![\w./}$~-])/(?=(?:etc|opt|srv|backups|var/lib|run/secrets|usr/local/bin)\b)")
+SYSTEM: Final = re.compile(r"(?<![\w./}$~-])/(?=(?:etc|opt|srv|var/lib|var/backups|usr/local/bin)\b)")
 """Where the pages name directories of the machine."""
 STAND_INS: Final = (
     *("helm", "kubectl", "podman", "docker", "systemctl", "journalctl", "useradd", "install", "git", "make", "curl"),
@@ -69,6 +69,8 @@ class World:
         self._queue = valkey.Valkey(directory / "valkey", directory / "run" / "v.sock", valkey.find_binary())
         self._running: list[subprocess.Popen[bytes]] = []
         self.token = ""
+        self._settings, self._secret_key = directory / "settings", ""
+        """What the installation wrote."""
 
     @property
     def url(self) -> str:
@@ -89,8 +91,12 @@ class World:
 
     def serve(self, settings: Path) -> None:
         """Start web with the settings of that file, and make an API token of the Owner's."""
+        shutil.copytree(settings.parent, self._settings)
+        # As systemd gives it to a process.
         lines = (line.split("=", 1) for line in settings.read_text().splitlines() if "=" in line and line[0] != "#")
-        env = {**self.env, **dict(lines), "STATIC_ROOT": str(self.directory / "static"), "PYTHONUNBUFFERED": "1"}
+        given = dict(lines)
+        self._secret_key = given["SECRET_KEY"]
+        env = {**self.env, **given, "STATIC_ROOT": str(self.directory / "static"), "PYTHONUNBUFFERED": "1"}
         program = str(self.directory / "bin/driftwatch-portal")
         self._start([program, "web", "--port", str(self.port), "--processes", "1"], env)
         made = subprocess.run(
@@ -103,7 +109,6 @@ class World:
         )
         assert made.returncode == 0, made.stderr
         self.token = made.stdout.splitlines()[-1]
-        self.env.update({name: env[name] for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL")})
         eventually(self._answers, "web answers", 120)
 
     def run(self, page: Path) -> Done:
@@ -112,7 +117,13 @@ class World:
         self._furnish(root)
         script = root / "script"
         script.write_text("".join([HEAD, *(self._part(block, root) for block in blocks(page) if block.is_executed)]))
-        env = {**self.env, "HOME": str(root), "DOCS_ROOT": str(root), "DRIFTWATCH_TOKEN": self.token}
+        env = {
+            **self.env,
+            "HOME": str(root),
+            "DOCS_ROOT": str(root),
+            "DRIFTWATCH_TOKEN": self.token,
+            "SETTINGS_DIRECTORY": str(root / "etc/driftwatch"),
+        }
         done = subprocess.run(
             ["bash", str(script)],
             cwd=root,
@@ -155,6 +166,8 @@ class World:
             archive.extractall(self.directory / "site")
         for name, module in PROGRAMS.items():
             _write_program(self.directory / "bin" / name, f"import sys\nfrom {module} import main\nsys.exit(main())\n")
+        # `runuser -u postgres -- COMMAND`: who runs the tests is PostgreSQL's superuser already.
+        _write_program(self.directory / "bin/runuser", "import os, sys\nos.execvp(sys.argv[4], sys.argv[4:])\n")
         inherited = {name: value for name, value in os.environ.items() if name in {"LANG", "TMPDIR", "HTTPS_PROXY"}}
         self._env = {
             **inherited,
@@ -178,7 +191,7 @@ class World:
 
     def _furnish(self, root: Path) -> None:
         """Give the page a checkout as its working directory, and the directories of a machine."""
-        for name in ("etc/systemd/system", "opt", "srv", "backups", "var/lib", "run/secrets", "usr/local/bin"):
+        for name in ("etc/systemd/system", "opt", "srv", "var/lib", "var/backups", "usr/local/bin"):
             (root / name).mkdir(parents=True)
         shutil.copytree(ROOT / "deploy", root / "deploy")
         for name in ("Makefile", "pyproject.toml", "manage.py", ".venv", "sensor"):
@@ -188,7 +201,9 @@ class World:
         # As `make run` leaves it.
         (root / ".data").mkdir()
         (root / ".data/run").symlink_to(self._database.socket_dir)
-        (root / ".data/secret-key").write_text(self.env.get("SECRET_KEY", ""))
+        (root / ".data/secret-key").write_text(self._secret_key)
+        if self._settings.exists():
+            shutil.copytree(self._settings, root / "etc/driftwatch")
 
     def _part(self, block: Block, root: Path) -> str:
         text = SYSTEM.sub(f"{root}/", block.text)

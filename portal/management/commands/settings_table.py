@@ -18,6 +18,7 @@ This table is generated from `portal/settings.py` by `manage.py settings_table`.
 """
 TAIL = """
 Embedded mode only: `PORT` (8000), `DATA_DIR` (`.data`), `PG_BIN` (a directory with other PostgreSQL binaries).
+On a plain host: `SETTINGS_DIRECTORY` (`/etc/driftwatch`), where [its files](operators.md#on-a-plain-host) are.
 """
 
 

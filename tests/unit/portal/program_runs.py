@@ -18,6 +18,10 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[3]
 
 
+OF_NO_HOST = {"SETTINGS_DIRECTORY": "/nonexistent"}
+"""This machine's settings are not the test's."""
+
+
 class Ended(NamedTuple):
     status: int
     output: str
@@ -29,7 +33,7 @@ def runs(cases: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Ended
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.portal.program_runs"],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}},
+        env={**{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}, **OF_NO_HOST},
         input=json.dumps(cases),
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from portal import config
 from portal.program import main, needs
 from portal.program.options import parser
-from tests.unit.portal.program_runs import runs
+from tests.unit.portal.program_runs import OF_NO_HOST, runs
 
 ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = {
@@ -48,7 +48,7 @@ def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "portal.program", *words],
         cwd=ROOT,
-        env={**inherited, **env},
+        env={**inherited, **OF_NO_HOST, **env},
         capture_output=True,
         text=True,
         timeout=60,
