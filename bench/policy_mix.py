@@ -122,7 +122,7 @@ PROVENANCE: Final[dict[str, tuple[str, ...]]] = {
     "written_by": ("/usr/bin/dpkg", "/usr/bin/curl", "/bin/busybox", "/usr/local/bin/node", "/usr/local/go/bin/go"),
     "written_by_name": ("dpkg", "curl", "busybox", "node", "go"),
     "writer_origin": ("image", "image", "drift"),
-    "written_by_parent": ("apt-get", "sh", "npm"),
+    "written_by_parent": ("apt-get", "dpkg-deb/dpkg/apt-get", "sh", "npm"),
     "written_in_session": ("workload", "workload", "exec"),
 }
 """Values of what a sensor knows of writers and sessions; one event in ten knows nothing."""
@@ -135,7 +135,13 @@ def with_provenance(document: Json) -> Json:
     for rule in rules[::10]:
         taken = {condition["property"] for condition in rule["process_scope"]}
         for name in rng.sample(sorted(PROVENANCE.keys() - taken), 2):
-            rule["process_scope"].append(_scope(name, "equals", rng.choice(PROVENANCE[name])))
+            # Of several names above a writer a rule has one.
+            value = (
+                rng.choice(PROVENANCE[name]).rpartition("/")[2]
+                if name == "written_by_parent"
+                else rng.choice(PROVENANCE[name])
+            )
+            rule["process_scope"].append(_scope(name, "equals", value))
     return {**document, "rules": rules}
 
 

@@ -86,6 +86,15 @@ class FileState(msgspec.Struct, frozen=True):
         return bool(self.flags & _SEEN) and is_whole and bool(self.origins & _WRITERS)
 
     @property
+    def has_idle_opener(self) -> bool:
+        """Whether who opened it for writing last has written nothing, as who opens a file to have it on the disk.
+
+        Of writes through a mapping nobody can tell.
+        """
+        are_seen = self.flags & StateFlag.WRITES_SEEN and not self.flags & StateFlag.WAS_MAPPED
+        return bool(are_seen) and self.opened_ns > self.written_ns > 0
+
+    @property
     def is_memorable(self) -> bool:
         """Whether what is found of the data may be remembered.
 

@@ -8,44 +8,21 @@ from __future__ import annotations
 
 import collections
 import os
-import struct
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from sensor.file_state import FileState
 from sensor.names.claimed_ids import claimed_id
+from sensor.struct_layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION: Final = 6
+VERSION: Final = 7
 MAX_ANCESTORS: Final = 16
-
-
-class Layout:
-    """One struct of record.h: its fields in order, each as a format of the struct module, little-endian, unpadded."""
-
-    def __init__(self, **fields: str) -> None:
-        self.fields = fields
-        self._struct = struct.Struct("<" + "".join(fields.values()))
-        # Not a dict: every record of the ring is decoded, and a tuple takes half the time.
-        self._make: Any = collections.namedtuple("_values", fields)._make  # type: ignore[attr-defined]
-        self.size = self._struct.size
-
-    def read(self, data: bytes, offset: int = 0) -> Any:
-        """Return the values as a named tuple; a string is as long as its field."""
-        return self._make(self._struct.unpack_from(data, offset))
-
-    def read_all(self, data: bytes) -> Iterator[tuple[Any, ...]]:
-        """Return the values of each of many, as plain tuples in the order of the fields."""
-        return self._struct.iter_unpack(data)
-
-    def packed(self, **values: int | bytes) -> bytes:
-        """Return the bytes of these values, 0 for what is not given."""
-        blank = {name: b"" if form.endswith("s") else 0 for name, form in self.fields.items()}
-        return self._struct.pack(*(blank | values).values())
-
+MAX_LINEAGE: Final = 4
+_COMM: Final = 16
 
 ANCESTOR: Final = Layout(pid="I", comm="16s")
 FILE_FACTS: Final = Layout(ino="Q", size="Q", ctime_sec="q", ctime_nsec="I", dev="I", magic="I", below_mount="I")
@@ -54,7 +31,16 @@ FILE_STATE: Final = Layout(
 )
 LOOK: Final = Layout(opener_pid="I", unused="I")
 """`struct look` behind the state."""
-WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", is_opener="I", unused="I", comm="16s", parent_comm="16s")
+WRITER: Final = Layout(
+    at_ns="Q",
+    pid="I",
+    parent_pid="I",
+    is_opener="I",
+    lineage_count="I",
+    comm="16s",
+    parent_comm="16s",
+    lineage=f"{MAX_LINEAGE * _COMM}s",
+)
 OPENED: Final = Layout(
     role="I",
     flags="I",
@@ -165,7 +151,8 @@ class RecordError(ValueError):
 class LastWriter(msgspec.Struct, frozen=True):
     """The process that wrote a file last, and its parent; `path` is its program's, b"" where that was not seen.
 
-    `is_opener`: nobody else opened the file for writing after it did.
+    `is_opener`: nobody else opened the file for writing after it did. `lineage` are the programs above it, nearest
+    first, as far as each is known to be its image's; the first may also be an interpreter that was given a command.
     """
 
     time_ns: int
@@ -175,6 +162,7 @@ class LastWriter(msgspec.Struct, frozen=True):
     parent_pid: int
     parent_name: bytes
     is_opener: bool = False
+    lineage: tuple[bytes, ...] = ()
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -316,6 +304,10 @@ def last_writer(fields: Any, path: bytes) -> LastWriter | None:
         parent_pid=fields.parent_pid,
         parent_name=_string(fields.parent_comm),
         is_opener=bool(fields.is_opener),
+        lineage=tuple(
+            _string(fields.lineage[place * _COMM : (place + 1) * _COMM])
+            for place in range(min(fields.lineage_count, MAX_LINEAGE))
+        ),
     )
 
 

@@ -12,7 +12,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from sensor.record import Layout
+from sensor.struct_layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,7 @@ import msgspec
 
 from sensor.file_state import WriteRecords
 from sensor.record import FILE_STATE, LOOK, WRITER, file_state, last_writer
+from sensor.struct_layout import Layout
 
 if TYPE_CHECKING:
     from sensor.capture.libbpf import Libbpf
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from sensor.record import LastWriter
 
 _FILE_KEY: Final = struct.Struct("<QII")
-_TIMES: Final = struct.Struct("<qII")
-"""Of `struct writing`, behind the writer and the key: the time of the write, and the length of the names."""
-_NAMES_AT: Final = WRITER.size + _FILE_KEY.size + _TIMES.size
+WRITING: Final = Layout(mtime_sec="q", mtime_nsec="I", length="I", program="Q", changes="Q")
+"""Of `struct writing`, behind writer and key: the time of the write, length of the names, and the writer's program."""
+_NAMES_AT: Final = WRITER.size + _FILE_KEY.size + WRITING.size
 _NAME_BYTES: Final = 384
 
 
@@ -53,7 +54,7 @@ class KernelWriteRecords:
         writing = self._libbpf.find(self._writers, key, _NAMES_AT + _NAME_BYTES)
         if writing is None:
             return state, None
-        *_, length = _TIMES.unpack_from(writing, WRITER.size + _FILE_KEY.size)
+        length = WRITING.read(writing, WRITER.size + _FILE_KEY.size).length
         writer = last_writer(WRITER.read(writing), writing[_NAMES_AT : _NAMES_AT + length])
         if writer is None:
             return state, None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.file_state import OriginFlag
 from sensor.names.escaping import safe_text
+from sensor.policy.properties import NAME_SEPARATOR
 from sensor.record import SessionOf
 from sensor.wire import MAX_PATH, ProcessProvenance
 
@@ -38,14 +39,14 @@ def provenance(session: int, writer: LastWriter | None, state: FileState | None)
     )
     # Who lets a trusted program write the last byte has written all others.
     is_one = not state.origins & OriginFlag.SEVERAL or known.writer_origin == "image"
-    if writer is None or not writer.is_opener or not is_one:
+    if writer is None or not is_one or not (writer.is_opener or state.has_idle_opener):
         return known
     return ProcessProvenance(
         came,
         safe_text(writer.path, MAX_PATH) or None,
         writer_name(writer),
         known.writer_origin,
-        safe_text(base_name(writer.parent_name), MAX_NAME) if writer.parent_pid else None,
+        NAME_SEPARATOR.join(safe_text(base_name(name), MAX_NAME // 4) for name in writer.lineage) or None,
         known.written_in_session,
     )
 

@@ -102,7 +102,7 @@ def _condition(condition: Mapping[str, Any]) -> str:
     name = condition["property"]
     values = [_value(name, value) for value in condition["any_of"]]
     label = _lower_first(PROPERTY_LABELS[name])
-    subject = f"any {label.removesuffix('s')}" if BY_NAME[name].form == "labels" else f"the {label}"
+    subject = f"any {label.removesuffix('s')}" if BY_NAME[name].form in ("labels", "names") else f"the {label}"
     return f"{subject} {_join_words(values, 'or')}"
 
 

@@ -186,6 +186,6 @@ def _is_one_start(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-_BY_FORM: Final[dict[str, Implication]] = {"image": image_implies, "labels": label_implies}
+_BY_FORM: Final[dict[str, Implication]] = {"image": image_implies, "labels": label_implies, "names": implies}
 MULTI_STRING_IMPLICATIONS: Final = {each.name: _BY_FORM[each.form] for each in TABLE if each.form in _BY_FORM}
 """Properties that are compared as several strings, any of which may satisfy a value."""

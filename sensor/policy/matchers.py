@@ -12,7 +12,7 @@ from typing import Any, Final
 from sensor.names.images import compared_value, image_forms
 from sensor.policy.bounded_cache import BoundedCache
 from sensor.policy.decisions import FlatEvent
-from sensor.policy.properties import BY_NAME
+from sensor.policy.properties import BY_NAME, NAME_SEPARATOR
 from sensor.policy.string_tables import RuleSet
 from sensor.policy.value_index import Pattern, ValueIndex
 
@@ -51,6 +51,15 @@ class FoldedMatcher(PropertyMatcher):
 
     def _look_up(self, value: str) -> RuleSet:
         return self._index.matching(value.casefold())
+
+
+class NamesMatcher(PropertyMatcher):
+    """Matches several names, any of which may satisfy the condition."""
+
+    __slots__ = ()
+
+    def _look_up(self, value: str) -> RuleSet:
+        return _union(map(self._index.matching, value.split(NAME_SEPARATOR)))
 
 
 class LabelMatcher(FoldedMatcher):
@@ -159,6 +168,8 @@ def _matcher_class(name: str) -> Callable[[str, list[Pattern], RuleSet, int], Pr
         return ImageMatcher
     if compared.form == "labels":
         return LabelMatcher
+    if compared.form == "names":
+        return NamesMatcher
     return FoldedMatcher if compared.folds_case else PropertyMatcher
 
 

@@ -22,8 +22,10 @@ POD_ROLE_SESSIONS: Final = ("probe", "init", "debug")
 """What only a pod's specification tells of a session."""
 
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
-Form = Literal["string", "labels", "image"]
-"""How it is compared: as it is, label by label as `key=value`, or as an image reference in each of its forms."""
+Form = Literal["string", "names", "labels", "image"]
+"""How it is compared: as it is, name by name, label by label as `key=value`, or an image reference in each form."""
+NAME_SEPARATOR: Final = "/"
+"""Between the names of a property of the form `names`: no program's name has one."""
 Row = Literal["workload", "binary", "provenance", "event"]
 """The stored row that holds a property: events that share the row share the value."""
 
@@ -281,6 +283,7 @@ TABLE: Final = (
         event=("process.provenance?.written_by_parent",),
         row="provenance",
         columns=("written_by_parent",),
+        form="names",
         alert="detail__event__process__provenance__written_by_parent",
         capability=WRITER_CAPABILITY,
     ),

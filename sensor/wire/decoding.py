@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from sensor.names.decode_errors import error_field
 from sensor.policy.flat_event import compile_flatten
-from sensor.policy.properties import TABLE
+from sensor.policy.properties import NAME_SEPARATOR, TABLE
 from sensor.wire.bounds import MAX_EVENT_BYTES, PodRole
-from sensor.wire.event import Container, Event
+from sensor.wire.event import Container, Event, ProcessProvenance
 
 
 class WireError(ValueError):
@@ -38,8 +38,8 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("invalid", str(error), error_field(error)) from None
     provenance = event.process.provenance
-    if provenance is not None and provenance.pod_role is not None:
-        event.process.provenance = msgspec.structs.replace(provenance, session=provenance.pod_role, pod_role=None)
+    if provenance is not None:
+        event.process.provenance = _as_decided_on(provenance)
     if event.mode == "exec" and event.count != 1:
         raise WireError("invalid", "An exec counts once; only a summary counts several.", "count")
     # PostgreSQL cannot store U+0000. In JSON it is always escaped, so most events need no second look.
@@ -51,12 +51,37 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
 def encode_event(event: Event) -> bytes:
     """Return the JSON of an event as it is sent: also portals read it that do not know the roles of a pod."""
     provenance = event.process.provenance
-    if provenance is None or provenance.session not in POD_ROLES:
+    if provenance is None:
         return msgspec.json.encode(event)
-    sent = msgspec.structs.replace(provenance, session=None, pod_role=provenance.session)
+    sent = _as_sent(provenance)
+    if sent is provenance:
+        return msgspec.json.encode(event)
     return msgspec.json.encode(
         msgspec.structs.replace(event, process=msgspec.structs.replace(event.process, provenance=sent))
     )
+
+
+def _as_decided_on(sent: ProcessProvenance) -> ProcessProvenance:
+    if sent.pod_role is None and sent.written_below is None:
+        return sent
+    return msgspec.structs.replace(
+        sent,
+        session=sent.pod_role or sent.session,
+        pod_role=None,
+        written_by_parent=sent.written_below or sent.written_by_parent,
+        written_below=None,
+    )
+
+
+def _as_sent(provenance: ProcessProvenance) -> ProcessProvenance:
+    is_role = provenance.session in POD_ROLES
+    above = provenance.written_by_parent or ""
+    if not is_role and NAME_SEPARATOR not in above:
+        return provenance
+    sent = msgspec.structs.replace(provenance, session=None, pod_role=provenance.session) if is_role else provenance
+    if NAME_SEPARATOR not in above:
+        return sent
+    return msgspec.structs.replace(sent, written_by_parent=above.partition(NAME_SEPARATOR)[0], written_below=above)
 
 
 def has_nul(value: object) -> bool:

@@ -85,9 +85,12 @@ class ProcessProvenance(Struct, frozen=True, gc=False):
     written_by_name: Name | None = None
     writer_origin: WriterOrigin | None = None
     written_by_parent: Name | None = None
+    """The programs above it, nearest first, with `/` between them."""
     written_in_session: WriterSession | None = None
     pod_role: PodRole | None = None
     """The session as it is sent where the pod's specification tells it: portals that do not know it read none."""
+    written_below: Name | None = None
+    """`written_by_parent` as it is sent where there are several: portals that do not know it read the nearest alone."""
 
 
 class EntryExec(Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from drift.alerts.models import Alert, Binary, Workload
 from drift.fleet.models import Cluster
 from sensor.names.images import LIBRARY, bare_name
 from sensor.policy import LIMITS
-from sensor.policy.properties import TABLE, Property
+from sensor.policy.properties import NAME_SEPARATOR, TABLE, Property
 
 MAX_TYPED: Final = LIMITS["value"]
 """Characters of a rule's value."""
@@ -79,6 +79,15 @@ def _labels(columns: tuple[str, ...]) -> Source:
     return source
 
 
+def _of_alerts(column: str) -> Source:
+    return _column(Alert, column, "-first_seen")
+
+
+def _names(column: str) -> Source:
+    stored = _of_alerts(column)
+    return lambda user, typed: (name for names in stored(user, typed) for name in names.split(NAME_SEPARATOR))
+
+
 def _source(each: Property) -> Source:
     """Return the source of a property's stored values: the smallest table that has them."""
     if each.form == "image":
@@ -86,7 +95,7 @@ def _source(each: Property) -> Source:
     if each.form == "labels":
         return _labels(each.columns)
     if each.alert:
-        return _column(Alert, each.alert, "-first_seen")
+        return (_names if each.form == "names" else _of_alerts)(each.alert)
     if each.row == "binary":
         return _column(Binary, each.columns[0], "-last_seen_on")
     if each.columns[0].startswith("cluster__"):

@@ -13,6 +13,7 @@ from drift.backtest.domain.noise_evidence import DAY, NoiseEstate, NoiseEvidence
 from drift.backtest.domain.noise_spreads import FamilySpread, Spread
 from drift.backtest.domain.noise_workloads import LASTING_KINDS, WorkloadSpreads
 from drift.backtest.domain.path_shapes import numbered_shape
+from sensor.policy.properties import NAME_SEPARATOR
 
 YOUNG: Final = 3 * DAY
 MIN_DAYS, MIN_CONTAINERS = 3, 2
@@ -313,6 +314,6 @@ def _writer(facts: Mapping[str, str | None]) -> FileWriter:
         is_person=not sessions <= OWN_SESSIONS,
         is_known=bool(facts.get("written_by")) and facts.get("writer_origin") in KNOWN_ORIGINS,
         is_decoder=name in DECODERS,
-        is_exposed=name in EXPOSED or parent in EXPOSED,
+        is_exposed=not EXPOSED.isdisjoint({name, *parent.split(NAME_SEPARATOR)}),
         is_own_program=facts.get("writer_origin") == "image" and facts.get("session") == "workload",
     )

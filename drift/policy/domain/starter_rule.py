@@ -26,22 +26,25 @@ def starter_rule(
     allow: tuple[str, ...] = (),
     action: str = "ignore",
 ) -> Rule:
-    """Return a rule; `resource` and `process` map "property operator" to values."""
+    """Return a rule; `resource` and `process` map "property operator" to values, any of which may hold."""
     return {
         "name": name,
         "action": action,
         "scope_description": scope,
         "cloud_scope": [{"provider": provider} for provider in PROVIDERS],
-        "resource_scope": [_condition(*each) for each in resource.items()],
+        "resource_scope": _conditions(resource),
         "allow_list": list(allow),
         "enabled": False,
         "unlisted": "next_rule",
-        "process_scope": [_condition(*each) for each in (process or {}).items()],
+        "process_scope": _conditions(process or {}),
         "expires_at": None,
         "note": note,
     }
 
 
-def _condition(property_operator: str, values: list[str]) -> dict[str, Any]:
-    name, _, operator = property_operator.partition(" ")
-    return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
+def _conditions(scope: dict[str, list[str]]) -> list[dict[str, Any]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for property_operator, values in scope.items():
+        name, _, operator = property_operator.partition(" ")
+        found.setdefault(name, []).extend({"operator": operator, "value": value} for value in values)
+    return [{"property": name, "any_of": any_of} for name, any_of in found.items()]

@@ -109,18 +109,40 @@ _RULES: Final = (
         ),
     ),
     StarterRule(
+        "ci-apt",
+        "CI builders",
+        starter_rule(
+            "Packages that CI jobs install with apt",
+            "apt packages of CI jobs",
+            "apt-get install has dpkg write the packages' programs, and tar their scripts, which dpkg runs. All "
+            "of these must be the image's own." + _TRUSTS_INPUT,
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": ["/usr/bin/dpkg", "/usr/bin/tar", "/bin/tar"],
+                "written_by_parent equals": ["apt-get", "apt"],
+                "process_path starts_with": [
+                    *("/usr/", "/bin/", "/sbin/", "/lib/", "/opt/"),
+                    *("/var/lib/dpkg/info/", "/var/lib/dpkg/tmp.ci/"),
+                ],
+            },
+        ),
+    ),
+    StarterRule(
         "ci-pip",
         "CI builders",
         starter_rule(
             "Programs of Python packages in CI jobs",
             "Python packages of CI jobs",
-            "pip install unpacks packages with their programs into site-packages, and jobs run them. The writer is "
-            "Python that a script of the image started, as pip is." + _TRUSTS_INPUT,
+            "pip install unpacks packages into site-packages and their programs beside Python, and jobs run them. "
+            "The writer is Python that a script of the image started, as pip is. What python -m pip installs still "
+            "alerts, and what the pip of an environment does that the job made (venv)." + _TRUSTS_INPUT,
             resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
             process={
                 **_WRITTEN_BY_WORKLOAD,
                 "written_by starts_with": _PYTHONS,
-                "process_path contains": ["/site-packages/"],
+                "process_path contains": ["/site-packages/", "/.local/bin/"],
+                "process_path starts_with": ["/usr/local/bin/"],
             },
         ),
     ),

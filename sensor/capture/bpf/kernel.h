@@ -127,6 +127,7 @@ struct signal_struct { atomic_t live; } __attribute__((preserve_access_index));
 struct task_struct {
 	int pid, tgid;
 	unsigned int ptrace;
+	__u64 parent_exec_id;
 	__u64 self_exec_id;
 	struct task_struct *real_parent, *group_leader;
 	struct pid *thread_pid;

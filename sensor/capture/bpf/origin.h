@@ -26,6 +26,8 @@ struct writing {
 	__s64 mtime_sec;
 	__u32 mtime_nsec;
 	__u32 length;              /* of `names` in bytes */
+	__u64 program;             /* `current_program` of the writer and `STATE_CHANGES`: what is above it is looked up once */
+	__u64 changes;
 	unsigned char names[WRITER_NAMES_MASK + 1 + WRITER_NAME_BYTES];
 };
 
@@ -128,6 +130,39 @@ static __always_inline void put_who(struct writer *who, struct task_struct *task
 		bpf_probe_read_kernel(who->parent_comm, sizeof(who->parent_comm), parent->comm);
 }
 
+/*
+ * What is above a writer, as far as each program is known to be the image's own: a name alone can be anybody's. Nor is one named
+ * that took the place of the program which started the one below. An interpreter that was given a command may do anything, so it
+ * ends the row, as its nearest.
+ */
+static __always_inline void put_lineage(struct writer *who, struct task_struct *task)
+{
+	struct task_struct *below = BPF_CORE_READ(task, group_leader);
+
+	who->lineage_count = 0;
+	/* By tracepoints nobody sees what code they have loaded since they started, nor who traces them. */
+	if (state_value(STATE_RECORD) != RECORD_BY_FUNCTIONS)
+		return;
+	for (int i = 0; i < MAX_LINEAGE; i++) {
+		struct task_struct *above = BPF_CORE_READ(below, real_parent, group_leader);
+		struct process *found = process_inside(above);
+		struct name_start name;
+
+		if (!found || BPF_CORE_READ(above, ptrace) || BPF_CORE_READ(above, self_exec_id) != BPF_CORE_READ(below, parent_exec_id))
+			break;
+		if (bpf_probe_read_kernel_str(who->lineage[i], sizeof(who->lineage[i]), BPF_CORE_READ(above, mm, exe_file, f_path.dentry, d_name.name)) <= 0)
+			break;
+		if (!(found->origin & ORIGIN_IMAGE)) {
+			__builtin_memcpy(name.bytes, who->lineage[i], sizeof(name.bytes));
+			if (!i && found->origin == ORIGIN_UNKNOWN && has_interpreter_name(&name))
+				who->lineage_count = 1;
+			break;
+		}
+		who->lineage_count = i + 1;
+		below = above;
+	}
+}
+
 static __always_inline bool is_off_host(struct task_struct *task)
 {
 	struct nsproxy *proxy = task->nsproxy;
@@ -167,6 +202,7 @@ int BPF_PROG(on_write, struct inode *inode, int flags)
 	struct task_struct *task;
 	__u32 changed_nsec, mtime_nsec, pid, zero = 0;
 	__s64 changed_sec, mtime_sec;
+	__u64 program, changes;
 	struct file_key key;
 	struct file *exe;
 
@@ -195,6 +231,12 @@ int BPF_PROG(on_write, struct inode *inode, int flags)
 	if (!pages && (changed_sec != mtime_sec || changed_nsec != (mtime_nsec & ~CTIME_QUERIED)))
 		return 0;
 	put_who(&now->who, task);
+	program = current_program(task);
+	changes = state_value(STATE_CHANGES);
+	if (now->program != program || now->changes != changes)
+		put_lineage(&now->who, task);
+	now->program = program;
+	now->changes = changes;
 	exe = BPF_CORE_READ(task, mm, exe_file);
 	now->length = 0;
 	if (exe)

@@ -4,12 +4,13 @@
 
 #include "kernel.h"
 
-#define RECORD_VERSION 6
+#define RECORD_VERSION 7
 #define MAX_PATH_BYTES 4096
 #define MAX_ARGV_BYTES 4096
 #define MAX_LOADER_ARGV_BYTES 32768
 #define MAX_ENVIRON_BYTES 32768
 #define MAX_ANCESTORS 16
+#define MAX_LINEAGE 4
 #define TRACKS 256            /* containers whose last execs are kept */
 #define TRACK_EXECS 64        /* of each container, in turns */
 #define EARLY_EXECS 16        /* of each container, from before the kernel program knew it: user space keeps them here */
@@ -102,9 +103,10 @@ struct writer {
 	__u32 pid;
 	__u32 parent_pid;
 	__u32 is_opener;      /* it is the one that opened the file for writing last */
-	__u32 unused;
+	__u32 lineage_count;
 	char comm[16];
 	char parent_comm[16];
+	char lineage[MAX_LINEAGE][16]; /* the programs above it that are known to be the image's, nearest first */
 };
 
 /* What the exec opened a file for. */

@@ -107,6 +107,21 @@ static int traced(char **command, int attach)
 	return 0;
 }
 
+/* A command below this program; which, given one, another program takes the place of meanwhile. */
+static int below(const char *successor, char **command)
+{
+	if (!fork()) {
+		execv(command[0], command);
+		_exit(failed(command[0]));
+	}
+	if (successor) {
+		execl(successor, successor, "wait", "for-all", (char *)0);
+		return failed(successor);
+	}
+	wait(0);
+	return 0;
+}
+
 static int join(const char *pid)
 {
 	char path[64];
@@ -188,8 +203,17 @@ int main(int count, char **arguments)
 		execv(arguments[3], arguments + 3);
 		return failed(arguments[3]);
 	}
+	if (is("wait")) {
+		/* Of the program that it took the place of. */
+		wait(0);
+		return 0;
+	}
+	if (is("below"))
+		return below(0, arguments + 2);
 	if (count < 4)
 		return 0;
+	if (is("replaced"))
+		return below(arguments[2], arguments + 3);
 	if (is("slow-copy"))
 		usleep(600000);
 	if (is("joined"))

@@ -1,7 +1,7 @@
 """Who wrote a file, by every way that docs/detection.md#provenance answers, with the kernel program itself.
 
-scripts/vm-provenance.sh runs this on a machine without a disk, whose kernel lets functions be traced. It needs no
-runtime: the container is made by tests/system/tools/writers.c. Exit status 1 where an answer is wrong.
+scripts/vm-provenance.sh runs this on a machine with an empty disk, whose kernel lets functions be traced. Exit status 1
+where an answer is wrong.
 """
 
 from __future__ import annotations
@@ -11,25 +11,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sensor.capture.kernel_program import open_kernel
-from sensor.capture.programs import ProgramOptions
-from sensor.container.identify import Resolved
-from sensor.judgement.decide import Verdict
-from sensor.judgement.events import make_event
-from sensor.record import Flag, decode
-from sensor.wire import Container
+from tests.system.vm.machine import BOX, TOOL, Bench
 
-if TYPE_CHECKING:
-    from sensor.record import Record
-
-TOOL: Final = Path("/app/writers")
-BOX: Final = Path("/box")
 LOWER: Final = BOX / "lower"
-SETTLED: Final = 0.5
-"""Seconds without a record after which a script has ended: the machine is slow."""
-PATIENCE: Final = 20.0
 
 
 class Case(NamedTuple):
@@ -82,60 +68,22 @@ CASES: Final = (
 )
 
 
-class Bench:
-    """The kernel program, and one container."""
-
-    def __init__(self) -> None:
-        self._kernel = open_kernel(None, ProgramOptions(1 << 20, libraries=False))
-        _make_image()
-        subprocess.run(["mount", "-t", "tmpfs", "upper", BOX / "layer"], check=True)
-        for name in ("layer/upper", "layer/work"):
-            (BOX / name).mkdir()
-        layers = [LOWER, BOX / "layer/upper", BOX / "layer/work", BOX / "root"]
-        self._shell = subprocess.Popen([TOOL, "box", *layers], stdin=subprocess.PIPE, bufsize=0)
-        self._records: list[Record] = []
-        self.seen(lambda _: True)
-        children = Path(f"/proc/{self._shell.pid}/task/{self._shell.pid}/children").read_text().split()
-        self.pid = int(children[0])
-
-    def type(self, line: str) -> None:
-        """Have the container's own shell run a line."""
-        assert self._shell.stdin is not None
-        self._shell.stdin.write(f"{line}\n".encode())
-
-    def enter(self, line: str) -> None:
-        """Run a line as somebody does who enters the container from outside."""
-        subprocess.run(["nsenter", "-t", str(self.pid), "-m", "-p", "/bin/sh", "-c", line], check=False)
-
-    def seen(self, is_it: object) -> Record | None:
-        """Wait for a record, and until no more come; None where none is like that."""
-        deadline, found, last = time.monotonic() + PATIENCE, None, time.monotonic()
-        while time.monotonic() < deadline and not (found and time.monotonic() - last > SETTLED):
-            for data in self._kernel.ring.records(64):
-                record, last = decode(data), time.monotonic()
-                if record.flags & Flag.UNKNOWN_NAMESPACE:
-                    self._kernel.register(record.namespace_id, record.root_dev)
-                found = record if callable(is_it) and is_it(record) else found
-            self._kernel.ring.commit()
-            self._kernel.ring.wait(0.05)
-        return found
-
-    def answer(self, target: str) -> tuple[str | None, str | None] | None:
-        """Return session and writer's origin of the exec of a file; None where it was not seen."""
-        record = self.seen(lambda each: each.path.endswith(target.encode()))
-        if record is None:
-            return None
-        resolved = Resolved(Container(id="a1" * 32), complete=True, root_dev=record.root_dev, layers=None, pid=1)
-        verdict = Verdict("new_file", record.path, None, "gone", record.size)
-        found = make_event(record, resolved, verdict, boot="", booted_ns=0).process.provenance
-        return (found.session, found.writer_origin) if found is not None else None
+LINEAGES: Final = (
+    ("the image's programs", "pkg below /bin/payload below /bin/pkg copy /bin/payload {t}", "payload/pkg"),
+    ("drift", "/tmp/pkg below /bin/pkg copy /bin/payload {t}", None),
+    ("the image's below drift", "/tmp/pkg below /bin/payload below /bin/pkg copy /bin/payload {t}", "payload"),
+    ("an interpreter with a command", "sh -c 'pkg copy /bin/payload {t}; :'", "busybox"),
+    ("preloaded drift", "LD_PRELOAD=/tmp/p.so dyn below /bin/pkg copy /bin/payload {t}", None),
+    ("traced", "payload traced /bin/pkg below /bin/payload copy /bin/payload {t}", None),
+    ("the image's in the place of drift", "/tmp/pkg replaced /bin/payload /bin/pkg slow-copy /bin/payload {t}", None),
+    ("the image's in its own place", "pkg replaced /bin/payload /bin/pkg slow-copy /bin/payload {t}", None),
+)
+"""What is above an image's program that writes `{t}`: the names that a policy may go by."""
 
 
 def _make_image() -> None:
     for name in ("bin", "tmp", "proc", "dev", "usr/bin", "lib64", "lib/x86_64-linux-gnu"):
         (LOWER / name).mkdir(parents=True)
-    for name in ("layer", "root"):
-        (BOX / name).mkdir()
     shutil.copy2("/bin/busybox", LOWER / "bin/busybox")
     for applet in ("sh", "cat", "mv", "ln", "cp", "chmod", "mkdir", "sleep"):
         (LOWER / "bin" / applet).symlink_to("busybox")
@@ -158,7 +106,8 @@ def _script(name: str, text: str) -> None:
 
 def main() -> int:
     """Try every case and print each answer; returns the exit status."""
-    bench, wrong = Bench(), 0
+    _make_image()
+    bench, wrong = Bench(LOWER), 0
 
     def judge(name: str, target: str, expected: tuple[str | None, str | None]) -> None:
         nonlocal wrong
@@ -174,6 +123,13 @@ def main() -> int:
         else:
             bench.type(f"{script}; {run}")
         judge(case.name, target, (case.session, case.origin))
+    for number, (name, script, above) in enumerate(LINEAGES):
+        target = f"/tmp/below-{number}"
+        bench.type(f"{script.format(t=target)}; {target} run")
+        found = bench.provenance(target)
+        is_right = found is not None and (found.writer_origin, found.written_by_parent) == ("image", above)
+        wrong += not is_right
+        print(f"{'ok' if is_right else 'WRONG'} above it {name}: {found}", flush=True)
     inside = Path(f"/proc/{bench.pid}/root")
     shutil.copy2(TOOL, inside / "tmp/by-node")
     bench.type("/tmp/by-node run")
@@ -187,12 +143,13 @@ def main() -> int:
     bench.type("/tmp/by-runtime run")
     judge("a runtime that has joined, as podman cp", "/tmp/by-runtime", ("workload", "runtime"))
     bench.type("pkg copy /bin/payload /tmp/late; payload late /tmp/late &")
-    time.sleep(1)
-    late = next(each for each in Path("/proc").iterdir() if _command(each)[1:2] == [b"late"])
+    while not (waiting := [each for each in Path("/proc").iterdir() if _command(each)[1:2] == [b"late"]]):
+        time.sleep(0.05)
+    (late,) = waiting
     status = (late / "status").read_text()
     bench.enter(f"payload attach {status.partition('NSpid:')[2].split(chr(10))[0].split()[-1]}")
     judge("traced by who entered", "/tmp/late", (None, "image"))
-    print(f"RESULT {wrong} wrong of {len(CASES) + 4}")
+    print(f"RESULT {wrong} wrong of {len(CASES) + len(LINEAGES) + 4}")
     return int(wrong > 0)
 
 

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.record import HEADER_BYTES, VERSION, Flag, LastWriter, Opened, RecordError, decode, device, kernel_device
+from sensor.record import (
+    HEADER_BYTES,
+    VERSION,
+    WRITER,
+    Flag,
+    LastWriter,
+    Opened,
+    RecordError,
+    decode,
+    device,
+    kernel_device,
+)
 from tests.unit.sensor.records import encoded, opened_file, writer
 
 name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
@@ -94,6 +105,15 @@ def test_an_opened_file_that_is_cut_off_is_rejected() -> None:
 def test_the_writer_of_a_file_has_at_least_the_kernel_s_name_for_it() -> None:
     record = decode(encoded(writer=writer(parent=(0, b""))))
     assert record.writer == LastWriter(4_500, 9, b"curl", b"", 0, b"")
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, ()), (2, (b"dpkg", b"apt-get")), (9, (b"dpkg", b"apt-get", b"", b""))]
+)
+def test_as_many_programs_are_above_a_writer_as_the_record_counts(count: int, expected: tuple[bytes, ...]) -> None:
+    wrote = WRITER.packed(at_ns=1, pid=9, lineage_count=count, comm=b"x", lineage=b"dpkg".ljust(16, b"\0") + b"apt-get")
+    record = decode(encoded(writer=wrote))
+    assert record.writer is not None and record.writer.lineage == expected
 
 
 def test_empty_arguments_in_the_middle_are_kept() -> None:

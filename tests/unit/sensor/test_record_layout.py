@@ -13,6 +13,7 @@ import sensor
 from sensor import record
 from sensor.capture import exec_tracks
 from sensor.capture.exec_tracks import KEPT_ANCESTOR, KEPT_EXEC, TRACK
+from sensor.capture.write_records import WRITING
 from sensor.file_state import StateFlag
 from sensor.record import (
     ANCESTOR,
@@ -27,11 +28,14 @@ from sensor.record import (
     SECTIONS,
     WRITER,
     Flag,
-    Layout,
 )
+from sensor.struct_layout import Layout
 
 HEADER = (Path(sensor.__file__).parent / "capture/bpf/record.h").read_text()
 SOURCE = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
+WRITING_SOURCE = re.sub(
+    r"/\*.*?\*/", "", (Path(sensor.__file__).parent / "capture/bpf/origin.h").read_text(), flags=re.DOTALL
+)
 NUMBERS = {"__u32": "I", "__u64": "Q", "__s64": "q"}
 """The header's integer types as formats of the struct module."""
 
@@ -52,9 +56,13 @@ class Field(NamedTuple):
 def fields(name: str) -> list[Field]:
     body = re.search(rf"struct {name} {{(.*?)}};", SOURCE, re.DOTALL)
     assert body is not None, f"no struct {name}"
-    found = re.findall(r"((?:struct )?\w+) (\w+)(?:\[(\w+)\])?;", body[1])
+    found = re.findall(r"((?:struct )?\w+) (\w+)(?:\[(\w+)\])?(?:\[(\d+)\])?;", body[1])
     assert len(found) == body[1].count(";")
-    return [Field(kind, name, elements or None) for kind, name, elements in found]
+    # Several strings of one length are one array of characters.
+    return [
+        Field(kind, name, str(define(elements) * int(each)) if each else elements or None)
+        for kind, name, elements, each in found
+    ]
 
 
 def enum(name: str) -> list[tuple[str, str]]:
@@ -102,6 +110,16 @@ def test_as_many_containers_and_execs_are_kept_as_are_read() -> None:
 )
 def test_a_struct_has_the_same_fields_in_the_same_order(name: str, layout: Layout) -> None:
     assert layout.fields == {field.name: field.form for field in fields(name)}
+
+
+def test_the_map_of_writers_has_the_same_fields_in_the_same_order() -> None:
+    body = re.search(r"struct writing {(.*?)};", WRITING_SOURCE, re.DOTALL)
+    assert body is not None
+    (writer, key, *numbers, (kind, names)) = re.findall(r"((?:struct )?\w+) (\w+)(?:\[.*?\])?;", body[1])
+    assert (writer, key) == (("struct writer", "who"), ("struct file_key", "key"))
+    assert {name: NUMBERS[each] for each, name in numbers} == WRITING.fields
+    assert (kind, names) == ("char", "names")
+    assert has_no_padding(list(WRITING.fields.values()))
 
 
 def test_the_header_has_the_same_fields_in_the_same_order() -> None:

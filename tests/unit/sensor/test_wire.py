@@ -91,6 +91,25 @@ def test_a_role_in_a_pod_is_sent_so_that_portals_that_do_not_know_it_read_an_unk
     assert event.process.provenance.session == role, "encoding must not change the event"
 
 
+@pytest.mark.parametrize("role", [None, "init"])
+def test_names_above_a_writer_are_sent_so_that_portals_that_do_not_know_them_read_the_nearest(role: Any) -> None:
+    event = an_event()
+    event.process.provenance = wire.ProcessProvenance(session=role, written_by_parent="dpkg-deb/dpkg/apt-get")
+    sent = wire.encode_event(event)
+    shown = json.loads(sent)["process"]["provenance"]
+    assert (shown["written_by_parent"], shown["written_below"]) == ("dpkg-deb", "dpkg-deb/dpkg/apt-get")
+    received = wire.decode_event(sent)
+    assert received.process.provenance == event.process.provenance
+    assert wire.flatten(received, "azure", "sub-1", "prod-eu")["written_by_parent"] == "dpkg-deb/dpkg/apt-get"
+
+
+def test_a_single_name_above_a_writer_is_sent_as_by_older_sensors() -> None:
+    event = an_event()
+    event.process.provenance = wire.ProcessProvenance(session="exec", written_by_parent="sh")
+    shown = json.loads(wire.encode_event(event))["process"]["provenance"]
+    assert (shown["written_by_parent"], shown["written_below"]) == ("sh", None)
+
+
 def test_times_are_written_in_utc_with_microseconds() -> None:
     event = an_event()
     event.observed_at = dt.datetime(2026, 11, 24, 8, 15, 30, 42, tzinfo=dt.UTC)

@@ -40,6 +40,12 @@ NOISE: dict[str, dict[str, str]] = {
         "process_path": "/home/runner/_work/_tool/node/20.18.0/x64/bin/node",
     },
     "ci-packages": CI_JOB | {"written_by": "/usr/bin/dpkg", "process_path": "/usr/bin/cmake"},
+    "ci-apt": CI_JOB
+    | {
+        "written_by": "/usr/bin/dpkg",
+        "written_by_parent": "apt-get",
+        "process_path": "/usr/bin/cmake",
+    },
     "ci-pip": CI_JOB
     | {
         "written_by": "/usr/local/bin/python3.12",
@@ -112,6 +118,21 @@ def pack(*keys: str) -> dict[str, Any]:
 def action(key: str, event: dict[str, str]) -> str:
     name = event["process_path"].rpartition("/")[2]
     return compile_policy(pack(key)).decide({"provider": "aws", "account": "1", "process_name": name, **event}).action
+
+
+@pytest.mark.parametrize(
+    ("above", "expected"),
+    [
+        ("dpkg-deb/dpkg/apt-get", "ignore"),
+        ("dpkg-deb/dpkg", "alert"),
+        ("dpkg-deb", "alert"),
+        ("sh", "alert"),
+        ("", "alert"),
+    ],
+)
+def test_what_tar_wrote_is_ignored_only_where_apt_had_it_do_so(above: str, expected: str) -> None:
+    script = {"written_by": "/usr/bin/tar", "process_path": "/var/lib/dpkg/info/cmake.postinst"}
+    assert action("ci-apt", CI_JOB | script | ({"written_by_parent": above} if above else {})) == expected
 
 
 def test_every_rule_is_valid_disabled_and_has_its_reason() -> None:

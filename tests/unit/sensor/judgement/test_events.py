@@ -80,7 +80,7 @@ def test_every_field_of_a_process_is_filled() -> None:
 
 
 class TestWriter:
-    CURL = LastWriter(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+    CURL = LastWriter(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx", lineage=(b"nginx", b"tini"))
 
     def test_is_that_of_the_file_that_ran(self) -> None:
         written_by = event(path=b"/tmp/x", writer=self.CURL).process.written_by
@@ -131,7 +131,7 @@ class TestProvenance:
         return found
 
     def test_names_the_writer_where_all_writers_are_known(self) -> None:
-        expected = wire.ProcessProvenance("exec", "/usr/bin/curl", "curl", "image", "nginx")
+        expected = wire.ProcessProvenance("exec", "/usr/bin/curl", "curl", "image", "nginx/tini")
         assert self.of(self.WHOLE, session=SessionOf.EXEC) == expected
 
     @pytest.mark.parametrize(
@@ -197,6 +197,26 @@ class TestProvenance:
     def test_the_last_writer_is_not_named_where_another_opened_the_file_after_it(self) -> None:
         found = self.of(self.WHOLE, writer=TestWriter.CURL)
         assert found == wire.ProcessProvenance(writer_origin="image")
+
+    @pytest.mark.parametrize(
+        ("flags", "opened", "written", "is_named"),
+        [
+            pytest.param(StateFlag.WRITES_SEEN, 9, 8, True, id="who opened it wrote nothing"),
+            pytest.param(StateFlag.WRITES_SEEN, 9, 10, False, id="it was written to since"),
+            pytest.param(StateFlag.WRITES_SEEN, 9, 9, False, id="at the very time"),
+            pytest.param(StateFlag.WRITES_SEEN, 9, 0, False, id="no write was seen"),
+            pytest.param(StateFlag.WRITES_SEEN | StateFlag.WAS_MAPPED, 9, 8, False, id="through a mapping"),
+            pytest.param(StateFlag.OPENS_SEEN, 9, 8, False, id="writes are not seen"),
+        ],
+    )
+    def test_the_last_writer_is_named_where_who_opened_the_file_after_it_wrote_nothing(
+        self, flags: int, opened: int, written: int, is_named: bool
+    ) -> None:
+        state = FileState(7, 1, opened, written, 40, 5, flags, self.WHOLE)
+        found = self.of(self.WHOLE, writer=TestWriter.CURL, state=state)
+        assert (found.written_by is not None) is is_named
+        drifted = FileState(7, 1, opened, written, 40, 5, flags, self.WHOLE | OriginFlag.SEVERAL | OriginFlag.UNKNOWN)
+        assert self.of(self.WHOLE, writer=TestWriter.CURL, state=drifted).written_by is None
 
     @pytest.mark.parametrize("session", [SessionOf.UNKNOWN, 3, 99])
     def test_a_session_that_is_not_known_is_none(self, session: int) -> None:

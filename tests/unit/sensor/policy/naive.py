@@ -94,7 +94,10 @@ def resource_value_holds(name: str, value: Json, event: Json) -> bool:
 def process_value_holds(name: str, value: Json, event: Json) -> bool:
     if name == "file_image":
         return resource_value_holds(name, value, event)
-    return event.get(name) is not None and OPERATORS[value["operator"]](event[name], value["value"])
+    if event.get(name) is None:
+        return False
+    texts = event[name].split("/") if name == "written_by_parent" else [event[name]]
+    return any(OPERATORS[value["operator"]](text, value["value"]) for text in texts)
 
 
 HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")

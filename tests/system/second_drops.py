@@ -1,0 +1,79 @@
+"""A second set of attacker's drops, written without knowledge of the product's rules: `second_drops.jsonl`.
+
+    python -m tests.system.second_drops DIRECTORY PAYLOAD
+
+puts the drops' scripts into a directory, and what they bring into the container into another.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, NamedTuple
+
+DROPS: Final = Path(__file__).with_name("second_drops.jsonl")
+PROGRAM: Final = "#include <stdio.h>\nint main(int count, char **words) { return puts(words[0]) < 0 || !count; }\n"
+NOBODY: Final = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+
+
+class Drop(NamedTuple):
+    """One way to bring a program into a container and to run it.
+
+    `by`: `workload` or `exec`. `runs` is the path of what runs in the end, or a memfd's name; `writer` the program that
+    wrote its data last, as whoever wrote the drop sees it.
+    """
+
+    name: str
+    what: str
+    by: str
+    user: str
+    script: str
+    runs: str
+    writer: str
+    needs: tuple[str, ...]
+
+    def command(self, script: str) -> str:
+        """Return the command that runs the script at this path as the drop's user."""
+        return f"cd /tmp; {NOBODY + ' ' if self.user == 'nobody' else ''}/bin/sh {script}"
+
+    def is_run(self, path: str) -> bool:
+        """Return whether an event of this path is of what the drop runs."""
+        return path == self.runs or (path.startswith("/memfd:") and "memfd" in f"{self.name} {self.runs}")
+
+
+def read_drops(path: Path) -> list[Drop]:
+    """Return the drops of a file of JSON lines."""
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [
+        Drop(
+            row["id"],
+            row["what"],
+            row["by"],
+            row["user"],
+            row["script"],
+            row["runs"],
+            row["writer"],
+            tuple(row.get("needs", ())),
+        )
+        for row in rows
+    ]
+
+
+def write_drops(directory: Path, payload: Path) -> None:
+    """Write the list and each drop's script, and the payload: a program and a script that print their name."""
+    directory.mkdir(parents=True, exist_ok=True)
+    payload.mkdir(parents=True, exist_ok=True)
+    shutil.copy(DROPS, directory / "drops.jsonl")
+    for number, drop in enumerate(read_drops(DROPS)):
+        (directory / f"{number}.sh").write_text(drop.script)
+    command = ["gcc", "-O1", "-static", "-o", str(payload / "payload"), "-x", "c", "-"]
+    subprocess.run(command, input=PROGRAM, text=True, check=True)
+    (payload / "payload.sh").write_text('#!/bin/sh\necho "$0"\n')
+    (payload / "payload.sh").chmod(0o755)
+
+
+if __name__ == "__main__":
+    write_drops(Path(sys.argv[1]), Path(sys.argv[2]))
