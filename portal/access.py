@@ -325,7 +325,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:deliveries": Access(READER, token=TokenScope.READ),
     "fleet-api:rollout-pause": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-resume": Access(None, ADMIN, token=TokenScope.FLEET),
-    "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET, recent=rolls_back_to_blocking),
+    "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.POLICY, recent=rolls_back_to_blocking),
     "fleet-api:rollout-plan": Access(READER, ADMIN, whole_estate=True, token=TokenScope.FLEET),
     "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET, recent=resumes_blocking),
 }

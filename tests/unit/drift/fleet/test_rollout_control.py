@@ -117,6 +117,19 @@ def test_the_api_pauses_resumes_and_rolls_back(trial: Rollout, admin: Any, api_o
     assert api.post("/api/v1/rollouts/2/roll-back/").json()["code"] == "not_newest"
 
 
+def test_a_token_for_the_fleet_pauses_a_rollout_and_needs_the_scope_policy_to_roll_it_back(
+    trial: Rollout, admin: Any, api_of: Any
+) -> None:
+    fleet = api_of(admin, "fleet")
+
+    assert fleet.post("/api/v1/rollouts/2/pause/").status_code == 200
+    answer = fleet.post("/api/v1/rollouts/2/roll-back/")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "the scope policy" in answer.json()["message"]
+    assert PolicyVersion.objects.latest("number").number == 2
+    assert api_of(admin, "policy").post("/api/v1/rollouts/2/roll-back/").status_code == 201
+
+
 def test_the_api_returns_and_changes_the_plan(admin: Any, api_of: Any) -> None:
     api = api_of(admin)
 
