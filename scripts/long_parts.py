@@ -110,9 +110,9 @@ PARTS: Final = (
     ),
     Part(
         "api",
-        "generated requests of every kind of caller to each operation",
-        60,
-        tests("tests/unit/portal/test_openapi_cases.py"),
+        "200 valid and 200 invalid requests to each operation, by every kind of caller",
+        25,
+        tests("-n", "2", "--dist", "load", "-v", "tests/unit/portal/test_openapi_cases.py"),
         LONG,
     ),
     Part(

@@ -1,15 +1,17 @@
 """The API keeps to its OpenAPI schema: generated requests, valid and invalid, of each kind of caller.
 
-`DRIFTWATCH_LONG=1` (`make long`) tries many more.
+`DRIFTWATCH_LONG=1` (`make long`) sends 200 of each mode to every operation, each operation a test of its own.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import logging
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,6 +35,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi import checks
 
 from portal.wsgi import application
+from tests.results import Figure
 from tests.unit.drift.alerts.conftest import _fresh_memories  # noqa: F401 - a fixture
 from tests.unit.portal.access_requests import undone
 from tests.unit.portal.openapi_callers import Callers, Operation, fit, sample_url
@@ -40,8 +43,13 @@ from tests.unit.portal.openapi_callers import Callers, Operation, fit, sample_ur
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 LONG: Final = bool(os.environ.get("DRIFTWATCH_LONG"))
 EXAMPLES: Final = 200 if LONG else 1
-CALLERS: Final = 3
+CALLERS: Final = 1 if LONG else 3
 """Callers of each example beside the one who may do everything; they take turns."""
+SECONDS: Final = 240
+"""The longest that one operation is sent generated requests of one mode; what was sent until then is printed."""
+SCHEMA: Final = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())
+ALL: Final = "all"
+NAMES: Final = [each["operationId"] for of_path in SCHEMA["paths"].values() for each in of_path.values()]
 SHAPE: Final = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -54,7 +62,7 @@ REJECTED: Final = ["400", "404", "405", "409", "413", "415", "422", "428"]
 
 @pytest.fixture(scope="session")
 def api() -> Any:
-    schema = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())
+    schema = copy.deepcopy(SCHEMA)
     # The callers of this test have credentials, which are not generated.
     schema["components"].pop("securitySchemes")
     for operations in schema["paths"].values():
@@ -118,15 +126,20 @@ def _check(callers: Callers, name: str, operation: Operation, case: Any) -> int:
     return status
 
 
+# Each test plants an estate, so CI has one for all operations; `make long` shares them among its workers.
+@pytest.mark.timeout(2 * SECONDS + 300)
+@pytest.mark.parametrize("name", NAMES if LONG else [ALL])
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=[mode.value for mode in GenerationMode])
-def test_generated_requests_of_every_caller_keep_to_the_schema(api: Any, mode: GenerationMode) -> None:
+def test_generated_requests_of_every_caller_keep_to_the_schema(
+    api: Any, figure: Figure, mode: GenerationMode, name: str
+) -> None:
     callers, failures, statuses = Callers(), Counter[str](), Counter[str]()
     turns = itertools.cycle(callers.names)
 
     def send(operation: Operation, case: Any) -> None:
-        for name in (callers.full_caller(operation), *itertools.islice(turns, CALLERS)):
+        for caller in (callers.full_caller(operation), *itertools.islice(turns, CALLERS)):
             try:
-                statuses[f"{operation.name} {_check(callers, name, operation, case) // 100}xx"] += 1
+                statuses[f"{operation.name} {_check(callers, caller, operation, case) // 100}xx"] += 1
             except (Failure, FailureGroup, AssertionError, pytest.fail.Exception) as error:
                 # Counted, so that one run shows all, and whoever's turn it is.
                 failures[f"{operation.method} {operation.path}: {error}"] += 1
@@ -134,15 +147,25 @@ def test_generated_requests_of_every_caller_keep_to_the_schema(api: Any, mode: G
     for result in api.get_all_operations():
         generated = result.ok()
         operation = Operation.read(generated)
-        _generate(generated.as_strategy(generation_mode=mode), partial(send, operation))
+        if name not in {ALL, operation.name}:
+            continue
+        began = time.monotonic()
+        examples = _generate(generated.as_strategy(generation_mode=mode), partial(send, operation))
+        if LONG and time.monotonic() - began > SECONDS:
+            figure(f"{mode.value} requests to {name} in {SECONDS} s", str(examples), goal=str(EXAMPLES), kept=False)
         if mode is GenerationMode.POSITIVE and not statuses[f"{operation.name} 2xx"]:
             failures[f"{operation.method} {operation.path}: no valid request was accepted"] += 1
     print(f"{sum(statuses.values()):,} {mode.value} requests of {len(callers.names)} callers, {len(failures)} failed")
     assert not failures, "\n\n".join(f"{count} times {text}" for text, count in failures.most_common(40))
 
 
-def _generate(cases: Any, send: Callable[[Any], None]) -> None:
-    """Pass EXAMPLES generated requests to `send`."""
+class TimeOverError(Exception):
+    """An operation has been sent requests for SECONDS."""
+
+
+def _generate(cases: Any, send: Callable[[Any], None]) -> int:
+    """Pass EXAMPLES generated requests to `send`, or those of SECONDS; return how many."""
+    sent, end = 0, time.monotonic() + SECONDS
 
     @hypothesis(
         max_examples=EXAMPLES,
@@ -154,11 +177,16 @@ def _generate(cases: Any, send: Callable[[Any], None]) -> None:
     )
     @given(case=cases)
     def each(case: Any) -> None:
+        nonlocal sent
+        if time.monotonic() > end:
+            raise TimeOverError
         send(case)
+        sent += 1
 
     # An operation without parameters and body cannot be called wrongly.
-    with suppress(Unsatisfiable):
+    with suppress(Unsatisfiable, TimeOverError):
         each()
+    return sent
 
 
 def test_every_caller_of_a_method_that_is_not_documented_gets_405_with_those_that_are(api: Any) -> None:
