@@ -10,9 +10,8 @@ import datetime as dt
 import json
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from django.db import connection, transaction
@@ -23,10 +22,11 @@ from drift.alerts.domain.exec_signals import exec_signals
 from drift.alerts.domain.habits import habit, habit_signals, lineage, lineage_signals, lineage_words
 from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
+from drift.alerts.domain.traits import TraitDays, trait_signals, traits
 from drift.alerts.models import Alert
 from drift.alerts.models.alerts import FLOODS
 from drift.alerts.queries.content_facts import ContentKnowledge, PlacedContent, content_knowledge
-from drift.alerts.queries.habit_facts import KnownHabits, PlacedHabit, known_habits
+from drift.alerts.queries.habit_facts import KnownHabits, KnownTrait, PlacedHabit, known_habits, known_traits
 from sensor import wire
 
 BATCH: Final = 500
@@ -41,8 +41,17 @@ DELETE FROM alerts_alertscoring WHERE id IN (
 """
 CERTAINLY_MANY: Final = 60
 """Sightings of a content, or days of a way, after which one more changes no priority."""
-LINEAGE_IS_KNOWN: Final = 12
-"""Days of a lineage after which one more is told to no open alert: what is rare has one or two workloads."""
+IS_KNOWN: Final = 12
+"""Days of a lineage or trait after which one more is told to no open alert: what is rare has one or two."""
+WAYS: Final = {
+    "habit": CERTAINLY_MANY,
+    "lineage": IS_KNOWN,
+    "name_trait": IS_KNOWN,
+    "command_trait": IS_KNOWN,
+    "place_trait": IS_KNOWN,
+}
+"""An alert's columns of what it may share with others, and the days after which one more changes no priority."""
+TRAITS: Final = ("name_trait", "command_trait", "place_trait")
 QUEUE: Final = """
 INSERT INTO alerts_alertscoring (alert_id, created_at)
 SELECT alert.id, now() FROM ({contents}) AS content (sha256)
@@ -70,9 +79,12 @@ another workload. The statement sees the sightings before it: one less than ther
 STORE: Final = """
 UPDATE alerts_alert AS alert
 SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals,
-    habit = scored.habit, lineage = scored.lineage
-FROM jsonb_to_recordset(%s::jsonb)
-    AS scored (id bigint, priority smallint, scoped_priority smallint, signals jsonb, habit uuid, lineage uuid)
+    habit = scored.habit, lineage = scored.lineage, name_trait = scored.name_trait,
+    command_trait = scored.command_trait, place_trait = scored.place_trait
+FROM jsonb_to_recordset(%s::jsonb) AS scored (
+    id bigint, priority smallint, scoped_priority smallint, signals jsonb, habit uuid, lineage uuid,
+    name_trait uuid, command_trait uuid, place_trait uuid
+)
 WHERE alert.id = scored.id
 """
 LEARN: Final = """
@@ -97,6 +109,26 @@ SELECT way FROM unnest(%s::uuid[]) AS way WHERE (
 """
 
 
+class WayFacts(NamedTuple):
+    """What is known of an alert's way, lineage and traits."""
+
+    habit: KnownHabits
+    lineage: KnownHabits
+    name: KnownTrait
+    command: KnownTrait | None
+    place: KnownTrait
+
+    @property
+    def days_in_estate(self) -> TraitDays:
+        """On how many other days the whole estate had alerts with the traits."""
+        return TraitDays(self.name.estate, self.command.estate if self.command else None, self.place.estate)
+
+    @property
+    def days_in_workload(self) -> TraitDays:
+        """On how many other days the workload itself had alerts with the traits."""
+        return TraitDays(self.name.workload, self.command.workload if self.command else None, self.place.workload)
+
+
 def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Sequence[uuid.UUID]) -> None:
     """Give alerts that are about to be stored their priorities, from their first events and workloads' scopes."""
     contents = [
@@ -105,11 +137,10 @@ def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Seq
     ]
     known = content_knowledge(contents)
     for alert, event in zip(alerts, events, strict=True):
-        alert.habit, alert.lineage = habit(event), lineage(event)
+        _set_ways(alert, event)
     ways = [_ways(alert, scope) for alert, scope in zip(alerts, scopes, strict=True)]
-    habits = known_habits(chain.from_iterable(ways))
-    for alert, event, content, placed in zip(alerts, events, contents, ways, strict=True):
-        scored = _signals(alert, event, content, known, [habits[way] for way in placed])
+    for alert, event, content, facts in zip(alerts, events, contents, _facts(ways), strict=True):
+        scored = _signals(alert, event, content, known, facts)
         alert.priority, alert.scoped_priority = scored.priority, scored.scoped_priority
         alert.signals = scored.as_json()
 
@@ -162,59 +193,87 @@ def _score(ids: set[int]) -> None:
     ]
     known = content_knowledge(contents)
     events = [_stored_event(alert) for alert in alerts]
-    stored = [(alert.habit, alert.lineage) for alert in alerts]
+    stored = [_stored_ways(alert) for alert in alerts]
     for alert, event in zip(alerts, events, strict=True):
-        alert.habit, alert.lineage = (habit(event), lineage(event)) if event else (None, None)
+        _set_ways(alert, event)
     ways = [_ways(alert, alert.workload.scope) for alert in alerts]
     _learn(alerts, ways)
-    habits = known_habits(chain.from_iterable(ways))
     changed = []
-    for alert, event, content, placed, before in zip(alerts, events, contents, ways, stored, strict=True):
+    for alert, event, content, facts, before in zip(alerts, events, contents, _facts(ways), stored, strict=True):
         if alert.signals is not None and not alert.is_open:
             continue  # closed alerts keep their priority: what they teach counts
-        scored = _signals(alert, event, content, known, [habits[way] for way in placed])
-        if scored.as_json() != alert.signals or (alert.habit, alert.lineage) != before:
+        scored = _signals(alert, event, content, known, facts)
+        if scored.as_json() != alert.signals or _stored_ways(alert) != before:
             priorities = {"priority": scored.priority, "scoped_priority": scored.scoped_priority}
-            same = {"habit": _text(alert.habit), "lineage": _text(alert.lineage)}
+            same = {column: str(way) if way else None for column, way in _stored_ways(alert).items()}
             changed.append({"id": alert.pk, **priorities, **same, "signals": scored.as_json()})
     if changed:
         with connection.cursor() as cursor:
             cursor.execute(STORE, [json.dumps(changed)])
 
 
-def _text(way: uuid.UUID | None) -> str | None:
-    return str(way) if way else None
+def _set_ways(alert: Alert, event: wire.Event | None) -> None:
+    """Set the alert's columns of WAYS; None of an event that this release cannot read."""
+    found = (habit(event), lineage(event), *traits(event)) if event else (None,) * len(WAYS)
+    for column, way in zip(WAYS, found, strict=True):
+        setattr(alert, column, way)
 
 
-def _ways(alert: Alert, scope: uuid.UUID) -> list[PlacedHabit]:
-    """Return the way in which an alert came about, and its lineage; none of a flood or an unknown event."""
-    if alert.habit is None or alert.lineage is None or alert.reason in FLOODS:
-        return []
+def _stored_ways(alert: Alert) -> dict[str, uuid.UUID | None]:
+    return {column: getattr(alert, column) for column in WAYS}
+
+
+def _ways(alert: Alert, scope: uuid.UUID) -> dict[str, PlacedHabit]:
+    """Return the ways and traits of an alert by their columns; none of a flood or an unknown event."""
+    if alert.reason in FLOODS:
+        return {}
     # By the portal's clock: a sensor that dates its events back teaches no habit of earlier days.
     day = alert.created_at.astimezone(dt.UTC).date()
-    return [PlacedHabit(way, scope, day, alert.cluster_id, alert.namespace) for way in (alert.habit, alert.lineage)]
+    place = (scope, day, alert.cluster_id, alert.namespace)
+    return {column: PlacedHabit(way, *place) for column, way in _stored_ways(alert).items() if way}
 
 
-def _learn(alerts: Sequence[Alert], ways: Sequence[Sequence[PlacedHabit]]) -> None:
-    """Add the days of these alerts' ways, and queue the open alerts to which a new day means something.
+def _facts(ways: Sequence[Mapping[str, PlacedHabit]]) -> list[WayFacts | None]:
+    """Return what is known of each alert's ways and traits, with two queries; None where it has none."""
+    habits = known_habits(placed[column] for placed in ways for column in placed if column not in TRAITS)
+    found = known_traits(placed[column] for placed in ways for column in placed if column in TRAITS)
+    return [
+        WayFacts(
+            habits[placed["habit"]],
+            habits[placed["lineage"]],
+            found[placed["name_trait"]],
+            found[placed["command_trait"]] if "command_trait" in placed else None,
+            found[placed["place_trait"]],
+        )
+        if placed
+        else None
+        for placed in ways
+    ]
+
+
+def _learn(alerts: Sequence[Alert], ways: Sequence[Mapping[str, PlacedHabit]]) -> None:
+    """Add the days of these alerts' ways and traits, and queue the open alerts to which a new day means something.
 
     Samples and what a sensor in quarantine claims teach nothing.
     """
     taught = {
-        way
+        way: column
         for alert, placed in zip(alerts, ways, strict=True)
         if not alert.sample and not alert.set_aside_at
-        for way in placed
+        for column, way in placed.items()
     }
     if not taught:
         return
+    columns = {way.habit: column for way, column in taught.items()}
     with connection.cursor() as cursor:
         cursor.execute(LEARN, list(map(list, zip(*sorted(taught), strict=True))))
-        new = list({way for (way,) in cursor.fetchall()})
+        new = {way for (way,) in cursor.fetchall()}
         batch = [alert.pk for alert in alerts]
-        for column, most in (("habit", CERTAINLY_MANY), ("lineage", LINEAGE_IS_KNOWN)):
-            statement = QUEUE_WAYS.format(ways=SPREADING_WAYS, column=column)
-            cursor.execute(statement, [new, most, most, MAX_QUEUED, batch])
+        for column, most in WAYS.items():
+            spread = [way for way in new if columns[way] == column]
+            if spread:
+                statement = QUEUE_WAYS.format(ways=SPREADING_WAYS, column=column)
+                cursor.execute(statement, [spread, most, most, MAX_QUEUED, batch])
 
 
 def _stored_event(alert: Alert) -> wire.Event | None:
@@ -229,7 +288,7 @@ def _signals(
     event: wire.Event | None,
     content: PlacedContent,
     known: ContentKnowledge,
-    habits: Sequence[KnownHabits],
+    facts: WayFacts | None,
 ) -> ScoredSignals:
     opened_on = alert.first_seen.astimezone(dt.UTC).date()
     own: list[Signal] = [] if event is None else exec_signals(event, alert.outcome)
@@ -239,11 +298,12 @@ def _signals(
     own += severity_signals(alert.severity)
     estate = content_signals(known.of_estate(content), opened_on, "in this estate")
     place = content_signals(known.of_place(content), opened_on, "in this namespace")
-    if habits and event:
-        of_way, of_lineage = habits
-        what = lineage_words(event)
-        estate += habit_signals(of_way.estate, "in this estate")
-        estate += lineage_signals(of_lineage.estate, what, "in this estate")
-        place += habit_signals(of_way.place, "in this workload")
-        place += lineage_signals(of_lineage.place, what, "in this workload")
+    if facts and event:
+        what, here = lineage_words(event), "in this workload"
+        estate += habit_signals(facts.habit.estate, "in this estate")
+        estate += lineage_signals(facts.lineage.estate, what, "in this estate")
+        place += habit_signals(facts.habit.place, here)
+        place += lineage_signals(facts.lineage.place, what, here)
+        estate += trait_signals(facts.days_in_estate, "in this estate", is_attack=facts.habit.estate.attack > 0)
+        place += trait_signals(facts.days_in_workload, here, is_attack=facts.habit.place.attack > 0)
     return ScoredSignals(own, estate, place)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-START: Final = 30
+START: Final = 20
 """The priority of an alert without any signal."""
 MOST: Final = 100
 MAX_ARGUMENT: Final = 80
@@ -220,6 +220,23 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "like_attack": SignalDefinition(
         20, "came about like a true positive (alert {})", "a reviewer resolved an alert of this way so"
     ),
+    # What is known about single traits of it: drift.alerts.domain.traits.
+    "new_name": SignalDefinition(8, "no file of such a name before {}", "no alert of another day had this name"),
+    "known_name": SignalDefinition(
+        -15, "files of such a name on {} other days", "alerts of 2 or more other days had this name"
+    ),
+    "new_command": SignalDefinition(
+        8, "no such arguments before {}", "no alert of another day had these arguments; numbers in them do not count"
+    ),
+    "known_command": SignalDefinition(
+        -15, "the same arguments on {} other days", "alerts of 2 or more other days had these arguments"
+    ),
+    "new_place": SignalDefinition(
+        8,
+        "nothing in its directory by its writer before {}",
+        "no alert of another day had this directory and this writer",
+    ),
+    # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),
     "known_good": SignalDefinition(-50, "on the known-good list {}", "an Owner's list of SHA-256 sums has the content"),
     # What the rule's author thinks of it.

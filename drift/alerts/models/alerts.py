@@ -210,6 +210,10 @@ class Alert(models.Model):
     """The way in which it came about (`domain.habits`); None until it is scored by a portal that knows ways."""
     lineage = models.UUIDField(null=True)
     """The coarser half of the way: kind, writer and starter; None as above."""
+    name_trait = models.UUIDField(null=True)
+    command_trait = models.UUIDField(null=True)
+    place_trait = models.UUIDField(null=True)
+    """What other alerts may share (`domain.traits`); None as above."""
     signals = models.JSONField(null=True)
     """What makes the priorities, as `domain.scored_signals` reads it; None until the alert is scored."""
 
@@ -270,6 +274,9 @@ class Alert(models.Model):
             models.Index(fields=["habit", "-id"], condition=IS_OPEN, name="open_alerts_of_habit"),
             models.Index(fields=["habit", "-id"], condition=Q(verdict="true_positive"), name="attacks_of_habit"),
             models.Index(fields=["lineage", "-id"], condition=IS_OPEN, name="open_alerts_of_lineage"),
+            models.Index(fields=["name_trait", "-id"], condition=IS_OPEN, name="open_of_name"),
+            models.Index(fields=["command_trait", "-id"], condition=IS_OPEN, name="open_of_command"),
+            models.Index(fields=["place_trait", "-id"], condition=IS_OPEN, name="open_of_place"),
             models.Index(fields=["rule_id", "-first_seen", "-id"], name="alerts_of_rule"),
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
             models.Index(fields=["binary"], condition=Q(verdict="true_positive"), name="attacks_of_binary"),

@@ -307,7 +307,7 @@ class TestStored:
 
         alert.refresh_from_db()
         assert alert.habit == expected is not None
-        assert HabitDay.objects.count() == 2, "of the way and of its lineage"
+        assert HabitDay.objects.count() == 5, "of the way, its lineage and the three traits"
 
     def test_scoring_by_ways_settles(self, estate: Estate) -> None:
         for number in range(4):
@@ -319,8 +319,8 @@ class TestStored:
         opened(estate, 1, days_ago=200)
         opened(estate, 2, namespace="other")
 
-        assert retention.delete_expired()["habits"] == 2
-        assert HabitDay.objects.count() == 2, "of the way and of its lineage"
+        assert retention.delete_expired()["habits"] == 5
+        assert HabitDay.objects.count() == 5, "of the way, its lineage and the three traits"
 
     def test_names_of_a_lineage_are_shown_as_text(
         self, estate: Estate, operator: User, client_of: Callable[[Any], Client]

@@ -28,10 +28,11 @@ ClientOf = Callable[[Any], Client]
 
 
 WAYS = {"unlike", "habit", "common", "like_attack", "new_lineage", "rare_lineage", "known_lineage"}
+WAYS |= {"new_name", "known_name", "new_command", "known_command", "new_place"}
 
 
 def signals(alert: Alert, part: str = "estate") -> set[str]:
-    """Return the names of the signals but those of the way (test_habits.py)."""
+    """Return the names of the signals but those of ways and traits (test_habits.py, test_traits.py)."""
     alert.refresh_from_db()
     return {name for name, _ in getattr(ScoredSignals.read(alert.signals), part)} - WAYS
 

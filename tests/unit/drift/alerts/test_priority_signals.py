@@ -14,19 +14,21 @@ from sensor import wire
 from tests.unit.drift.alerts.conftest import event, now
 
 TODAY = dt.date(2026, 11, 29)
+AT = now()
+"""When every event of these tests is: how long before it a file was written does not depend on how long they take."""
 
 
 def names(outcome: str = "none", **changes: Any) -> set[str]:
     """Return the names of an event's signals; `changes` as in conftest.event, over a plain one."""
     plain = {"process__path": "/opt/app/tool", "process__name": "tool", "process__argv": ["tool"], "process__uid": 1000}
-    quiet = {"process__parent": {"name": "init", "pid": 1}, "process__ancestors": []}
+    quiet = {"at": AT, "process__parent": {"name": "init", "pid": 1}, "process__ancestors": []}
     return {
         name for name, _ in exec_signals(msgspec.convert(event(**{**plain, **quiet, **changes}), wire.Event), outcome)
     }
 
 
 def written(name: str, seconds: float = 3, path: str | None = None, parent: str | None = None) -> dict[str, Any]:
-    at = (now() - dt.timedelta(seconds=seconds)).isoformat()
+    at = (AT - dt.timedelta(seconds=seconds)).isoformat()
     return {"name": name, "pid": 9, "path": path, "at": at, "parent": {"name": parent, "pid": 8} if parent else None}
 
 

@@ -1,0 +1,75 @@
+"""Single traits of an alert that noise repeats and attacks rarely share: name, command line and place. Pure.
+
+Investigators count what is alike and look at what is rare. A way is one of a kind as soon as any part of it differs;
+a trait is one part alone, so what is everyday is known by it though its directory or its starter changed
+(docs/priority.md#traits).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from posixpath import basename
+from typing import Final, NamedTuple
+
+from drift.alerts.domain import program_names as names
+from drift.alerts.domain.exec_signals import checked_name
+from drift.alerts.domain.fingerprints import digest
+from drift.alerts.domain.priority_signals import Signal, signal
+from sensor import wire
+
+KNOWN_DAYS: Final = 2
+DIRECTORIES: Final = 3
+_WORDS: Final = re.compile(r"[0-9a-f]+")
+
+
+class Traits(NamedTuple):
+    """The traits of an event; `command` is None of a program without arguments."""
+
+    name: uuid.UUID
+    command: uuid.UUID | None
+    place: uuid.UUID
+
+
+class TraitDays(NamedTuple):
+    """On how many other days alerts had the same traits; `command` is None where there is none."""
+
+    name: int
+    command: int | None
+    place: int
+
+
+def traits(event: wire.Event) -> Traits:
+    """Return the traits: the form of the file's name, that of the arguments, and the directory with who wrote it."""
+    process = event.process
+    writer = names.program(checked_name(process.written_by)) if process.written_by else ""
+    directories = process.path.split("/")[1:-1][:DIRECTORIES]
+    arguments = [_form(each) for each in process.argv[1:]]
+    return Traits(
+        digest("name", _WORDS.sub(lambda word: _form(word[0]), basename(process.path))),
+        digest("command", arguments) if arguments else None,
+        digest("place", [_form(each) for each in directories], writer),
+    )
+
+
+def trait_signals(days: TraitDays, where: str, *, is_attack: bool) -> Iterator[Signal]:
+    """Yield what the traits say; `where` is "in this estate" or "in this workload".
+
+    What came about like a true positive (`is_attack`) is not made everyday by a name.
+    """
+    if days.name == 0:
+        yield signal("new_name", where)
+    elif days.name >= KNOWN_DAYS and not is_attack:
+        yield signal("known_name", str(days.name))
+    if days.command == 0:
+        yield signal("new_command", where)
+    elif days.command is not None and days.command >= KNOWN_DAYS and not is_attack:
+        yield signal("known_command", str(days.command))
+    if days.place == 0:
+        yield signal("new_place", where)
+
+
+def _form(part: str) -> str:
+    """Return "#" for what differs each time: versions, numbers and random digits."""
+    return "#" if re.search(r"\d", part) else part

@@ -1,0 +1,187 @@
+"""Traits: a name, arguments or a place that other days had too is everyday, and one that none had is new."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+
+from accounts.models import User
+from drift.alerts.actions import triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.score_alerts import score_queued
+from drift.alerts.domain.priority_signals import SIGNALS, explanation
+from drift.alerts.domain.scored_signals import ScoredSignals
+from drift.alerts.domain.traits import TraitDays, Traits, trait_signals, traits
+from drift.alerts.models import Alert, AlertScoring, Status
+from sensor import wire
+from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+
+stored = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+TRAITS = {"new_name", "known_name", "new_command", "known_command", "new_place"}
+
+
+def of(**changes: Any) -> Traits:
+    return traits(msgspec.convert(event(**changes), wire.Event))
+
+
+def writer(name: str, path: str | None = None) -> dict[str, Any]:
+    return {"name": name, "pid": 9, "path": path, "at": (now() - dt.timedelta(seconds=3)).isoformat(), "parent": None}
+
+
+@pytest.mark.parametrize(
+    ("trait", "one", "other"),
+    [
+        ("name", {"process__path": "/tmp/tool-1.2"}, {"process__path": "/srv/x/tool-1.10"}),
+        ("name", {"process__path": "/tmp/libjnr6418af.so"}, {"process__path": "/tmp/libjnr77.so"}),
+        ("name", {"process__argv": ["a"]}, {"process__argv": ["b", "c"]}),
+        ("command", {"process__argv": ["a", "-p", "8080"]}, {"process__argv": ["b", "-p", "9090"]}),
+        ("command", {"process__argv": ["a", "run"]}, {"process__argv": ["/srv/a", "run"], "kind": "script"}),
+        ("place", {"process__path": "/opt/a/x"}, {"process__path": "/opt/a/y"}),
+        ("place", {"process__path": "/opt/a/b/c/x"}, {"process__path": "/opt/a/b/d/x"}),
+        ("place", {"process__path": "/opt/a-1/x"}, {"process__path": "/opt/b-2/x"}),
+        ("place", {"process__written_by": writer("python3.11")}, {"process__written_by": writer("python3.12")}),
+    ],
+)
+def test_numbers_and_what_is_another_trait_make_no_other_one(
+    trait: str, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert getattr(of(**one), trait) == getattr(of(**other), trait) is not None
+
+
+@pytest.mark.parametrize(
+    ("trait", "one", "other"),
+    [
+        ("name", {"process__path": "/tmp/kubectl-1.29"}, {"process__path": "/tmp/helm-3.1"}),
+        ("name", {"process__path": "/tmp/a.so"}, {"process__path": "/tmp/a.sh"}),
+        ("command", {"process__argv": ["a", "-p", "1"]}, {"process__argv": ["a", "-q", "1"]}),
+        ("command", {"process__argv": ["a", "b c"]}, {"process__argv": ["a", "b", "c"]}),
+        ("place", {"process__path": "/opt/a/x"}, {"process__path": "/srv/a/x"}),
+        ("place", {"process__written_by": writer("curl")}, {"process__written_by": writer("dpkg")}),
+        (
+            "place",
+            {"process__written_by": writer("dpkg", "/usr/bin/dpkg")},
+            {"process__written_by": writer("dpkg", "/tmp/dpkg")},
+        ),
+    ],
+)
+def test_another_name_argument_directory_or_writer_is_another_trait(
+    trait: str, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert getattr(of(**one), trait) != getattr(of(**other), trait)
+
+
+@pytest.mark.parametrize("argv", [[], ["tool"], [""]])
+def test_a_program_without_arguments_has_no_trait_of_them(argv: list[str]) -> None:
+    assert of(process__argv=argv).command is None
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "x", "//", "/x", "/" + "a" * 4_000, "/tmp/" + "f" * 4_000 + "!", "/tmp/\u202egnp.exe", "/memfd:"]
+)
+def test_any_path_has_traits(path: str) -> None:
+    assert of(process__path=path) == of(process__path=path)
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (TraitDays(0, 0, 0), {"new_name", "new_command", "new_place"}),
+        (TraitDays(0, None, 0), {"new_name", "new_place"}),
+        (TraitDays(1, 1, 1), set()),
+        (TraitDays(2, 2, 2), {"known_name", "known_command"}),
+        (TraitDays(9, None, 9), {"known_name"}),
+    ],
+)
+def test_one_other_day_makes_a_trait_neither_new_nor_everyday(days: TraitDays, expected: set[str]) -> None:
+    found = list(trait_signals(days, "in this estate", is_attack=False))
+
+    assert {name for name, _ in found} == expected
+    assert all("{}" not in explanation([each]) for each in found)
+
+
+def test_what_came_about_like_a_true_positive_is_not_lowered_by_its_traits() -> None:
+    found = trait_signals(TraitDays(9, 9, 0), "in this estate", is_attack=True)
+
+    assert [SIGNALS[name].points > 0 for name, _ in found] == [True]
+
+
+def opened(estate: Estate, number: int, *, days_ago: int = 0, sensor: int = 2, **changes: Any) -> Alert:
+    """Open an alert of a workload, directory, writer, name and command of its own, and score what is queued."""
+    word = "abcdefghijk"[number] * 3
+    own = {
+        "process__path": f"/opt/{word}/{word}",
+        "process__argv": [word, word],
+        "process__sha256": f"{number + 1:064x}",
+        "container__namespace": word,
+    }
+    ingest(estate.sensors[sensor], raw(event(**{**own, **changes})))
+    alert: Alert = Alert.objects.order_by("-pk")[0]
+    Alert.objects.filter(pk=alert.pk).update(created_at=now() - dt.timedelta(days=days_ago))
+    AlertScoring.objects.create(alert=alert)
+    score_queued()
+    return alert
+
+
+def found(alert: Alert, part: str = "estate") -> set[str]:
+    alert.refresh_from_db()
+    return {name for name, _ in getattr(ScoredSignals.read(alert.signals), part)} & TRAITS
+
+
+class TestStored:
+    pytestmark = stored
+
+    def test_an_open_alert_loses_what_was_new_when_other_days_have_it(self, estate: Estate) -> None:
+        first = opened(estate, 0, days_ago=1)
+        priority = first.priority
+        assert found(first) == {"new_name", "new_command", "new_place"}
+
+        second = opened(estate, 1, days_ago=2, process__path="/srv/aaa")
+        assert found(first) == {"new_command", "new_place"}
+        third = opened(estate, 2, process__path="/var/opt/aaa")
+
+        assert found(first) == {"known_name", "new_command", "new_place"}
+        assert {"known_name"} == found(second) & {"known_name"} == found(third) & {"known_name"}
+        assert first.priority < priority
+
+    def test_the_same_arguments_on_other_days_are_everyday(self, estate: Estate) -> None:
+        alerts = [
+            opened(estate, day, days_ago=day, process__argv=["x", "sync", "--port", str(day)]) for day in range(3)
+        ]
+
+        assert [found(alert) for alert in alerts] == [{"new_name", "known_command", "new_place"}] * 3
+
+    def test_users_with_a_scope_learn_nothing_of_other_workloads(self, estate: Estate) -> None:
+        alerts = [opened(estate, day, days_ago=day, process__path="/opt/same/tool") for day in range(3)]
+
+        assert [found(alert) for alert in alerts] == [{"known_name", "new_command"}] * 3
+        assert [found(alert, "place") for alert in alerts] == [{"new_name", "new_command", "new_place"}] * 3
+
+    def test_a_wave_of_one_day_stays_new(self, estate: Estate) -> None:
+        alerts = [opened(estate, number, process__path="/tmp/worm", process__argv=["w", "go"]) for number in range(5)]
+
+        assert [found(alert) for alert in alerts] == [{"new_name", "new_command", "new_place"}] * 5
+
+    def test_a_wave_that_is_known_to_be_an_attack_is_lowered_by_nothing(self, estate: Estate, operator: User) -> None:
+        same: dict[str, Any] = {"process__path": "/tmp/worm", "process__argv": ["w", "go"]}
+        alerts = [opened(estate, day, days_ago=day, **same) for day in range(4)]
+        assert found(alerts[0]) == {"known_name", "known_command"}
+        attack = alerts.pop()
+        attack.refresh_from_db()
+
+        change = triage.StatusChange(Status.RESOLVED, "true_positive")
+        triage.change_status(operator, {attack.pk: attack.revision}, change)
+        score_queued()
+
+        assert [found(alert) for alert in alerts] == [set()] * 3
+
+    def test_events_that_a_sensor_dates_back_make_nothing_everyday(self, estate: Estate) -> None:
+        for day in range(4):
+            at = now() - dt.timedelta(days=day)
+            sent = event(at=at, process__path="/opt/x/tool", process__sha256=f"{day:064x}", process__argv=["x", "y"])
+            ingest(estate.sensors[0], raw(sent))
+        score_queued()
+
+        assert found(Alert.objects.order_by("-pk")[0]) == {"new_name", "new_command", "new_place"}
