@@ -67,6 +67,8 @@ UNIT
     touch "$root.ready"
 }
 
+wheels_of() { cat uv.lock deploy/sensor/pyproject.toml | cksum; }
+
 # The packages of the tests and of the sensor's wheel, for that Debian's Python.
 python_packages() {
     local version
@@ -77,7 +79,9 @@ python_packages() {
     in_root python3 -m compileall -q -j 0 /opt/libraries || true
     .venv/bin/python -m pip download --quiet --dest "$root/opt/wheels" --only-binary=:all: --python-version "$version" \
         --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
-        'cryptography>=46' 'httpx[http2]>=0.28' 'msgspec>=0.20'
+        -r <(.venv/bin/python -c 'import tomllib; project = tomllib.load(open("deploy/sensor/pyproject.toml", "rb"))
+print(*project["project"]["dependencies"], sep="\n")')
+    wheels_of >"$root.packages"
 }
 
 # Unpack a suite's kernel into the machine. It is not installed: its dependencies may be newer than the machine's.
@@ -129,6 +133,10 @@ sh scripts/setup.sh
 mkdir -p "$boot"
 tools
 [ -e "$root.ready" ] || make_root
+if [ "$(cat "$root.packages" 2>/dev/null)" != "$(wheels_of)" ]; then
+    python_packages
+    rm -f "$disk"
+fi
 [ -e "$boot/$suite-$kernel_suite" ] || add_kernel
 release=$(cat "$boot/$suite-$kernel_suite")
 [ -e "$disk" ] || mke2fs -q -t ext4 -d "$root" "$disk" 6G

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sensor.capture.exec_history import EXEC_HISTORY, KernelExecHistory
 from sensor.capture.kept_files import KeptFiles
 from sensor.capture.kernel_program import open_kernel
-from sensor.capture.mapped_writes import shows_mapped_writes
+from sensor.capture.mapped_writes import ShownMappings
 from sensor.capture.programs import ProgramOptions
 from sensor.container.base import ids_from_cgroup
 from sensor.container.identify import MAX_NAMESPACES, Identifier
@@ -86,6 +86,7 @@ class EbpfCapture:
         self._examiner = Examiner(identifier, gatherer, kernel.booted_ns, self)
         self._keep_pins, self._libraries = keep_pins, libraries
         self._from_kernel = {"execs": 0, "lost": 0}
+        self._mappings = ShownMappings()
         self._registered: Recent[int, _Registered] = Recent(MAX_NAMESPACES)
         self.history = KernelExecHistory(kernel.exec_tracks(), boot_id(), kernel.booted_ns, self._register_again)
         self._entered: Recent[int, None] = Recent(MAX_NAMESPACES)
@@ -192,7 +193,8 @@ class EbpfCapture:
         if unknown and not record.flags & Flag.LIBRARY:
             self.history.tracks.add_early(resolved.container.id, record)
         known = self._registered.get(record.namespace_id)
-        if self._kernel.misses_page_faults and resolved.root.is_overlay and not shows_mapped_writes(resolved.layers):
+        is_missed = self._kernel.misses_page_faults and resolved.root.is_overlay
+        if is_missed and not self._mappings.are_shown(resolved.layers):
             # Before the kernel program blocks anything there, or what is found of its files is remembered.
             self._kernel.follow_page_faults()
         if unknown or known is None or (known.root_dev, known.track) != (root_dev, track):

@@ -41,6 +41,8 @@ KEPT_SECONDS: Final = 2.0
 SETTLED_NS: Final = 1_000_000_000
 """A file that was changed before that is executed again more likely than written to."""
 MAX_REPEATED: Final = 8_192
+FDINFO_BYTES: Final = 512
+"""Holds the first lines of it: position, flags, mount and inode number."""
 TICK_NS: Final = 10_000_000
 """A change time may be that much older than the change: the kernel's clock for it ticks."""
 
@@ -165,7 +167,7 @@ class KeptFiles:
     def _keep(self, event: OpenEvent) -> OpenFile:
         """Raises OSError; the event's descriptor is closed or kept."""
         try:
-            file = OpenFile.adopt(event.fd)
+            file = OpenFile.adopt(event.fd, is_readable=True)
         finally:
             fd, event.fd = event.fd, -1
         if file.key in self._seen_once and time.time_ns() - file.ctime_ns > SETTLED_NS:
@@ -201,10 +203,12 @@ class KeptFiles:
 
 def _inode_number(file: OpenFile) -> int:
     """Return the inode number as the kernel program sees it: overlay may report another one to stat(2)."""
-    for line in Path(f"/proc/self/fdinfo/{file.fd}").read_bytes().splitlines():
-        if line.startswith(b"ino:"):
-            return int(line.split()[1])
-    return -1
+    fd = os.open(f"/proc/self/fdinfo/{file.fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _, _, rest = os.read(fd, FDINFO_BYTES).partition(b"\nino:")
+    finally:
+        os.close(fd)
+    return int(rest.split(None, 1)[0]) if rest else -1
 
 
 def _is_remote(layers: Layers, mounts: list[Mount]) -> bool:

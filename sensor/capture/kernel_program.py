@@ -60,6 +60,7 @@ _SESSIONS_SINCE: Final = 8
 _BY_PARENTS: Final = 1
 _BY_JOINS: Final = 2
 _FAULTS_SINCE: Final = 11
+_FAULT_LINKS: Final = tuple((WAITING_NAME.format(name), LINK_NAME.format(name)) for name in FAULTS)
 
 
 class KernelProgram:
@@ -81,6 +82,7 @@ class KernelProgram:
         if not self.taken_over:
             self._follow_processes(started.way.options)
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
+        self._booted_ns = self._state(_BOOTED)
 
     def _take_over(self, tried: Sequence[Way]) -> Started | None:
         if self._pins is None:
@@ -153,10 +155,7 @@ class KernelProgram:
     @property
     def misses_page_faults(self) -> bool:
         """Whether writes through a mapping are not seen on every filesystem, and could be."""
-        return any(
-            WAITING_NAME.format(name) in self._fds.waiting and LINK_NAME.format(name) not in self._fds.links
-            for name in FAULTS
-        )
+        return any(link not in self._fds.links for waiting, link in _FAULT_LINKS if waiting in self._fds.waiting)
 
     def follow_page_faults(self) -> None:
         """Have writes through a mapping seen on every filesystem, for good, where the record has them by tracepoints.
@@ -196,11 +195,11 @@ class KernelProgram:
 
     def booted_ns(self) -> int:
         """When the machine booted, ns since 1970: the same for a record read again after a restart."""
-        known, now = self._state(_BOOTED), boot_time_ns()
-        if abs(now - known) > CLOCK_STEP_NS:
+        now = boot_time_ns()
+        if abs(now - self._booted_ns) > CLOCK_STEP_NS:
+            self._booted_ns = now
             self._set_state(_BOOTED, now)
-            return now
-        return known
+        return self._booted_ns
 
     def detach(self) -> None:
         """Detach the program from the kernel permanently; its ring can still be read. Safe to call twice."""

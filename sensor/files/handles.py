@@ -110,7 +110,7 @@ class OpenFile:
 
     `adopt` and `from_link` make a handle only (O_PATH). Opening a file for reading, its attributes by stat(2) and
     closing it afterwards all wait for the filesystem's server, which may be the container's own. Only the hash opens
-    it, with a time limit.
+    it, with a time limit; `is_readable` are those that the kernel itself opened for reading.
     """
 
     fd: int
@@ -118,9 +118,10 @@ class OpenFile:
     ino: int
     dev: int
     ctime_ns: int
+    is_readable: bool = False
 
     @classmethod
-    def adopt(cls, handle: int) -> Self:
+    def adopt(cls, handle: int, *, is_readable: bool = False) -> Self:
         """Take over what `look_up` found; closes it and raises OSError where it is not a regular file."""
         try:
             status = file_status(handle)
@@ -129,7 +130,7 @@ class OpenFile:
         except OSError:
             os.close(handle)
             raise
-        return cls(handle, status.size, status.ino, status.dev, status.ctime_ns)
+        return cls(handle, status.size, status.ino, status.dev, status.ctime_ns, is_readable)
 
     @classmethod
     def from_link(cls, link: str) -> Self:

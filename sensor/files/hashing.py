@@ -227,8 +227,8 @@ class Hasher:
 
     def _read(self, file: OpenFile, before: FileState | None = None) -> _Reading:
         """`before` is the state at an earlier time since when a write would show: then it need not be looked up."""
-        # Opened again through /proc: an O_PATH handle can't be read, and the offset is the hash's own.
-        fd = os.open(f"/proc/self/fd/{file.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        # Opened again through /proc: an O_PATH handle can't be read.
+        fd = file.fd if file.is_readable else os.open(f"/proc/self/fd/{file.fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             if before is None:
                 before = self._look(fd)
@@ -236,7 +236,8 @@ class Hasher:
             digest = known or _sha256(fd, file.size)
             after = self._look(fd)
         finally:
-            os.close(fd)
+            if fd != file.fd:
+                os.close(fd)
         status = file_status(file.fd)
         is_unchanged = (status.ctime_ns, status.size) == (file.ctime_ns, file.size)
         return _Reading(digest, before, after, status.size, is_unchanged)
@@ -247,7 +248,7 @@ class Hasher:
 
 def _own(file: OpenFile) -> OpenFile:
     """Return a handle of its own: where the thread that reads hangs, the caller closes the file's."""
-    return OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
+    return OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns, file.is_readable)
 
 
 def _lasting(ran: FileThatRan | None) -> FileState | None:
@@ -256,10 +257,12 @@ def _lasting(ran: FileThatRan | None) -> FileState | None:
 
 def _sha256(fd: int, size: int) -> str:
     """Return the digest of all that can be read, whose size may have changed."""
-    digest = hashlib.sha256()
+    digest, offset = hashlib.sha256(), 0
     at_once = min(size + 1, READ_BYTES)
-    while content := os.read(fd, at_once):
+    # By position: a handle's duplicates share its offset.
+    while content := os.pread(fd, at_once, offset):
         digest.update(content)
+        offset += len(content)
     return digest.hexdigest()
 
 

@@ -97,22 +97,24 @@ def open_in_image(layers: Layers, path: bytes, directories: ImageDirectories | N
     """
     is_attributes_alone = False
     for layer in (directories or ImageDirectories()).layers_with(layers, path.rpartition(b"/")[0]):
-        with _opened(layer) as root:
-            try:
-                file = OpenFile.adopt(look_up(root, path, symlinks=False))
-            except OSError as error:
-                if error.errno not in _NO_FILE:
-                    raise
-                if error.errno in _ABSENT:
-                    continue
-                if is_attributes_alone:
-                    raise LayersUnreadable(errno.ENODATA, "its data is at another path", path) from None
-                return None
-            if not _lacks_data(file):
-                return file
-            # With metacopy=on a layer may have a file's attributes alone, and a layer below the data.
-            file.close()
-            is_attributes_alone = True
+        root = _open_layer(layer)
+        try:
+            file = OpenFile.adopt(look_up(root, path, symlinks=False))
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            if error.errno in _ABSENT:
+                continue
+            if is_attributes_alone:
+                raise LayersUnreadable(errno.ENODATA, "its data is at another path", path) from None
+            return None
+        finally:
+            os.close(root)
+        if not _lacks_data(file):
+            return file
+        # With metacopy=on a layer may have a file's attributes alone, and a layer below the data.
+        file.close()
+        is_attributes_alone = True
     if is_attributes_alone:
         raise LayersUnreadable(errno.ENODATA, "its data is in no layer", path)
     return None
@@ -126,13 +128,20 @@ def _lowers(layers: Layers) -> tuple[bytes, ...]:
 
 @contextlib.contextmanager
 def _opened(layer: bytes) -> Iterator[int]:
-    """Yield a layer's directory. Raises LayersUnreadable where it is gone: "not in the image" can't be concluded."""
-    with contextlib.ExitStack() as opened:
-        try:
-            root = opened.enter_context(open_directory(layer))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise LayersUnreadable(error.errno, "a layer of the image is not there", layer) from None
+    """Yield a layer's directory; raises as `_open_layer`."""
+    root = _open_layer(layer)
+    try:
         yield root
+    finally:
+        os.close(root)
+
+
+def _open_layer(layer: bytes) -> int:
+    """Return a layer's directory. Raises LayersUnreadable where it is gone: "not in the image" can't be concluded."""
+    try:
+        return os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise LayersUnreadable(error.errno, "a layer of the image is not there", layer) from None
 
 
 def is_untouched(layers: Layers, path: bytes, size: int) -> bool:

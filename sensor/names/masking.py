@@ -68,6 +68,7 @@ _NAMED: Final = re.compile(
 _NAMED_VALUE: Final = re.compile(r"""(?i)"[^"]*"?|'[^']*'?|(?:(?:bearer|basic|token)\s+)?[^\s&;,'"]+""")
 _SPACED: Final = re.compile(r"""(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,63})\s+(?=[^\s-])""")
 _SPACED_VALUE: Final = re.compile(r""""[^"]*"?|'[^']*'?|\S+""")
+_PAIR_OR_WORDS: Final = re.compile(r"[=:\s]")
 _ASSIGNMENT: Final = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]{0,63})(?:=|\s{0,4}:\s{0,4})")
 
 
@@ -97,6 +98,9 @@ class Masker:
 
     def _mask_item(self, item: str, *, command: bool) -> str:
         """Mask one argument; `command`: it is a shell command, as for `sh -c`, with more text after a value."""
+        if not _PAIR_OR_WORDS.search(item):
+            # Most arguments: neither a name with its value, nor a URL, nor several words.
+            return _KNOWN_TOKENS.sub(_mask_token, item)
         found = _ASSIGNMENT.match(item)
         if found and not command and self.is_secret(found["name"]):
             return found[0] + MASK

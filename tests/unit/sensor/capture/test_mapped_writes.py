@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.capture import mapped_writes
-from sensor.capture.mapped_writes import shows_mapped_writes, spare_clusters
+from sensor.capture.mapped_writes import LOOK_AGAIN_SECONDS, ShownMappings, shows_mapped_writes, spare_clusters
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
 
@@ -51,3 +51,31 @@ def test_a_layer_that_cannot_be_looked_at_shows_nothing() -> None:
 def test_the_room_that_ext4_needs_grows_with_the_counters_of_its_cpus(cpus: int, clusters: int) -> None:
     assert spare_clusters(cpus) == clusters
     assert clusters > 4 * cpus * max(32, 2 * cpus)
+
+
+def test_a_storm_of_execs_looks_at_a_layers_filesystem_fifty_times_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, looked = 0.0, list[bytes]()
+    mappings = ShownMappings(lambda: now)
+
+    def shown(layers: Layers) -> bool:
+        looked.append(layers.upper)
+        return True
+
+    monkeypatch.setattr(mapped_writes, "shows_mapped_writes", shown)
+    for _ in range(100):
+        assert mappings.are_shown(Layers((), b"/a"))
+        assert mappings.are_shown(Layers((), b"/b"))
+    assert looked == [b"/a", b"/b"]
+    now += LOOK_AGAIN_SECONDS
+    assert mappings.are_shown(Layers((), b"/a"))
+    assert looked == [b"/a", b"/b", b"/a"]
+
+
+def test_that_mappings_do_not_show_is_never_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [False, False, True]
+    mappings = ShownMappings(lambda: 0.0)
+    monkeypatch.setattr(mapped_writes, "shows_mapped_writes", lambda _: answers.pop(0))
+    assert [mappings.are_shown(Layers((), b"/a")) for _ in range(4)] == [False, False, True, True]
+    assert not mappings.are_shown(None)

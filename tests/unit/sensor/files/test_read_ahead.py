@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -184,3 +185,16 @@ def test_what_a_budget_does_not_allow_is_too_large_though_it_was_read(tmp_path: 
         storm.ran(b"%d.." % number)
     storm.read_ahead()
     assert [status for _, status in storm.digests()] == ["ok", "ok", *["too_large"] * (LEAST_AHEAD - 2)]
+
+
+def test_a_file_that_the_kernel_opened_for_reading_is_hashed_from_its_start_as_often_as_asked(tmp_path: Path) -> None:
+    """Its handle is not opened again, and duplicates of it share one offset."""
+    path = tmp_path / "x"
+    path.write_bytes(b"content")
+    file = OpenFile.adopt(os.open(path, os.O_RDONLY | os.O_CLOEXEC), is_readable=True)
+    os.lseek(file.fd, 3, os.SEEK_SET)
+    records = FakeWriteRecords(StateFlag.WRITES_SEEN)
+    digests = [Hasher(records=records).digest(file)[0] for _ in range(2)]
+    assert digests == [hashlib.sha256(b"content").hexdigest()] * 2
+    assert os.lseek(file.fd, 0, os.SEEK_CUR) == 3
+    file.close()

@@ -135,11 +135,13 @@ class TestLookup:
         assert open_in_image(layers, b"/bin/new", known) is None
         searched: list[bytes] = []
 
-        def noted(layer: bytes) -> contextlib.AbstractContextManager[int]:
-            searched.append(layer)
-            return open_directory(layer)
+        opened = image_layers._open_layer
 
-        monkeypatch.setattr(image_layers, "open_directory", noted)
+        def noted(layer: bytes) -> int:
+            searched.append(layer)
+            return opened(layer)
+
+        monkeypatch.setattr(image_layers, "_open_layer", noted)
         file = open_in_image(layers, b"/bin/a", known)
         assert file is not None
         file.close()
