@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
+import portal
 from portal.command_lines import (
     WEB_ENV,
     beat_command,
@@ -19,6 +20,11 @@ from portal.command_lines import (
 )
 from portal.program import needs, settings_files
 from portal.program.options import parser
+
+CODE: Final = Path(portal.__file__).resolve().parents[1]
+"""The directory of the packages: site-packages, or the checkout."""
+PATHS: Final = ("_FILE", "_DIR", "_DIRECTORY", "_ROOT")
+"""Ends of the names of variables that have a path."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +67,7 @@ def _worker(arguments: argparse.Namespace) -> int:
 
 def _beat(arguments: argparse.Namespace) -> int:
     _wait_for_backend(arguments)
-    schedule = arguments.schedule or Path(os.environ.get("DATA_DIR") or ".") / "beat-schedule"
+    schedule = (arguments.schedule or Path(os.environ.get("DATA_DIR") or ".") / "beat-schedule").absolute()
     try:
         schedule.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -143,7 +149,15 @@ def _become(command: list[str], env: Mapping[str, str] | None = None) -> NoRetur
     """Replace this process, so that signals reach the server itself. What is set already stays."""
     # Only migrations know the owner of the tables; programs that serve must not.
     secret = {"MIGRATION_DATABASE_URL": "", "MIGRATION_DATABASE_URL_FILE": ""}
-    os.execve(command[0], command, {**(env or {}), **os.environ, **secret})  # noqa: S606 - our own command line
+    given = {name: _absolute(name, value) for name, value in os.environ.items()}
+    # `python -m`, uvicorn and Celery import from the working directory first: in /tmp anybody's glob.py.
+    os.chdir(CODE)
+    os.execve(command[0], command, {**(env or {}), **given, **secret})  # noqa: S606 - our own command line
+
+
+def _absolute(name: str, value: str) -> str:
+    """Return a variable's value; a relative path as it is from any directory."""
+    return str(Path(value).absolute()) if value and name.endswith(PATHS) else value
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {

@@ -14,6 +14,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from portal import config
+from portal.command_lines import beat_command, gateway_command, web_command, worker_command
 from portal.program import main, needs
 from portal.program.options import parser
 from tests.unit.portal.program_runs import OF_NO_HOST, runs
@@ -212,3 +213,36 @@ def test_a_wrong_option_is_refused_by_name(words: tuple[str, ...], capsys: pytes
     with pytest.raises(SystemExit, match="2"):
         parser().parse_args(words)
     assert words[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [web_command(0, 1), gateway_command(0), worker_command(1), beat_command(Path("x"))])
+def test_a_process_imports_nothing_from_the_directory_that_it_is_started_in(tmp_path: Path, command: list[str]) -> None:
+    for name in ("glob", "click", "kombu", "celery", "uvicorn", "portal"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('anybody's code')\n")
+    begin = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from portal.program import main; main._become(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", begin, *command, "--help"],
+        cwd=tmp_path,
+        env={**os.environ, **NOWHERE},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, "anybody" in done.stderr) == (0, False), done.stderr
+
+
+def test_relative_paths_are_those_of_the_directory_in_which_a_process_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: dict[str, str] = {}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "execve", lambda *words: became.update(words[2]))
+    monkeypatch.setenv("SECRET_KEY_FILE", "keys/secret")
+    monkeypatch.setenv("SIEM_DIRECTORY", "/srv/siem")
+    monkeypatch.setenv("STATIC_ROOT", "")
+    main._become(["/bin/true"], {})
+    assert became["SECRET_KEY_FILE"] == str(tmp_path / "keys/secret")
+    assert (became["SIEM_DIRECTORY"], became["STATIC_ROOT"]) == ("/srv/siem", "")
