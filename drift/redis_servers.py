@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -91,6 +91,9 @@ def check_address(url: str) -> None:
         is_valid = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
         if not is_valid:
             raise ValueError("host, port or path is missing")
+        databases = [*parse_qs(parts.query).get("db", []), "" if parts.scheme == "unix" else parts.path.strip("/")]
+        if any(database and not database.isdecimal() for database in databases):
+            raise ValueError("the database is not a number")
 
 
 def place_of(url: str) -> str:

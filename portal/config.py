@@ -36,6 +36,10 @@ PAGE_FILES: Final = _PACKAGE.parent if (_PACKAGE.parent / "manage.py").exists() 
 ROLES: Final = ("reader", "operator", "admin", "owner")
 """The values of `accounts.roles.Role`, which cannot be imported before Django has its settings."""
 
+MOST: Final = 1_000_000
+MOST_DAYS: Final = 36_500
+"""A hundred years: before the year 1 there are no times to count from."""
+
 SETTINGS: dict[str, Setting] = {}
 """Every setting that was read, in order; docs/settings.md is generated from it."""
 
@@ -88,8 +92,8 @@ def boolean(name: str, *, default: bool, help_: str) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
 
 
-def integer(name: str, default: int, help_: str, *, minimum: int = 0) -> int:
-    """Return an integer of at least `minimum`."""
+def integer(name: str, default: int, help_: str, *, minimum: int = 0, maximum: int = MOST) -> int:
+    """Return an integer from `minimum` to `maximum`, of days to a hundred years."""
     value = _declare(Setting(name, "integer", str(default), help_)) or ""
     try:
         number = int(value)
@@ -97,6 +101,9 @@ def integer(name: str, default: int, help_: str, *, minimum: int = 0) -> int:
         raise ImproperlyConfigured(f"{name} must be an integer, not {value!r}.") from None
     if number < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {number}.")
+    most = min(maximum, MOST_DAYS) if name.endswith("_DAYS") else maximum
+    if number > most:
+        raise ImproperlyConfigured(f"{name} must be at most {most}, not {number}.")
     return number
 
 

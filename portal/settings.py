@@ -215,7 +215,7 @@ HASH_LOOKUP_URLS = config.address_templates(
     " `https://www.virustotal.com/gui/file/{sha256}`; empty: none.",
 )
 EMAIL_HOST = config.string("EMAIL_HOST", "", "Mail server for notifications; empty: no email is sent.")
-EMAIL_PORT = config.integer("EMAIL_PORT", 587, "Port of the mail server.", minimum=1)
+EMAIL_PORT = config.integer("EMAIL_PORT", 587, "Port of the mail server.", minimum=1, maximum=65535)
 EMAIL_HOST_USER = config.string("EMAIL_HOST_USER", "", "User name at the mail server; empty: no authentication.")
 EMAIL_HOST_PASSWORD = config.optional_secret("EMAIL_HOST_PASSWORD", "Password of EMAIL_HOST_USER.")
 EMAIL_USE_SSL = EMAIL_PORT == 465

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _web(arguments: argparse.Namespace) -> int:
     needs.settings_are_valid()
-    needs.wait_for([needs.database_responds, needs.database_has_this_version], arguments.wait)
+    address = partial(needs.address_is_free, arguments.host, arguments.port)
+    needs.wait_for([needs.database_responds, needs.database_has_this_version, address], arguments.wait)
     needs.static_files_are_collected()
     try:
         needs.redis_responds()
@@ -56,7 +58,8 @@ def _web(arguments: argparse.Namespace) -> int:
 
 def _gateway(arguments: argparse.Namespace) -> int:
     needs.gateway_settings_are_valid()
-    needs.wait_for([needs.redis_responds], arguments.wait)
+    address = partial(needs.address_is_free, arguments.host, arguments.port)
+    needs.wait_for([needs.redis_responds, address], arguments.wait)
     _become(gateway_command(arguments.port, arguments.host))
 
 

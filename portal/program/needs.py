@@ -6,6 +6,7 @@ missing afterwards ends the start with one line.
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -79,6 +80,19 @@ def database_responds() -> None:
         raise NeedMissing(f"PostgreSQL at {where} (DATABASE_URL): {_first_line(error)}") from None
     finally:
         connection.close()
+
+
+def address_is_free(host: str, port: int) -> None:
+    """Raise NeedMissing if no server can listen at this address, which another program may have."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as server:
+            # As the server itself does: connections of the one before may be closing still.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(address)
+    except OSError as error:
+        raise NeedMissing(f"{host}:{port} (--host, --port): {error.strerror}") from None
 
 
 def redis_responds() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,9 @@ def test_every_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.M
         ("REDIS_URL", "not-to-be-shown"),
         ("REDIS_URL", "http://:not-to-be-shown@host/0"),
         ("REDIS_URL", "redis://:not-to-be-shown@host:port/0"),
+        ("REDIS_URL", "redis://:not-to-be-shown@host/first"),
+        ("REDIS_URL", "redis://:not-to-be-shown@host/0/1"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=first"),
         ("REDIS_URL", "unix://"),
         ("REDIS_URL", "redis+sentinel://:not-to-be-shown@a,b:port/driftwatch"),
         ("REDIS_URL", "redis+sentinel://:not-to-be-shown@a,/driftwatch"),
@@ -137,6 +142,10 @@ def test_every_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.M
         ("DATABASE_POOLER", "pgbouncer"),
         ("WEB_THREADS", "many"),
         ("WEB_THREADS", "0"),
+        ("BUNDLE_VALID_DAYS", "36501"),
+        ("BUNDLE_VALID_DAYS", "99999999999"),
+        ("SESSION_HOURS", "1000001"),
+        ("EMAIL_PORT", "65536"),
         ("LOG_LEVEL", "loud"),
         ("PUBLIC_URL", "portal.example"),
         ("STREAM_URL", "ftp://portal.example"),
@@ -246,3 +255,19 @@ def test_relative_paths_are_those_of_the_directory_in_which_a_process_is_started
     main._become(["/bin/true"], {})
     assert became["SECRET_KEY_FILE"] == str(tmp_path / "keys/secret")
     assert (became["SIEM_DIRECTORY"], became["STATIC_ROOT"]) == ("/srv/siem", "")
+
+
+def test_an_address_that_another_program_has_is_named_and_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            needs.NeedMissing, match=rf"^127\.0\.0\.1:{port} \(--host, --port\): Address already in use$"
+        ):
+            needs.wait_for([partial(needs.address_is_free, "127.0.0.1", port)], 0)
+    needs.address_is_free("127.0.0.1", port)
+
+
+def test_a_host_that_is_none_of_this_machine_is_named() -> None:
+    for host in ("192.0.2.1", "300.1.1.1", "no such host"):
+        with pytest.raises(needs.NeedMissing, match=rf"^{host}:8000 \(--host, --port\): \S"):
+            needs.address_is_free(host, 8000)
