@@ -95,6 +95,13 @@ PARTS: Final = (
         FULL,
     ),
     Part(
+        "sessions",
+        "processes come into containers and pods 1,000 times by each way, beside load; each has its session",
+        30,
+        tests("tests/system/test_sessions_often.py"),
+        {"SESSION_STARTS": "1000"},
+    ),
+    Part(
         "sequences",
         "500 random sequences of writes, mappings, links, renames and mounts against a model of what ran",
         6,

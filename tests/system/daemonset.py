@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor.container.protobuf import field
 from tests.system import podman
-from tests.system.node import SLICE, node_network
+from tests.system.node import SLICE, namespace_options
 from tests.unit.sensor.deployed import pod
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def cri_sandbox(container: Container, logs: Path) -> bytes:
 
 def _cri_namespaces(container: Container) -> bytes:
     """CRI's NamespaceOption."""
-    return node_network() + (field(2, HOST) if container.host_pids else b"")
+    return namespace_options() + (field(2, HOST) if container.host_pids else b"")
 
 
 def mask(names: list[str]) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SLICE: Final = "kubepods.slice"
 """Where systemd makes pods' cgroups, as the kubelet asks for."""
 NODE_NETWORK: Final = 2
+OWN_PIDS: Final = 1
+"""CONTAINER: each container has a pid namespace of its own, as a kubelet asks for by default."""
 EXITED: Final = 2
 PATIENCE: Final = 20.0
 """Seconds for one call or for the start: the machine may be busy."""
@@ -130,7 +132,7 @@ class Node(abc.ABC):
     ) -> Pod:
         """Run an empty pod on the host's network."""
         metadata = field(1, name) + field(2, uid) + field(3, namespace)
-        security = field(1, node_network()) + field(6, int(privileged))
+        security = field(1, namespace_options()) + field(6, int(privileged))
         parent = field(1, SLICE) if podman.has_systemd() else b""
         config = field(1, metadata) + _map(6, labels) + field(8, parent + field(2, security))
         pod = Pod(self._call("RunPodSandbox", field(1, config)).text(1), config)
@@ -172,7 +174,7 @@ class Node(abc.ABC):
         config = field(1, field(1, name)) + field(2, field(1, image) + field(18, image))
         config += b"".join(field(3, word) for word in command or ("/bin/sleep", "3600"))
         config += b"".join(field(7, field(1, point) + field(2, str(path))) for point, path in (mounts or {}).items())
-        security = field(2, int(privileged)) + field(3, node_network()) + field(7, int(read_only))
+        security = field(2, int(privileged)) + field(3, namespace_options()) + field(7, int(read_only))
         config += field(15, field(2, security))
         request = field(1, pod.id) + field(2, config) + field(3, pod.config)
         return self._call("CreateContainer", request).text(1)
@@ -183,15 +185,15 @@ class Node(abc.ABC):
 
     def shell(self, container_id: str, script: str) -> int:
         """Run a shell script in a running container and wait for it; its exit status."""
-        return self._run(container_id, script).number(3)
+        return self.run(container_id, "/bin/sh", "-c", script).number(3)
 
     def output(self, container_id: str, script: str) -> str:
         """The same; what it prints."""
-        return self._run(container_id, script).text(1)
+        return self.run(container_id, "/bin/sh", "-c", script).text(1)
 
-    def _run(self, container_id: str, script: str) -> ProtobufMessage:
-        words = b"".join(field(2, word) for word in ("/bin/sh", "-c", script))
-        return self._call("ExecSync", field(1, container_id) + words)
+    def run(self, container_id: str, *command: str) -> ProtobufMessage:
+        """Run a command in a running container and wait for it, as a kubelet does for a probe."""
+        return self._call("ExecSync", field(1, container_id) + b"".join(field(2, word) for word in command))
 
     def remove(self, container_id: str) -> None:
         """Wait until a container has ended, and remove all that the runtime knows of it."""
@@ -221,9 +223,9 @@ class Node(abc.ABC):
         return answer
 
 
-def node_network() -> bytes:
-    """NamespaceOption with the node's network: no CNI plugin is needed."""
-    return field(1, NODE_NETWORK)
+def namespace_options() -> bytes:
+    """NamespaceOption of a pod on the node's network, which needs no CNI plugin."""
+    return field(1, NODE_NETWORK) + field(2, OWN_PIDS)
 
 
 def _map(number: int, items: Mapping[str, str]) -> bytes:

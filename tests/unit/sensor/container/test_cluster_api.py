@@ -2,85 +2,19 @@
 
 from __future__ import annotations
 
-import http.server
-import ipaddress
-import json
-import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 
 from sensor.container import cluster_api
 from sensor.container.base import Found
 from sensor.container.cluster_api import ClusterApi, ClusterApiError, ClusterRuntime, api_of_cluster
 from sensor.wire import Container, Owner
-from tests.certificates import self_signed
+from tests.api_server import TOKEN, ApiServer, authority
 
-TOKEN = "first-token"
 ID = "ab" * 32
-
-
-def authority(directory: Path, name: str) -> Path:
-    """Make a certificate of its own for 127.0.0.1; returns the directory with ca.crt and server.key."""
-    directory.mkdir(parents=True, exist_ok=True)
-    certificate, key = self_signed(name, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-    (directory / "ca.crt").write_bytes(certificate)
-    (directory / "server.key").write_bytes(key)
-    return directory
-
-
-class Server:
-    """An API server: `objects` by path; 401 without the `token`, `status` for every answer, `refused` by path."""
-
-    def __init__(self, directory: Path) -> None:
-        self.objects: dict[str, Any] = {}
-        self.refused: dict[str, int] = {}
-        self.token, self.status, self.asked = TOKEN, 0, list[str]()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                status, found = outer.answer(self.path, self.headers.get("Authorization", ""))
-                body = found if isinstance(found, bytes) else json.dumps(found).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(directory / "ca.crt", directory / "server.key")
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        return f"https://127.0.0.1:{self._server.server_address[1]}"
-
-    def answer(self, path: str, authorization: str) -> tuple[int, Any]:
-        if authorization != f"Bearer {self.token}":
-            return 401, {}
-        if status := self.status or self.refused.get(path, 0):
-            return status, {}
-        return (200, self.objects[path]) if path in self.objects else (404, {})
-
-    def put(self, resource: str, name: str, *owner: str, labels: dict[str, str] | None = None) -> None:
-        group = "apis/apps/v1" if resource == "replicasets" else "api/v1"
-        references = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else None
-        metadata = {"uid": "uid-1", "labels": labels, "ownerReferences": references}
-        self.objects[f"/{group}/namespaces/shop/{resource}/{name}"] = {"metadata": metadata}
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +30,14 @@ def credentials(certificates: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(certificates: Path) -> Iterator[Server]:
-    made = Server(certificates)
+def server(certificates: Path) -> Iterator[ApiServer]:
+    made = ApiServer(certificates)
     yield made
     made.close()
 
 
 @pytest.fixture
-def api(server: Server, credentials: Path) -> ClusterApi:
+def api(server: ApiServer, credentials: Path) -> ClusterApi:
     return ClusterApi(server.address, credentials, timeout=30.0)
 
 
@@ -129,7 +63,9 @@ def described(api: ClusterApi, **fields: Any) -> tuple[Owner | None, dict[str, s
     return found.container.owner, found.container.pod_labels
 
 
-def test_the_owner_is_the_controller_above_the_replica_set_and_labels_are_live(server: Server, api: ClusterApi) -> None:
+def test_the_owner_is_the_controller_above_the_replica_set_and_labels_are_live(
+    server: ApiServer, api: ClusterApi
+) -> None:
     server.put("pods", "cart-1", "ReplicaSet", "cart-7d9f", labels={"app": "new"})
     server.put("replicasets", "cart-7d9f", "Rollout", "cart")
     assert described(api) == (Owner("Rollout", "cart"), {"app": "new"})
@@ -148,14 +84,14 @@ def test_the_owner_is_the_controller_above_the_replica_set_and_labels_are_live(s
     ],
 )
 def test_any_controller_is_an_owner_but_a_node(
-    server: Server, api: ClusterApi, owner: tuple[str, ...], labels: dict[str, str], expected: Owner
+    server: ApiServer, api: ClusterApi, owner: tuple[str, ...], labels: dict[str, str], expected: Owner
 ) -> None:
     server.put("pods", "cart-1", *owner, labels=labels)
     assert described(api)[0] == expected
 
 
 def test_the_specification_says_what_probes_enter_and_which_containers_were_added(
-    server: Server, api: ClusterApi
+    server: ApiServer, api: ClusterApi
 ) -> None:
     server.put("pods", "cart-1")
     added = {"name": "debugger-x", "livenessProbe": None}
@@ -170,18 +106,18 @@ def test_the_specification_says_what_probes_enter_and_which_containers_were_adde
     assert not found.pod_spec.init
 
 
-def test_a_cluster_that_does_not_answer_tells_nothing_of_the_pod(server: Server, api: ClusterApi) -> None:
+def test_a_cluster_that_does_not_answer_tells_nothing_of_the_pod(server: ApiServer, api: ClusterApi) -> None:
     server.status = 503
     found = ClusterRuntime(FakeRuntime(), api).find(ID)
     assert found is not None and found.pod_spec is None
 
 
-def test_a_pod_that_was_made_again_under_its_name_is_another(server: Server, api: ClusterApi) -> None:
+def test_a_pod_that_was_made_again_under_its_name_is_another(server: ApiServer, api: ClusterApi) -> None:
     server.put("pods", "cart-1", "StatefulSet", "db")
     assert described(api, pod_uid="uid-0") == (Owner("Pod", "cart"), {"app": "old"})
 
 
-def test_a_renewed_token_is_used(server: Server, api: ClusterApi, credentials: Path) -> None:
+def test_a_renewed_token_is_used(server: ApiServer, api: ClusterApi, credentials: Path) -> None:
     server.put("pods", "cart-1", "DaemonSet", "agent")
     described(api)
     server.token = "second-token"
@@ -191,7 +127,7 @@ def test_a_renewed_token_is_used(server: Server, api: ClusterApi, credentials: P
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 def test_without_the_right_or_an_answer_the_runtime_s_facts_stay(
-    server: Server, api: ClusterApi, status: int, caplog: pytest.LogCaptureFixture
+    server: ApiServer, api: ClusterApi, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.put("pods", "cart-1", "DaemonSet", "agent")
     server.status = status
@@ -205,7 +141,7 @@ def test_without_the_right_or_an_answer_the_runtime_s_facts_stay(
 
 
 @pytest.mark.parametrize("answer", [403, 400, b"{", b" " * (3 * 1024 * 1024)], ids=["403", "400", "broken", "large"])
-def test_a_pod_that_cannot_be_read_hides_no_other(server: Server, api: ClusterApi, answer: int | bytes) -> None:
+def test_a_pod_that_cannot_be_read_hides_no_other(server: ApiServer, api: ClusterApi, answer: int | bytes) -> None:
     for name in ("cart-1", "cart-2"):
         server.put("pods", name, "DaemonSet", "agent")
     path = "/api/v1/namespaces/shop/pods/cart-1"
@@ -219,7 +155,7 @@ def test_a_pod_that_cannot_be_read_hides_no_other(server: Server, api: ClusterAp
     assert server.asked.count(path) == 1
 
 
-def test_after_its_rest_it_is_asked_again(server: Server, api: ClusterApi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_its_rest_it_is_asked_again(server: ApiServer, api: ClusterApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_api, "REST", 0.0)
     server.put("pods", "cart-1", "DaemonSet", "agent")
     server.status = 500
@@ -228,7 +164,7 @@ def test_after_its_rest_it_is_asked_again(server: Server, api: ClusterApi, monke
     assert described(api)[0] == Owner("DaemonSet", "agent")
 
 
-def test_a_server_with_another_authority_gets_no_token(server: Server, credentials: Path, tmp_path: Path) -> None:
+def test_a_server_with_another_authority_gets_no_token(server: ApiServer, credentials: Path, tmp_path: Path) -> None:
     other = authority(tmp_path / "other", "other")
     (credentials / "ca.crt").write_bytes((other / "ca.crt").read_bytes())
     with pytest.raises(ClusterApiError, match="ConnectError"):
@@ -237,7 +173,7 @@ def test_a_server_with_another_authority_gets_no_token(server: Server, credentia
 
 
 @pytest.mark.parametrize("token", ["", "two\nlines", "\x00"])
-def test_a_token_that_is_not_valid_is_in_no_error(server: Server, credentials: Path, token: str) -> None:
+def test_a_token_that_is_not_valid_is_in_no_error(server: ApiServer, credentials: Path, token: str) -> None:
     (credentials / "token").write_text(token)
     with pytest.raises(ClusterApiError) as error:
         ClusterApi(server.address, credentials).pod("shop", "cart-1", "")
@@ -245,20 +181,20 @@ def test_a_token_that_is_not_valid_is_in_no_error(server: Server, credentials: P
 
 
 @pytest.mark.parametrize("name", ["../secrets/x", "a/b", "A", "", "x?watch=1", "%2e%2e"])
-def test_a_name_that_kubernetes_does_not_have_is_never_sent(server: Server, api: ClusterApi, name: str) -> None:
+def test_a_name_that_kubernetes_does_not_have_is_never_sent(server: ApiServer, api: ClusterApi, name: str) -> None:
     with pytest.raises(ClusterApiError, match="not a name"):
         api.pod("shop", name, "")
     assert server.asked == []
 
 
 @pytest.mark.parametrize("answer", [b"[]", b"{", b'{"metadata": 5}', b"[" * 100_000, b" " * (3 * 1024 * 1024)])
-def test_an_answer_of_another_shape_is_an_error(server: Server, api: ClusterApi, answer: bytes) -> None:
+def test_an_answer_of_another_shape_is_an_error(server: ApiServer, api: ClusterApi, answer: bytes) -> None:
     server.objects["/api/v1/namespaces/shop/pods/cart-1"] = answer
     with pytest.raises(ClusterApiError):
         api.pod("shop", "cart-1", "")
 
 
-def test_a_container_outside_of_kubernetes_is_not_asked_about(server: Server, api: ClusterApi) -> None:
+def test_a_container_outside_of_kubernetes_is_not_asked_about(server: ApiServer, api: ClusterApi) -> None:
     runtime = ClusterRuntime(FakeRuntime(namespace=None, pod_name=None), api)
     assert runtime.find(ID) is not None
     assert runtime.find("cd" * 32) is None
