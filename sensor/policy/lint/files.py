@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import posixpath
 import re
+from itertools import product
+from math import prod
 from typing import Final
 
 from sensor.policy.lint import expressions, readings
@@ -37,7 +39,8 @@ NO_FOLDER: Final = "This is a directory: it matches no file in it."
 NORMAL: Final = "A path is compared in its normal form, without //, . and .. in it."
 _REGEX: Final = re.compile(r"^\^|\.[*+]|\\\.|(?<=[^$])\$$|\][*+]|\([^()|]+\|[^()]+\)")
 _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_BRACES: Final = re.compile(r"([^{}]*)\{([^{}/]+,[^{}/]+)\}([^{}]*)")
+_BRACES: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_MOST_ALTERNATIVES: Final = 16
 _REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|(?<=[*?])\$$")
 """`.*` is a dot and a wildcard there."""
 _UNNORMAL: Final = re.compile(r"//|/\.(?=/)|/\.\.(?=/)")
@@ -49,7 +52,7 @@ FLOODED: Final = ("/*", "*")
 
 _FIELDS: Final = (
     r"proc\.\w+(?:\[\d+\])?|fd\.\w+|process\.(?:\w+\.)*\w+|process_?(?:name|path)|proc_\w+|parent_?process|"
-    r"written_by(?:[._]\w+)?|writer|process (?:name|path|ancestor)|binary|matchbinaries|executable|comm|exe|exepath|"
+    r"written_by(?:[._]\w+)?|writer|process[ -](?:name|path|ancestor)|binary|matchbinaries|executable|comm|exe|exepath|"
     r"image|parentimage|filename|filepath|initiatingprocess\w*|parent(?:[._]name)?|name|process|path"
 )
 """What other tools, and rules, call a program's path or name."""
@@ -125,7 +128,11 @@ def without_arguments(string: str) -> str | None:
     has_option = (
         re.search(r"(?:^|\s)(?:--?[A-Za-z][\w-]*|\.{0,2}/\S+|[\w.]+=\S+|\$\S+|[|>&;]+.*)(?:\s|$)", rest) is not None
     )
-    return program if is_command or has_option else None
+    if not is_command and not has_option:
+        return None
+    # Where a directory of the path has a blank in its name, the first word is none.
+    path = re.match(r"(/.*?\s[(]?\w[^/\s]*/.*?)(?:\s+-.*|$)", string)
+    return path[1] if path and not is_command else program
 
 
 def split_files(string: str) -> list[str]:
@@ -140,8 +147,8 @@ def split_files(string: str) -> list[str]:
         parts = [string] if bare[1] and not re.search("[\"',]", bare[1]) else _unquoted_parts(bare[1] or bare[2])
     elif len(either) > 1 and all(_is_one(each, first=either[0]) for each in either):
         parts = either
-    elif braces := _BRACES.fullmatch(string):
-        parts = [braces[1] + each.strip() + braces[3] for each in braces[2].split(",")]
+    elif braces := _alternatives(string):
+        parts = braces
     elif string.startswith("/"):
         parts = re.split(r"\s*[,;|:]\s*(?=/)", string)
     elif re.fullmatch(r"[\w.+-]+(?:\s*[,;|]\s*[\w.+-]+)+", string) and not re.search(r",v$", string):
@@ -149,6 +156,16 @@ def split_files(string: str) -> list[str]:
     else:
         parts = [string]
     return [each for each in dict.fromkeys(parts) if each] or [string]
+
+
+def _alternatives(string: str) -> list[str]:
+    """Return what a string with braces stands for, as in a shell or AppArmor; nothing where it has none, or many."""
+    pieces = _BRACES.split(string)
+    groups = [each.split(",") if place % 2 else [each] for place, each in enumerate(pieces)]
+    is_bounded = 1 < prod(map(len, groups)) <= _MOST_ALTERNATIVES
+    if not is_bounded or any(re.search("[{}]", each) for each in pieces[::2]):
+        return []
+    return ["".join(each.strip() for each in parts) for parts in product(*groups)]
 
 
 def _is_one(part: str, *, first: str) -> bool:
@@ -281,7 +298,7 @@ def parent_flaw(operator: str, string: str) -> Flaw | None:
         return suspicious(operator, string)
     reading = _read(operator, string)
     program = without_arguments(reading.strings[0]) or reading.strings[0]
-    name = program.rstrip("/").rpartition("/")[2]
+    name = program.rstrip("/:").rpartition("/")[2]
     usable = name and not reading.is_open and suspicious(operator, name) is None
     level: Level = "error" if string.startswith("/") else "warning"
     words = "A program is compared here by its name, without its directory."

@@ -15,9 +15,9 @@ _HEX: Final = 64
 _REGISTRIES: Final = re.compile(
     r"(?:(?:index\.|registry-1\.)?docker|ghcr|gcr|quay|lscr|nvcr|[a-z0-9-]+\.gcr|[a-z0-9-]+\.pkg\.dev|registry\.k8s|k8s\.gcr)\.io|mcr\.microsoft\.com"
     r"|public\.ecr\.aws|registry\.gitlab\.com|[a-z0-9-]+\.pkg\.dev|[a-z0-9]+\.azurecr\.io"
-    r"|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d{4,5}"
+    r"|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?!js:)[a-z-]{2,}:(?!(?:19|20)\d\d$)\d{4,5}"
 )
-"""Hosts that are known as registries: no image is called so."""
+"""Hosts that are known as registries, or look so: no image is called so. A year is rather a tag than a port."""
 _DIGEST_ALONE: Final = re.compile(r"sha256[:-][0-9a-f]{0,64}|[0-9a-f]{64}")
 _TRANSPORT: Final = re.compile(r"^(?:docker-archive|docker-daemon|docker-image|containers-storage|oci-archive):", re.I)
 _COMMAND: Final = re.compile(
@@ -126,6 +126,8 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
         return "error", _WORDS
     name, at, digest = text.partition("@")
     if at:
+        if re.search(r"[/:._-]$", name):
+            return "error", "An image's name does not end so."
         return _digest_problem(operator, name, digest)
     if operator in ("equals", "starts_with") and re.match(r"[/:._-]", text):
         return "error", "An image's name begins with a letter or digit."
@@ -145,7 +147,8 @@ def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
     suspicious = {
         "A digest is compared only where the value has @ before it.": _DIGEST_ALONE.fullmatch(text),
         "hub.docker.com is a web page: images come from docker.io.": text.startswith("hub.docker.com/"),
-        "This is a registry, not an image.": operator in ("equals", "ends_with") and _REGISTRIES.fullmatch(text),
+        "This is a registry, not an image.": operator in ("equals", "ends_with")
+        and _REGISTRIES.fullmatch(text.removeprefix("registry:")),
     }
     return next((("warning", words) for words, is_found in suspicious.items() if is_found), None)
 
@@ -187,7 +190,7 @@ def _meant(operator: str, string: str) -> Value:
     name, at, digest = re.sub(r"/{2,}", "/", string).partition("@")
     if at:
         return _digest_meant(operator, name, digest.rstrip("."))
-    string = name
+    string, text = name.removeprefix("registry:"), text.removeprefix("registry:")
     for typed, form, meant, end in _EDGES:
         if operator == typed and form.fullmatch(text):
             return meant, string + end

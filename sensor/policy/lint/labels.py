@@ -27,6 +27,11 @@ _OTHERS: Final = {
 }
 """Fields and labels that no pod has as its own label, with the property that was meant."""
 _FIELD: Final = re.compile(r"(?:spec\.(?:nodename|schedulername|restartpolicy|serviceaccountname)|status\.\w+)=")
+_KNOWN_KEY: Final = (
+    r"[^/]*(?:$|=)|(?:[\w-]+\.)*(?:kubernetes\.io|k8s\.io|helm\.sh|openshift\.io|istio\.io|argoproj\.io|cilium\.io)/"
+)
+"""A key without a domain, or with one of Kubernetes and its tools: `labels.example.com/x` is a key of its own."""
+_PATH: Final = re.compile(rf"(?:[\w.]+\.)?labels?\.(?:{_KNOWN_KEY})|matchlabels\.")
 _EXPRESSION: Final = re.compile(
     r"[-{]?\s*key:\s*(\S+?),?\s+operator:\s*(\w+),?(?:\s+values:\s*\[([^\]]*)\])?\s*\}?", re.IGNORECASE
 )
@@ -109,7 +114,7 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
         ("=" in value or bool(equals and "/" in value) or key.count("/") > 1, "error", _WORDS),
         (from_start and text.startswith(("=", "/")), "error", "A label begins with its key."),
         (operator == "equals" and not equals, "error", "A label is key=value."),
-        (from_start and re.match(r"(?:[\w.]+\.)?labels?\.|matchlabels\.", text) is not None, "warning", _NAMED),
+        (from_start and _PATH.match(text) is not None, "warning", _NAMED),
         (to_end and text.endswith(("-", ".", "_", "/")), "warning", "No label ends with a sign such as -."),
         (from_start and key in _OTHERS and bool(equals), "warning", "No pod has this as its own label."),
         (from_start and _FIELD.match(text) is not None, "warning", "This is a field of a pod, not a label."),

@@ -117,6 +117,8 @@ class NameForm:
             return "error", self.words
         if self.place and operator == "equals" and _DOCKER_NAME.fullmatch(text):
             return "warning", "This is Docker's name of it: Kubernetes calls it by the part after k8s_."
+        if self.place and operator == "equals" and re.fullmatch(r"[0-9a-f]{64}", text):
+            return "warning", "This is a container's id, not a name."
         from_start, to_end = operator in ("equals", "starts_with"), operator in ("equals", "ends_with")
         is_unusual = not self.usual.fullmatch(text) or len(string) > self.most
         problems = (

@@ -29,12 +29,14 @@ NEGATED: Final = "A value cannot be negated: put a rule with the exception above
 LONG: Final = 64
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
-    r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^()|]*\|[^()]*\)|\(\?"
+    r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\[\^[^\]\[]+\][*+]|\([^()|]*\|[^()]*\)|\(\?"
 )
 _TEMPLATE: Final = re.compile(
     r"^%[a-z]\w*\.[\w.]+$|"
-    r"\$\{?[A-Z_][A-Z0-9_]*\}?|\$\{\{?|\{\{|\$\(|^%[A-Z_]+%|^<[\w .-]+>$|^#\{|^(?:N/A|n/a|null|undefined)$"
+    r"(?<![A-Za-z0-9])\$[A-Z_][A-Z0-9_]*(?![a-z])|[A-Za-z0-9]\$[A-Z_][A-Z0-9_]+(?![a-z]|[^/]*\.class$)|^\$[\d@]$|"
+    r"\$\{\{?|\{\{|\$\(|^%[A-Z_]+%|^<[\w .-]+>$|^#\{|^(?:N/A|n/a|null|undefined)$"
 )
+"""Variables that nobody filled in. `Outer$Inner.class` is a file of Java."""
 
 _NEGATED: Final = re.compile(
     r"!(?!=)\s*\S|not\s+\S|\[\^(?!\w-\w)|[%$]?[A-Za-z_][\w.\[\]-]*\s*(?:!=|!~|<>|\sis\s+not\s|\s-?neq?\s|\snot\s+(?:in|like|equals?|contains|matches|"
