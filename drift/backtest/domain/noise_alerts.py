@@ -28,23 +28,22 @@ def alert_days(
 ) -> list[AlertDays]:
     """Return the alerts in a place."""
     inside = {pk for pk, workload in estate.workloads.items() if place.holds(workload)}
-    rows: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    for number, cell in enumerate(cells):
+    found: dict[int, AlertDays] = {}
+    for number, cell in enumerate(estate.paced(cells)):
         if cell.row.workload in inside:
+            is_refused = refusals[number] is not None
             for each in cell.places:
-                rows[estate.rows[each].fingerprint.int].append((number, each))
-    found = []
-    for fingerprint, members in rows.items():
-        days = refused = 0
-        seen = []
-        for number, each in members:
-            own = estate.rows[each].days
-            days |= own
-            if refusals[number] is not None:
-                refused |= own
-            seen.append((number, own))
-        found.append(AlertDays(fingerprint, days, refused, seen, [each for _, each in members]))
-    return found
+                row = estate.rows[each]
+                key, own = row.fingerprint.int, row.days
+                alert = found.get(key)
+                if alert is None:
+                    found[key] = AlertDays(key, own, own if is_refused else 0, [(number, own)], [each])
+                else:
+                    alert.cells.append((number, own))
+                    alert.places.append(each)
+                    refused = alert.refused | own if is_refused else alert.refused
+                    found[key] = AlertDays(key, alert.days | own, refused, alert.cells, alert.places)
+    return list(found.values())
 
 
 def alerts_by_rule(
@@ -59,7 +58,9 @@ def alerts_by_rule(
         for place in rows:
             first.setdefault(place, rule)
     found: list[dict[int, int]] = [{} for _ in places]
-    for alert in alerts:
+    for alert in estate.paced(alerts):
+        if first.keys().isdisjoint(alert.places):
+            continue
         by_rule: defaultdict[int, int] = defaultdict(int)
         left = alert.days
         for place in alert.places:

@@ -13,6 +13,7 @@ from drift.backtest.domain.noise_matching import ignored_cells
 from drift.backtest.domain.noise_refusals import Judged, changing_keys
 from drift.backtest.domain.noise_rules import MAX_CONTENTS, Json, NoiseRules
 from drift.backtest.domain.noise_spreads import CHANGING_CONTENTS
+from drift.backtest.domain.noise_workloads import WorkloadSpreads
 
 MAX_CANDIDATES: Final = 300
 """Those of the largest groups; as many rules are compiled and compared with each cell."""
@@ -61,6 +62,8 @@ class Candidates:
         estate: NoiseEstate,
         cells: Sequence[Cell],
         judged: Judged,
+        workloads: WorkloadSpreads,
+        *,
         place: NoisePlace,
         rules: NoiseRules,
     ) -> None:
@@ -70,16 +73,22 @@ class Candidates:
         self.is_open = [refusal is None and number in held for number, refusal in enumerate(judged.refusals)]
         self._changing, self._strays = judged.changing & held, judged.strays & held
         self.taken_strays: set[int] = set()
-        self._scopes = [estate.workloads[cell.row.workload].scope.int for cell in cells]
+        self._scopes = [workloads.place(cell.row.workload) for cell in cells]
         self._contents = [estate.files[cell.row.file].sha256 for cell in cells]
-        self._weights = [sum(estate.rows[place].days.bit_count() for place in cell.places) for cell in cells]
+        self._weights = {
+            number: sum(estate.rows[place].days.bit_count() for place in cells[number].places)
+            for number, is_open in enumerate(self.is_open)
+            if is_open
+        }
 
     def found(self) -> list[Candidate]:
         """Return the rules in a fixed order."""
         groups = self._groups()
         found: dict[str, Candidate] = {}
         for _ in range(ROUNDS):
-            made = [(each, self._rules.rule(each.cells, by_content=each.by_content)) for each in groups]
+            made = [
+                (each, self._rules.rule(each.cells, by_content=each.by_content)) for each in self._estate.paced(groups)
+            ]
             rules = {rule["id"]: (rule, group) for group, rule in made if rule is not None}
             matched = ignored_cells(self._estate, self._cells, [rule for rule, _ in rules.values()])
             groups = []
@@ -100,8 +109,9 @@ class Candidates:
         """Return the largest groups of cells that may be absorbed."""
         numbers = [number for number, is_open in enumerate(self.is_open) if is_open]
         grouped: defaultdict[tuple[str, Hashable], list[int]] = defaultdict(list)
-        for number in numbers:
-            for common in self._keys(number):
+        for number in self._estate.paced(numbers):
+            # What is rare only goes with all else of its place.
+            for common in () if self._cells[number].are_rare else self._keys(number):
                 grouped[common].append(number)
         found: dict[tuple[int, ...], Group] = {}
         for (name, key), members in grouped.items():
@@ -170,7 +180,7 @@ class Candidates:
         return [
             Group((name, key, 0), tuple(members), by_content=False)
             for (name, key), members in joined.items()
-            if len({self._contents[number] for number in members}) >= CHANGING_CONTENTS
+            if len({content for number in members for content in self._cells[number].contents}) >= CHANGING_CONTENTS
         ]
 
     def _without(self, group: Group, unwanted: set[int]) -> list[Group]:

@@ -8,7 +8,7 @@ so atoms are added up in one step, whatever the number of days.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, or_
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 MAX_CHANGES: Final = 10
 """What a person reads and judges in one go."""
-STEPS: Final = 200_000
+STEPS: Final = 20_000
 """Atoms that the search for fewer rules looks at, so that its time is bounded and its answer always the same."""
 TOLERANCE: Final = 0.1
 """How much less a narrower rule may remove than the best, where that costs no further rule."""
@@ -49,14 +49,26 @@ class Cover(NamedTuple):
     at_least: int
 
 
+class _Rest(NamedTuple):
+    """What a choice leaves: the atoms that need further rules, each with the sets that do, and what has to go."""
+
+    atoms: list[tuple[tuple[int, ...], int]]
+    needs: list[int]
+
+
 @dataclass
 class CoverProblem:
-    """Atoms, how many alerts have to go on each day (`needs`), and each rule's width, which decides between equals."""
+    """Atoms, how many alerts have to go on each day (`needs`), and each rule's width, which decides between equals.
+
+    `proceed` is called now and then, and raises where the run is cancelled.
+    """
 
     atoms: Atoms
     needs: Sequence[int]
     widths: Sequence[int]
+    proceed: Callable[[], object] = bool
     _steps: int = field(default=STEPS, init=False)
+    _members: dict[int, list[int]] = field(default_factory=dict, init=False)
 
     def solve(self) -> Cover:
         """Return the best choice that was found."""
@@ -68,7 +80,7 @@ class CoverProblem:
             return Cover(best, reached=False, at_least=self._lower_bound())
         at_least = self._lower_bound()
         while len(best) > at_least:
-            smaller = self._search([], len(best) - 1)
+            smaller = self._search([], self._rest(), len(best) - 1)
             if smaller is None:
                 # A pair of rules that only together remove an alert is not looked for.
                 if self._steps > 0 and all(len(sets) == 1 for sets in self.atoms):
@@ -81,7 +93,10 @@ class CoverProblem:
         """Return how many alerts still have to go on each day."""
         bits = sum(1 << number for number in chosen)
         removed = sum(counts for sets, counts in self.atoms.items() if all(each & bits for each in sets))
-        return [max(0, need - count) for need, count in zip(self.needs, self._unpacked(removed), strict=True)]
+        return self._less(self.needs, removed)
+
+    def _less(self, needs: Sequence[int], removed: int) -> list[int]:
+        return [max(0, need - count) for need, count in zip(needs, self._unpacked(removed), strict=True)]
 
     def _unpacked(self, counts: int) -> list[int]:
         return [counts >> (BITS * day) & MASK for day in range(len(self.needs))]
@@ -92,15 +107,35 @@ class CoverProblem:
     def _width(self, chosen: Sequence[int]) -> int:
         return sum(self.widths[number] for number in chosen)
 
+    def _rest(self) -> _Rest:
+        """Return what no choice at all leaves."""
+        return _Rest(list(self.atoms.items()), list(self.needs))
+
+    def _after(self, rest: _Rest, number: int) -> _Rest:
+        """Return what one more rule leaves."""
+        bit, removed = 1 << number, 0
+        atoms = []
+        for sets, counts in rest.atoms:
+            missing = sets
+            if any(each & bit for each in sets):
+                missing = tuple(each for each in sets if not each & bit)
+            if missing:
+                atoms.append((missing, counts))
+            else:
+                removed += counts
+        return _Rest(atoms, self._less(rest.needs, removed))
+
     def _greedy(self, tolerance: float) -> list[int]:
         chosen: list[int] = []
+        rest = self._rest()
         while len(chosen) < MAX_CHANGES:
-            gains = self._gains(chosen)
+            gains = self._gains(rest)
             if not gains:
                 break
             least = max(gains.values()) * (1 - tolerance)
             near = [number for number, gain in gains.items() if gain >= least]
             chosen.append(min(near, key=lambda number: (self.widths[number], -gains[number], number)))
+            rest = self._after(rest, chosen[-1])
         return chosen
 
     def _pruned(self, chosen: list[int]) -> list[int]:
@@ -112,21 +147,29 @@ class CoverProblem:
                 chosen = fewer
         return chosen
 
-    def _gains(self, chosen: Sequence[int]) -> dict[int, int]:
+    def _gains(self, rest: _Rest) -> dict[int, int]:
         """Return, for each further rule that removes needed alerts by itself, how many."""
-        left, bits = self.remaining(chosen), sum(1 << number for number in chosen)
-        if not any(left):
+        self.proceed()
+        if not any(rest.needs):
             return {}
-        removed: Counter[int] = Counter()
-        for sets, counts in self.atoms.items():
-            missing = [each for each in sets if not each & bits]
-            for number in _numbers(reduce(and_, missing)) if missing else ():
-                removed[number] += counts
+        removed: dict[int, int] = {}
+        for sets, counts in rest.atoms:
+            for number in self._rules(sets[0] if len(sets) == 1 else reduce(and_, sets)):
+                removed[number] = removed.get(number, 0) + counts
+        if len(rest.needs) == 1:
+            (need,) = rest.needs
+            return {number: min(need, removed[number]) for number in sorted(removed) if removed[number]}
         gains = {
-            number: sum(min(need, count) for need, count in zip(left, self._unpacked(counts), strict=True))
-            for number, counts in sorted(removed.items())
+            number: sum(map(min, rest.needs, self._unpacked(counts))) for number, counts in sorted(removed.items())
         }
         return {number: gain for number, gain in gains.items() if gain}
+
+    def _rules(self, bits: int) -> list[int]:
+        """Return the numbers of a set of rules."""
+        known = self._members.get(bits)
+        if known is None:
+            known = self._members[bits] = _numbers(bits)
+        return known
 
     def _lower_bound(self) -> int:
         """Return a number of rules below which no choice keeps the budget.
@@ -135,7 +178,7 @@ class CoverProblem:
         """
         totals: Counter[int] = Counter()
         for sets, counts in self.atoms.items():
-            for number in _numbers(reduce(or_, sets)):
+            for number in self._rules(reduce(or_, sets)):
                 totals[number] += counts
         by_rule = [self._unpacked(counts) for counts in totals.values()]
         bound = 1
@@ -148,22 +191,24 @@ class CoverProblem:
             bound = max(bound, needed)
         return bound
 
-    def _search(self, chosen: list[int], size: int) -> list[int] | None:
-        """Return a choice of at most `size` rules with those in `chosen`; None where none is, or steps are used up."""
-        self._steps -= len(self.atoms)
-        left = self.remaining(chosen)
-        if not any(left):
+    def _search(self, chosen: list[int], rest: _Rest, size: int) -> list[int] | None:
+        """Return a choice of at most `size` rules with those in `chosen`; None where none is, or steps are used up.
+
+        `rest` is what `chosen` leaves.
+        """
+        self._steps -= len(rest.atoms)
+        if not any(rest.needs):
             return chosen
         if len(chosen) >= size or self._steps <= 0:
             return None
-        gains = self._gains(chosen)
+        gains = self._gains(rest)
         order = sorted(gains, key=lambda number: (-gains[number], self.widths[number], number))
-        free = size - len(chosen)
+        free, needed = size - len(chosen), sum(rest.needs)
         for place, number in enumerate(order):
             # The gains only fall as rules are added: these and the ones after cannot be enough.
-            if sum(gains[each] for each in order[place : place + free]) < sum(left):
+            if sum(gains[each] for each in order[place : place + free]) < needed:
                 return None
-            found = self._search([*chosen, number], size)
+            found = self._search([*chosen, number], self._after(rest, number), size)
             if found is not None or self._steps <= 0:
                 return found
         return None

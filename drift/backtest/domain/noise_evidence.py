@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from drift.backtest.domain.path_shapes import PathShapes
 from sensor.names.images import bare_name
 
+_Item = TypeVar("_Item")
 MAX_DAYS: Final = 30
 DAY: Final = dt.timedelta(days=1)
 WINDOW_DAYS, WINDOWS, WINDOW_BITS = 8, 4, 64
 EVERY_DAY, ON_AVERAGE = "every_day", "average"
+PACE: Final = 1_000
+"""Items between two questions whether to continue: some milliseconds."""
 
 
 class NoiseWorkload(NamedTuple):
@@ -41,9 +44,8 @@ class NoiseWorkload(NamedTuple):
 
 
 class NoiseFile(NamedTuple):
-    """A file: `flat` are its facts for policies. `sha256` is empty where it could not be hashed."""
+    """A file. `sha256` is empty where it could not be hashed."""
 
-    flat: Mapping[str, Any]
     path: str
     name: str
     sha256: str
@@ -54,7 +56,7 @@ class NoiseFile(NamedTuple):
 class NoiseEvidence(NamedTuple):
     """Alerting events of one fingerprint with equal facts. `rule` and `action` are the base policy's decision.
 
-    `lossy`: they were in periods in which their sensor counted losses.
+    `first_received` is in seconds since 1970. `lossy`: they were in periods in which their sensor counted losses.
     """
 
     fingerprint: uuid.UUID
@@ -66,7 +68,7 @@ class NoiseEvidence(NamedTuple):
     action: str
     days: int
     execs: int
-    first_received: dt.datetime
+    first_received: float
     containers: int
     lossy: bool
 
@@ -156,7 +158,8 @@ class NoiseEstate:
 
     `attacks` are fingerprints, and `attack_files` pairs of workload scope and path, of true positives;
     `attack_contents` and `bad_contents` are hashes. `verdicts` are the
-    stored alerts: each one's fingerprint, as a number, and its resolution. Provenance 0 is unknown.
+    stored alerts: each one's fingerprint, as a number, and its resolution. Provenance 0 is unknown. `proceed` raises
+    where the run is cancelled.
     """
 
     first_day: dt.date
@@ -170,6 +173,7 @@ class NoiseEstate:
     attack_contents: set[str] = field(default_factory=set)
     bad_contents: set[str] = field(default_factory=set)
     verdicts: list[tuple[int, str]] = field(default_factory=list)
+    proceed: Callable[[], object] = bool
     _families: dict[tuple[int, int, int, str], Family] = field(default_factory=dict)
     _images: dict[int, str] = field(default_factory=dict)
 
@@ -182,6 +186,13 @@ class NoiseEstate:
     def shapes(self) -> PathShapes:
         """The shapes of all its files' paths; to be read once they are known."""
         return PathShapes(file.path for file in self.files.values())
+
+    def paced(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Yield the items, and ask now and then whether to continue."""
+        for number, item in enumerate(items):
+            if not number % PACE:
+                self.proceed()
+            yield item
 
     def family(self, row: NoiseEvidence) -> Family:
         """Return what files share that come about in one way."""

@@ -25,7 +25,7 @@ def ignored_cells(estate: NoiseEstate, cells: Sequence[Cell], rules: Sequence[Ma
     """Return what each rule ignores alone."""
     matching = _Matching(estate, rules)
     found = [Ignored([], []) for _ in rules]
-    for number, cell in enumerate(cells):
+    for number, cell in enumerate(estate.paced(cells)):
         if not matching.may_list(cell):
             continue
         some, every = matching.rules(cell)
@@ -67,13 +67,14 @@ class _Matching:
 
     def may_list(self, cell: Cell) -> bool:
         """Return whether some rule may ignore the cell for its content."""
-        return bool(self._unlisted) or self._estate.files[cell.row.file].sha256 in self._listed
+        return bool(self._unlisted) or not self._listed.keys().isdisjoint(cell.contents)
 
     def rules(self, cell: Cell) -> tuple[int, int]:
         """Return the rules that ignore some of the cell's rows, and those that ignore all."""
         row = cell.row
         file = self._estate.files[row.file]
-        left = self._listed.get(file.sha256, self._unlisted) & self._writers[row.provenance]
+        listed, listed_all = self._listing(cell)
+        left = listed & self._writers[row.provenance]
         if left:
             left &= self._in_workload(row.workload)
         if left:
@@ -83,9 +84,16 @@ class _Matching:
         # A path's shape holds for the path.
         sure = left & (self._everywhere | self._shapes.get(self._estate.shapes[file.path], 0))
         if sure == left:
-            return left, left
+            return left, left & listed_all
         passing = [left & self._passing("process_path", path) for path in cell.paths]
-        return sure | reduce(or_, passing), sure | reduce(and_, passing)
+        return sure | reduce(or_, passing), (sure | reduce(and_, passing)) & listed_all
+
+    def _listing(self, cell: Cell) -> tuple[int, int]:
+        """Return the rules that may ignore some of the cell's contents, and those that may ignore all."""
+        if self._listed.keys().isdisjoint(cell.contents):
+            return self._unlisted, self._unlisted
+        listing = [self._listed.get(content, self._unlisted) for content in cell.contents]
+        return reduce(or_, listing), reduce(and_, listing)
 
     def _in_workload(self, pk: int) -> int:
         known = self._workloads.get(pk)

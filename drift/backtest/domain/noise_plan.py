@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from drift.backtest.domain.noise_alerts import AlertDays, alert_days, alerts_by_rule
 from drift.backtest.domain.noise_candidates import MAX_WIDTHS, Candidate, Candidates
-from drift.backtest.domain.noise_cells import Cell, noise_cells
+from drift.backtest.domain.noise_cells import Cell, Contents, noise_cells
 from drift.backtest.domain.noise_cover import Atoms, CoverProblem, packed_days
 from drift.backtest.domain.noise_evidence import (
     EVERY_DAY,
@@ -27,6 +27,8 @@ from drift.backtest.domain.noise_matching import ignored_cells, ignored_rows
 from drift.backtest.domain.noise_refusals import RefusalTable
 from drift.backtest.domain.noise_rules import Json, NoiseRules, is_proposable
 from drift.backtest.domain.noise_wording import rule_texts
+from drift.backtest.domain.noise_workloads import WorkloadSpreads
+from drift.backtest.domain.noise_writers import file_writer
 
 EXPIRES_AFTER: Final = dt.timedelta(days=90)
 """A rule's evidence grows old: it is disabled then, and a new plan finds what is still needed."""
@@ -75,11 +77,14 @@ class NoisePlan:
 
 def plan(estate: NoiseEstate, document: Mapping[str, Any], budget: NoiseBudget) -> NoisePlan:
     """Return the plan for the estate's evidence under a policy, whose decisions the evidence has."""
-    cells = noise_cells(estate)
-    judged = RefusalTable(estate, cells, changing=budget.changing).judged()
+    contents = Contents(estate)
+    writers = {pk: file_writer(facts) for pk, facts in estate.provenances.items()}
+    workloads = WorkloadSpreads(estate, writers)
+    cells = noise_cells(estate, contents, workloads)
+    judged = RefusalTable(estate, cells, contents, workloads, writers, changing=budget.changing).judged()
     expires = (estate.until + EXPIRES_AFTER).replace(microsecond=0, second=0)
     rules = NoiseRules(estate, cells, f"{expires:%Y-%m-%dT%H:%M:%SZ}")
-    candidates = Candidates(estate, cells, judged, budget.place, rules)
+    candidates = Candidates(estate, cells, judged, workloads, place=budget.place, rules=rules)
     found = candidates.found()
     refusals = [None if number in candidates.taken_strays else each for number, each in enumerate(judged.refusals)]
     while True:
@@ -87,7 +92,8 @@ def plan(estate: NoiseEstate, document: Mapping[str, Any], budget: NoiseBudget) 
         alerts = alert_days(estate, cells, stay, budget.place)
         before = _counts((alert.days for alert in alerts), estate.days)
         refused = _counts((alert.refused for alert in alerts), estate.days)
-        chosen, at_least, considered = _chosen(alerts, len(cells), found, needs(before, refused, budget), budget)
+        needed = needs(before, refused, budget)
+        chosen, at_least, considered = _chosen(estate, alerts, len(cells), found, needed, budget=budget)
         unfit = {each.rule["id"] for each in chosen if not is_proposable(each.rule)}
         if not unfit:
             break
@@ -128,10 +134,12 @@ def _by_row(estate: NoiseEstate, cells: Sequence[Cell], refusals: Sequence[Refus
 
 
 def _chosen(
+    estate: NoiseEstate,
     alerts: Sequence[AlertDays],
     cells: int,
     found: Sequence[Candidate],
     needed: Sequence[int],
+    *,
     budget: NoiseBudget,
 ) -> tuple[list[Candidate], int, int]:
     """Return the smallest choice of narrow rules, or of wider ones where MAX_CHANGES of those are not enough.
@@ -142,7 +150,7 @@ def _chosen(
     for reach in MAX_WIDTHS:
         narrow = [each for each in found if each.reach <= reach]
         atoms = _atoms(alerts, cells, narrow, one_day=budget.measure != EVERY_DAY)
-        problem = CoverProblem(atoms, needed, [each.width for each in narrow])
+        problem = CoverProblem(atoms, needed, [each.width for each in narrow], estate.proceed)
         cover = problem.solve()
         results.append((sum(problem.remaining(cover.chosen)), narrow, cover))
         if cover.reached:

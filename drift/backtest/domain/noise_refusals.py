@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from drift.alerts.domain.program_names import DECODERS, DOWNLOADERS, LOGIN_DAEMONS, PARSERS, SERVERS
-from drift.backtest.domain.noise_cells import Cell, attack_shapes, is_memory
-from drift.backtest.domain.noise_evidence import DAY, NoiseEstate, NoiseEvidence, Refusal, container_count
-from drift.backtest.domain.noise_spreads import FamilySpread, Spread
+from drift.backtest.domain.noise_cells import Cell, Contents, attack_shapes, is_memory
+from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence, Refusal, container_count
+from drift.backtest.domain.noise_spreads import MIN_CONTAINERS, MIN_DAYS, FamilySpread, Spread
 from drift.backtest.domain.noise_workloads import LASTING_KINDS, WorkloadSpreads
+from drift.backtest.domain.noise_writers import EXPOSED, FileWriter
 from drift.backtest.domain.path_shapes import numbered_shape
-from sensor.policy.properties import NAME_SEPARATOR
 
-YOUNG: Final = 3 * DAY
-MIN_DAYS, MIN_CONTAINERS = 3, 2
-EXPOSED: Final = DOWNLOADERS | SERVERS | PARSERS | LOGIN_DAEMONS
-"""Programs that strangers reach, or that fetch what strangers wrote."""
 LATE_DAYS: Final = 2
 SETTLED_WORKLOADS, SETTLED_DAYS, SETTLED_CONTAINERS = 3, 10, 6
 """In so many workloads, or on so many days and in so many containers, a file that began late has settled."""
-OWN_SESSIONS: Final = frozenset({"", "workload", "init"})
-"""Of the container's own processes, or unknown. A person may run the very command of a probe."""
-KNOWN_ORIGINS: Final = ("image", "runtime", "drift")
 RECURRING_CONTAINERS: Final = 10
 """Pods of one image in one namespace that come and go on COMMON_DAYS, in so many containers, are no one-off pods."""
 CHANGE_REASONS: Final = frozenset({Refusal.YOUNG, Refusal.RARE, Refusal.LOSSES, Refusal.LATE, Refusal.UNHASHED})
 """What follows from a content that is new each time, and what says little of established noise."""
 Spreads = defaultdict[Hashable, Spread]
-
-
-class FileWriter(NamedTuple):
-    """What one provenance says of who wrote and started a file."""
-
-    is_person: bool
-    is_known: bool
-    is_decoder: bool
-    is_exposed: bool
-    is_own_program: bool
 
 
 class Judged(NamedTuple):
@@ -84,41 +65,46 @@ class Keys(NamedTuple):
 class RefusalTable:
     """Finds the refusal of each cell. What is known of a content is counted over the whole estate and period."""
 
-    def __init__(self, estate: NoiseEstate, cells: Sequence[Cell], *, changing: bool) -> None:
+    def __init__(
+        self,
+        estate: NoiseEstate,
+        cells: Sequence[Cell],
+        contents: Contents,
+        workloads: WorkloadSpreads,
+        writers: Mapping[int, FileWriter],
+        *,
+        changing: bool,
+    ) -> None:
         self._estate, self._cells, self._changing = estate, cells, changing
+        self._known, self._workloads, self._writers = contents, workloads, writers
         self._contents: Spreads = defaultdict(Spread)
         self._pools: Spreads = defaultdict(Spread)
         self._places: Spreads = defaultdict(Spread)
         self._families: defaultdict[Hashable, FamilySpread] = defaultdict(FamilySpread)
         self._ways: dict[Hashable, WayOfFiles] = {}
         self._attack_shapes = attack_shapes(estate)
-        self._known_since = self._first_moments()
-        self._writers = {pk: _writer(facts) for pk, facts in estate.provenances.items()}
-        self._keys = [self._cell_keys(cell.row) for cell in cells]
-        self._workloads = WorkloadSpreads(estate)
+        self._keys = [self._cell_keys(cell.row) for cell in estate.paced(cells)]
         usages: defaultdict[int, Spread] = defaultdict(Spread)
-        for cell, keys in zip(cells, self._keys, strict=True):
+        for cell, keys in estate.paced(zip(cells, self._keys, strict=True)):
             writer = self._writers[cell.row.provenance]
-            if not writer.is_person:
-                self._workloads.add(cell.row)
-                if writer.is_known and not cell.row.lossy:
-                    place = self._workloads.place(cell.row.workload)
-                    usage = usages[keys.way.number]
-                    usage.add(cell.row, place)
-                    self._add(cell.row, keys, place)
+            if writer.is_known and not writer.is_person and not cell.row.lossy:
+                place = workloads.place(cell.row.workload)
+                usage = usages[keys.way.number]
+                usage.add(cell.row, place)
+                self._add(cell, keys, place)
         self._usual = _usual_ways(self._ways.values(), usages)
         self._varying = {key for key, spread in self._families.items() if spread.is_changing}
 
     def judged(self) -> Judged:
         """Return what may be absorbed of the cells."""
         numbers = range(len(self._cells))
-        refusals = [self._waived(number, self._refusal(number)) for number in numbers]
+        refusals = [self._waived(number, self._refusal(number)) for number in self._estate.paced(numbers)]
         if not self._changing:
             return Judged(refusals, set(), set())
         lacking = {number for number in numbers if refusals[number] in CHANGE_REASONS}
         return Judged(
             refusals,
-            {number for number in numbers if self._is_changing(number)},
+            {number for number in self._estate.paced(numbers) if self._is_changing(number)},
             {number for number in lacking if self._may_change(number)},
         )
 
@@ -146,32 +132,16 @@ class RefusalTable:
             known = self._ways[key] = WayOfFiles(len(self._ways), whose, habits, place)
         return known
 
-    def _add(self, row: NoiseEvidence, keys: Keys, place: Hashable) -> None:
-        """Count a row of a known writer, while whose sensor lost nothing."""
-        self._contents[keys.content].add(row, place)
-        self._pools[keys.pool].add(row, place)
+    def _add(self, cell: Cell, keys: Keys, place: Hashable) -> None:
+        """Count a cell of a known writer, while whose sensor lost nothing."""
+        row = cell.row
+        if not cell.are_rare:
+            self._contents[keys.content].add(row, place)
+            self._pools[keys.pool].add(row, place)
         self._places[keys.place].add(row, place)
         if self._changing:
             for family in changing_keys(self._estate, row):
-                self._families[family].add_content(row, place, self._estate.files[row.file].sha256)
-
-    def _first_moments(self) -> dict[str, dt.datetime]:
-        """Return since when each content is known: by its files' first days, whose last moment counts, or its events.
-
-        Events count by when the portal received them: a sensor that dates them back makes no content older.
-        """
-        days: dict[str, dt.date] = {}
-        for file in self._estate.files.values():
-            day = days.get(file.sha256)
-            if day is None or file.first_seen_on < day:
-                days[file.sha256] = file.first_seen_on
-        midnight = dt.time(tzinfo=dt.UTC)
-        moments = {day: dt.datetime.combine(day + DAY, midnight) for day in set(days.values())}
-        known = {content: moments[day] for content, day in days.items()}
-        for cell in self._cells:
-            content = self._estate.files[cell.row.file].sha256
-            known[content] = min(known[content], cell.row.first_received)
-        return known
+                self._families[family].add_contents(row, place, cell.contents)
 
     def _refusal(self, number: int, *, lossless: bool = False) -> Refusal | None:
         """Return a cell's first reason; `lossless`: as if its sensor had lost nothing."""
@@ -203,7 +173,7 @@ class RefusalTable:
             return Refusal.UNKNOWN_WRITER
         if not content:
             return Refusal.UNHASHED
-        return Refusal.YOUNG if self._estate.until - self._known_since[content] < YOUNG else None
+        return Refusal.YOUNG if self._known.is_young(content) else None
 
     def _is_attack(self, row: NoiseEvidence) -> bool:
         estate, file = self._estate, self._estate.files[row.file]
@@ -213,10 +183,13 @@ class RefusalTable:
 
     def _evidence_refusal(self, number: int) -> Refusal | None:
         """Return the refusal for want of evidence that the file belongs to how its workload is made."""
-        row = self._cells[number].row
-        seen, is_one_off = self._seen(number), self._is_one_off(row)
+        cell, row = self._cells[number], self._cells[number].row
+        is_one_off = self._workloads.is_one_off(row.workload)
         if is_one_off and not self._is_recurring(number):
             return Refusal.ONE_OFF
+        if cell.are_rare:
+            return Refusal.RARE
+        seen = self._seen(number)
         if seen.day_count < MIN_DAYS or seen.container_count < MIN_CONTAINERS or (is_one_off and not seen.is_common):
             return Refusal.RARE
         if self._is_late(number, seen):
@@ -253,12 +226,6 @@ class RefusalTable:
         others = container_count(release.containers, first, last)
         return container_count(seen.containers, first, last) * 2 < others
 
-    def _is_one_off(self, row: NoiseEvidence) -> bool:
-        workload = self._estate.workloads[row.workload]
-        if workload.owner_kind in LASTING_KINDS:
-            return False
-        return self._workloads.owner(row.workload).container_count < MIN_CONTAINERS
-
     def _is_recurring(self, number: int) -> bool:
         """Return whether pods of the cell's image come and go in its namespace, as those of a CI system's jobs do."""
         kindred = self._workloads.kindred(self._cells[number].row.workload)
@@ -283,7 +250,7 @@ class RefusalTable:
         writer = self._writers[row.provenance]
         if not writer.is_own_program or writer.is_decoder or self._is_exposed(row):
             return False
-        if self._is_one_off(row) and not self._is_recurring(number):
+        if self._workloads.is_one_off(row.workload) and not self._is_recurring(number):
             return False
         scope = estate.workloads[row.workload].scope
         return estate.shapes.numbered(estate.files[row.file].path) not in self._attack_shapes.get(scope, ())
@@ -305,15 +272,3 @@ def _usual_ways(ways: Collection[WayOfFiles], usages: Mapping[int, Spread]) -> s
                 habits[habit].join(usages[way.number])
     usual = {habit for habit, spread in habits.items() if spread.is_common}
     return {way.number for way in ways if usual.issuperset(way.habits)}
-
-
-def _writer(facts: Mapping[str, str | None]) -> FileWriter:
-    sessions = {facts.get("session") or "", facts.get("written_in_session") or ""}
-    name, parent = facts.get("written_by_name") or "", facts.get("written_by_parent") or ""
-    return FileWriter(
-        is_person=not sessions <= OWN_SESSIONS,
-        is_known=bool(facts.get("written_by")) and facts.get("writer_origin") in KNOWN_ORIGINS,
-        is_decoder=name in DECODERS,
-        is_exposed=not EXPOSED.isdisjoint({name, *parent.split(NAME_SEPARATOR)}),
-        is_own_program=facts.get("writer_origin") == "image" and facts.get("session") == "workload",
-    )

@@ -71,8 +71,8 @@ class NoiseRules:
         It lacks a name and a place in the list (`named`). Its id follows from what it says.
         """
         rows = [self._cells[number].row for number in numbers]
-        contents = sorted({self._estate.files[row.file].sha256 for row in rows})
-        if by_content and (len(contents) > MAX_CONTENTS or "" in contents):
+        contents = sorted({each for number in numbers for each in self._cells[number].contents}) if by_content else []
+        if len(contents) > MAX_CONTENTS or "" in contents:
             return None
         scopes: dict[str, list[Json]] = {"resource_scope": [], "process_scope": []}
         columns = zip(*[self._facts(number) for number in numbers], strict=True)
@@ -95,7 +95,7 @@ class NoiseRules:
             "action": "ignore",
             "cloud_scope": self._cloud_scope(rows),
             **scopes,
-            "allow_list": [f"{DIGEST_PREFIX}{content}" for content in contents] if by_content else [],
+            "allow_list": [f"{DIGEST_PREFIX}{content}" for content in contents],
             "unlisted": "next_rule" if by_content else "decide",
             "enabled": True,
             "expires_at": self._expires_at,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 from drift.backtest.domain.noise_evidence import NoiseEvidence, container_count
 
+MIN_DAYS, MIN_CONTAINERS = 3, 2
 COMMON_DAYS, COMMON_CONTAINERS = 7, 3
 CHANGING_CONTENTS: Final = 20
 
@@ -64,10 +65,11 @@ class FamilySpread(Spread):
         super().__init__()
         self._contents: dict[str, int] = {}
 
-    def add_content(self, row: NoiseEvidence, workload: Hashable, content: str) -> None:
-        """Add a row."""
+    def add_contents(self, row: NoiseEvidence, workload: Hashable, contents: Mapping[str, int]) -> None:
+        """Add a row, of which each content was seen on some days, given as bits."""
         self.add(row, workload)
-        self._contents[content] = self._contents.get(content, 0) | row.days
+        for content, days in contents.items():
+            self._contents[content] = self._contents.get(content, 0) | days
 
     @property
     def is_changing(self) -> bool:

@@ -28,7 +28,7 @@ def rule_texts(
         images[_short(estate.workloads[row.workload].image_name)] += count
         names[estate.files[row.file].name] += count
         days |= row.days
-    contents = len({estate.files[cell.row.file].sha256 for cell in cells})
+    contents = len({content for cell in cells for content in cell.contents})
     named_files, named_images = most_common(names, SHOWN), most_common(images, SHOWN)
     start = f"Noise: {named_files} in {named_images}"
     sessions = {estate.fact(cell.row, "session") for cell in cells}

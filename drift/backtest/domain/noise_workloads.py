@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Final, NamedTuple, TypeVar
 
 from drift.alerts.domain.program_names import name_set
-from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
-from drift.backtest.domain.noise_spreads import Spread
+from drift.backtest.domain.noise_evidence import NoiseEstate
+from drift.backtest.domain.noise_spreads import MIN_CONTAINERS, Spread
+from drift.backtest.domain.noise_writers import FileWriter
 
 _Key = TypeVar("_Key", bound=Hashable)
 LASTING_KINDS: Final = name_set(
@@ -28,19 +29,39 @@ class _Groups(NamedTuple):
 
 
 class WorkloadSpreads:
-    """Adds up rows by workload; what is read of it is to be read once all rows are added."""
+    """Where and when each workload ran, and what it is one of."""
 
-    def __init__(self, estate: NoiseEstate) -> None:
+    def __init__(self, estate: NoiseEstate, writers: Mapping[int, FileWriter]) -> None:
+        """Add up all rows but those of persons.
+
+        What ran while events were lost counts for its release alone, beside which others look late.
+        """
         self._estate = estate
         self._all: defaultdict[int, Spread] = defaultdict(Spread)
         self._lossless: defaultdict[int, Spread] = defaultdict(Spread)
         self._groups: dict[int, _Groups] = {}
+        persons = {pk for pk, writer in writers.items() if writer.is_person}
+        for row in estate.paced(estate.rows):
+            if row.provenance not in persons:
+                self._all[row.workload].add(row, 0)
+                if not row.lossy:
+                    self._lossless[row.workload].add(row, 0)
 
-    def add(self, row: NoiseEvidence) -> None:
-        """Add a row. What ran while events were lost counts for its release alone, beside which others look late."""
-        self._all[row.workload].add(row, 0)
-        if not row.lossy:
-            self._lossless[row.workload].add(row, 0)
+    def is_one_off(self, pk: int) -> bool:
+        """Return whether a workload may be a pod that ran once, whose owner is none that outlives it."""
+        if self._estate.workloads[pk].owner_kind in LASTING_KINDS:
+            return False
+        return self.owner(pk).container_count < MIN_CONTAINERS
+
+    def kind(self, pk: int) -> Hashable:
+        """Return what workloads share that a budget need not tell apart: pods that come and go, in one container."""
+        each = self._estate.workloads[pk]
+        if each.owner_kind in LASTING_KINDS:
+            return pk
+        return (
+            *(each.cluster_id, each.namespace, each.owner_kind, each.container_name),
+            *(each.image_name, each.image_digest, self.is_one_off(pk)),
+        )
 
     def place(self, pk: int) -> Hashable:
         """Return what a workload is counted as: pods that each are a workload of their own are one together."""

@@ -15,6 +15,7 @@ from drift.backtest.domain.noise_evidence import NoiseBudget, NoiseEstate
 from drift.backtest.domain.noise_plan import NoisePlan, plan
 from drift.backtest.domain.noise_result import NoiseResult, noise_result
 from drift.backtest.errors import NoiseUnconfirmed
+from drift.backtest.queries.comparison import Cancelled
 from drift.backtest.queries.noise_check import checked_days
 from drift.backtest.queries.noise_events import first_event_day, noise_estate
 
@@ -47,11 +48,17 @@ def noise_budget(
             found = plan(estate, document, budget)
         else:
             estate = noise_estate(document, start, until, lambda done: report(done * READ // 100))
-            report(READ)
+            estate.proceed = lambda: _proceed(report, READ)
             found = plan(estate, document, budget)
-            report(PLANNED)
+            _proceed(report, PLANNED)
             _confirm(document, found, budget, estate, report)
     return noise_result(estate, budget, found), found.document
+
+
+def _proceed(report: Callable[[int], bool], progress: int) -> None:
+    """Report the progress. Raises Cancelled."""
+    if not report(progress):
+        raise Cancelled
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from drift.backtest.errors import TooMuchNoise
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.comparison import DECIDED, Comparison
 from drift.fleet.models import SensorLoss
-from sensor.policy.flat_event import BINARY_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
+from sensor.policy.flat_event import PROVENANCE_ROWS, WORKLOAD_ROWS
 
 MAX_EVIDENCE: Final = 300_000
 """Rows of evidence that a worker holds: 3 to 5 KiB each with what is worked out of them, 0.9 to 1.4 GB at most."""
@@ -45,7 +45,8 @@ _WINDOW: Final = (
     f"FILTER (WHERE (e.observed_on - %s::date) / {WINDOW_DAYS} = {{}}), 0)"
 )
 _READ: Final = f"""
-    SELECT {_KEYS}, bit_or(days), sum(execs)::bigint, min(received_at),
+    SELECT {_KEYS}, bit_or(days), sum(execs)::bigint,
+        extract(epoch FROM min(received_at))::float8,
         {", ".join(f"bit_or({name})" for name in _WINDOWS)}
     FROM backtest_noise GROUP BY {_KEYS} ORDER BY {_KEYS} LIMIT %s
 """  # noqa: S608 - constants
@@ -135,9 +136,8 @@ def _add_facts(estate: NoiseEstate) -> None:
     for pk, *values in _facts(Workload, "workload_id", of_workload + WORKLOAD_ROWS.columns):
         estate.workloads[pk] = NoiseWorkload(WORKLOAD_ROWS.facts(values[known:]), *values[:known])
     of_file = ("path", "name", "sha256", "kind", "first_seen_on")
-    known = len(of_file)
-    for pk, *values in _facts(Binary, "binary_id", of_file + BINARY_ROWS.columns):
-        estate.files[pk] = NoiseFile(BINARY_ROWS.facts(values[known:]), *values[:known])
+    for pk, *values in _facts(Binary, "binary_id", of_file):
+        estate.files[pk] = NoiseFile(*values)
     for pk, *values in _facts(Provenance, "provenance_id", PROVENANCE_ROWS.columns):
         estate.provenances[pk] = PROVENANCE_ROWS.facts(values)
     for row in estate.rows:

@@ -120,13 +120,6 @@ def _row(estate: NoiseEstate, ids: dict[Any, int], each: Json, losses: list[Json
     file = _number(ids, ("file", each["path"], each["sha256"], each["kind"]))
     known = estate.files.get(file)
     estate.files[file] = NoiseFile(
-        {
-            "process_name": each["name"],
-            "process_path": each["path"],
-            "process_sha256": each["sha256"] or None,
-            "drift_kind": each["kind"],
-            "file_image": None,
-        },
         *(each["path"], each["name"], each["sha256"], each["kind"]),
         min(at.date(), known.first_seen_on) if known else at.date(),
     )
@@ -145,7 +138,7 @@ def _row(estate: NoiseEstate, ids: dict[Any, int], each: Json, losses: list[Json
         *(workload, file, provenance, each["parent"], "default", "alert"),
         days=1 << each["at"] // 86_400,
         execs=each["count"],
-        first_received=at,
+        first_received=at.timestamp(),
         containers=1
         << (zlib.crc32(each["container_id"].encode()) & 63) + each["at"] // 86_400 // WINDOW_DAYS * WINDOW_BITS,
         lossy=lossy,

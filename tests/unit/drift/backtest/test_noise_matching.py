@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from drift.backtest.domain.noise_cells import noise_cells
+from drift.backtest.domain.noise_cells import Cell, Contents, noise_cells
 from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
 from drift.backtest.domain.noise_matching import ignored_cells, ignored_rows
 from drift.backtest.domain.noise_rules import NoiseRules, named
+from drift.backtest.domain.noise_workloads import WorkloadSpreads
+from drift.backtest.domain.noise_writers import file_writer
 from sensor.policy import compile_policy
 from tests.unit.drift.backtest.noise_samples import Json, line, read_estate
 
@@ -27,8 +29,9 @@ def random_lines(rng: random.Random) -> list[Json]:
             image=rng.choice(images),
             namespace=rng.choice(["shop", "Shop", ""]),
             owner=rng.choice(["cart", "web"]),
+            owner_kind=rng.choice(["Deployment", "Job", ""]),
             path=rng.choice(paths).format(rng.randrange(40), rng.randrange(3)),
-            sha256=rng.choice(["a", "b", "c", ""]) * 64,
+            sha256=rng.choice(["a" * 64, "b" * 64, "c" * 64, "", f"{rng.randrange(60):064x}"]),
             kind=rng.choice(["new_file", "new_file", "script"]),
             parent=rng.choice(["sh", "bash", ""]),
             session=rng.choice(["workload", "workload", "exec", ""]),
@@ -41,15 +44,30 @@ def random_lines(rng: random.Random) -> list[Json]:
 
 def flat(estate: NoiseEstate, row: NoiseEvidence) -> dict[str, Any]:
     """Return a row as a sensor sees it."""
-    facts = {**estate.workloads[row.workload].flat, **estate.files[row.file].flat, **estate.provenances[row.provenance]}
-    return {**facts, "parent_process": row.parent or None}
+    file = estate.files[row.file]
+    return {
+        **estate.workloads[row.workload].flat,
+        **estate.provenances[row.provenance],
+        "process_name": file.name,
+        "process_path": file.path,
+        "process_sha256": file.sha256 or None,
+        "drift_kind": file.kind,
+        "file_image": None,
+        "parent_process": row.parent or None,
+    }
+
+
+def cells_of(estate: NoiseEstate) -> list[Cell]:
+    """Return the cells as a plan has them."""
+    writers = {pk: file_writer(facts) for pk, facts in estate.provenances.items()}
+    return noise_cells(estate, Contents(estate), WorkloadSpreads(estate, writers))
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_rule_ignores_of_cells_what_a_sensor_ignores_of_rows(seed: int) -> None:
     rng = random.Random(seed)
     estate = read_estate(random_lines(rng))
-    cells = noise_cells(estate)
+    cells = cells_of(estate)
     assert sorted(place for cell in cells for place in cell.places) == list(range(len(estate.rows)))
     maker = NoiseRules(estate, cells, EXPIRES)
     groups = [rng.sample(range(len(cells)), rng.randrange(1, min(12, len(cells)))) for _ in range(20)]
@@ -70,7 +88,7 @@ def test_a_rule_ignores_of_cells_what_a_sensor_ignores_of_rows(seed: int) -> Non
 def test_a_rule_ignores_what_it_is_made_of(seed: int) -> None:
     rng = random.Random(seed)
     estate = read_estate(random_lines(rng))
-    cells = noise_cells(estate)
+    cells = cells_of(estate)
     maker = NoiseRules(estate, cells, EXPIRES)
     made = 0
     for _ in range(60):
