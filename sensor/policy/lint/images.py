@@ -126,8 +126,6 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
         return "error", _WORDS
     name, at, digest = text.partition("@")
     if at:
-        if re.search(r"[/:._-]$", name):
-            return "error", "An image's name does not end so."
         return _digest_problem(operator, name, digest)
     if operator in ("equals", "starts_with") and re.match(r"[/:._-]", text):
         return "error", "An image's name begins with a letter or digit."
@@ -156,6 +154,8 @@ def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
 def _digest_problem(operator: str, name: str, digest: str) -> tuple[Level, str] | None:
     if operator in ("equals", "starts_with") and not name:
         return "error", "An image's name is missing before @."
+    if re.search(r"[/:._-]$", name):
+        return "error", "An image's name does not end so."
     if operator in ("equals", "ends_with"):
         if not re.fullmatch(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}", digest):
             return "error", "A digest is sha256: and 64 hexadecimal digits."
