@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from accounts.plain_text import several_lines
 from drift.alerts.actions import triage
-from drift.alerts.domain.filter_values import AGE, FORMS
+from drift.alerts.domain.filter_values import AGE, FORMS, MONTH, closed_span
 from drift.alerts.domain.filter_values import VALUES as FILTER_VALUES
 from drift.alerts.domain.filters import LABELS, MAX_SEARCH, MAX_VALUE, MAX_VALUES
 from drift.alerts.domain.query_line import MAX_LINE
@@ -21,6 +23,18 @@ from drift.web.serializers import ParameterList, StrictSerializer
 
 MAX_PAGE_SIZE: Final = 200
 Field = serializers.Field[Any, Any, Any, Any]
+
+
+@extend_schema_field({"type": "string", "anyOf": [{"pattern": f"^{MONTH.pattern}$"}, {"format": "date"}]})
+class MonthOrDayField(serializers.CharField):
+    """A month or a day of the calendar."""
+
+    def run_validation(self, data: Any = empty) -> str:
+        """Return the text. Raises ValidationError for anything else."""
+        text: str = super().run_validation(data)
+        if closed_span(text) is None:
+            raise serializers.ValidationError("Enter a month or a day, as in 2026-11.", "invalid")
+        return text
 
 
 def _pattern(pattern: str) -> Callable[[], Field]:
@@ -45,7 +59,7 @@ VALUES: Final[Mapping[str, Callable[[], Field]]] = {
     "from": serializers.DateField,
     "until": serializers.DateField,
     "day": serializers.DateField,
-    "closed": _pattern(r"[0-9]{4}-(0[1-9]|1[0-2])(-[0-9]{2})?"),
+    "closed": MonthOrDayField,
 }
 """The field of one value of a filter, where not any text is a value: `queries/filter_conditions.py` reads no other."""
 HELP: Final = {

@@ -34,9 +34,13 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
 """The values of the filters that have only some."""
 PRIORITY_BANDS: Final = {"urgent": 75, "raised": 50, "usual": 25, "calm": 0}
 """The least priority of each band, the highest band first."""
-_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
+MONTH: Final = re.compile(r"[1-9][0-9]{3}-(0[1-9]|1[0-2])")
+EARLIEST: Final = dt.datetime(2, 1, 1, tzinfo=dt.UTC)
+LATEST: Final = dt.datetime(9998, 12, 1, tzinfo=dt.UTC)
 _NUMBER: Final = "[0-9]{1,18}"
-_PERSON: Final = rf"{_NUMBER}|me|none|[^\s@]+@[^\s@]+"
+_IN_ADDRESS: Final = r"[^\x00-\x20\x7f@]+"
+"""Each character named: what `\\s` stands for differs between Python, JavaScript and others that read the schema."""
+_PERSON: Final = rf"{_NUMBER}|me|none|{_IN_ADDRESS}@{_IN_ADDRESS}"
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "binary": (_NUMBER, "a number"),
     "incident": (f"{_NUMBER}|none", "a number, or none"),
@@ -88,15 +92,14 @@ def filter_span(value: str) -> tuple[dt.datetime, dt.datetime] | None:
         first = dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC)
     except ValueError:
         return None
-    # The first and last year: a time zone conversion or an added day would overflow.
-    if not dt.MINYEAR + 1 < first.year < dt.MAXYEAR:
-        return None
+    # Near the first and last year a time zone conversion or an added day would overflow; nothing happened there.
+    first = min(max(first, EARLIEST), LATEST)
     return first, first + (dt.timedelta(days=1) if _DATE.fullmatch(value) else dt.timedelta(minutes=1))
 
 
 def closed_span(value: str) -> tuple[dt.datetime, dt.datetime] | None:
     """Return first moment and end (UTC) of a month ("2026-11") or day ("2026-11-29"); None for others."""
-    if not _MONTH.fullmatch(value):
+    if not MONTH.fullmatch(value):
         return _day(value)
     first = filter_span(f"{value}-01")
     return (first[0], (first[0] + dt.timedelta(days=31)).replace(day=1)) if first else None

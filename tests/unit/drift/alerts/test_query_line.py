@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drift.alerts.domain.filter_values import VALUES, value_error
+from drift.alerts.domain.filter_values import VALUES, closed_span, value_error
 from drift.alerts.domain.filters import ANY, LABELS, MAX_SEARCH, MAX_VALUE, MAX_VALUES, Filters
 from drift.alerts.domain.query_line import MAX_LINE, QueryLineError, completion_point, parse_line, print_line
 from sensor.names.visible_text import hidden_character
@@ -25,14 +25,14 @@ EXAMPLES = {
     "priority": ["urgent", "calm", "60+", "100+"],
     "hash": ["1234abcd", "f" * 64],
     "hour": ["3-14", "7-0"],
-    "closed_by": ["me", "none", "a@example.com", "7"],
+    "closed_by": ["me", "none", "a@example.com", "7", "\xf2\xa0\u3000@\U0001f413"],
     "sensor": ["6f0c7a1e-0000-4000-8000-000000000001"],
     "newer": ["2d", "15m"],
     "older": ["1w", "0h"],
     "from": ["2026-11-29", "2026-11-29T16:30"],
-    "until": ["2026-02-28"],
-    "day": ["2026-11-29"],
-    "closed": ["2026-11", "2026-11-29"],
+    "until": ["2026-02-28", "9999-12-31"],
+    "day": ["2026-11-29", "0001-01-01", "9999-12-31"],
+    "closed": ["2026-11", "2026-11-29", "2028-02-29", "0001-01-01", "9999-12", "9999-12-31"],
 }
 
 
@@ -55,6 +55,17 @@ def test_the_examples_are_values() -> None:
     assert [value_error(name, value) for name, many in EXAMPLES.items() for value in many] == [None] * sum(
         map(len, EXAMPLES.values())
     )
+
+
+@pytest.mark.parametrize("value", ["1231-12-82", "2026-02-29", "2026-13", "0000-01", "2026-11-29T16:30", "2026", ""])
+def test_an_alert_is_not_closed_in_a_month_or_day_that_no_calendar_has(value: str) -> None:
+    assert value_error("closed", value) == "a month or a day, as in 2026-11"
+
+
+@pytest.mark.parametrize("value", EXAMPLES["closed"])
+def test_a_month_and_a_day_end_after_they_begin(value: str) -> None:
+    first, end = closed_span(value) or pytest.fail(f"{value} is a month or a day")
+    assert first < end
 
 
 @given(filters())
