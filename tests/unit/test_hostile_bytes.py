@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from django.test import RequestFactory
 from hypothesis import HealthCheck, given
@@ -25,6 +26,8 @@ from rest_framework.request import Request
 from drift.alerts.actions.ingest import decode
 from drift.alerts.errors import BadBody, EventRejected, TooLarge
 from drift.alerts.forms.event_batch import read_events
+from drift.fleet.domain.push_messages import check_ticket, decode_push
+from portal.gateway.streams import SensorStream, Streams
 from sensor import wire
 from sensor.agent.policy_in_force import BundleRejected, _decoded, _rejected_status
 from sensor.delivery.client import PortalUnavailable
@@ -140,6 +143,25 @@ def _policy_stream() -> Any:
     return stream
 
 
+class TicketRejectedError(Exception):
+    """The gateway opens no stream."""
+
+
+def _ticket(data: bytes) -> None:
+    found = check_ticket(data.decode("latin-1").strip(), 0.0, "only for this test")
+    if found is None:
+        raise TicketRejectedError
+    # Changed bytes may spell the same ticket, but none for another sensor or a longer time.
+    assert (found.sensor, found.expires) == ("6f0c2b1e-0000-4000-8000-000000000001", 1_800_000_000.0)
+
+
+def _push(data: bytes) -> None:
+    streams = Streams()
+    streams.add(SensorStream("6f0c2b1e-0000-4000-8000-000000000001"))
+    streams.take(decode_push(data))
+    streams.keepalive()
+
+
 def _bundle(data: bytes) -> None:
     bundle = wire.SignedPolicy("k", "", base64.b64encode(data).decode())
     _rejected_status(bundle, "bad signature")
@@ -163,6 +185,8 @@ PARSERS: Final[dict[str, tuple[Callable[[bytes], object], Rejections]]] = {
     "yaml": (_yaml, (UnreadableError,)),
     "stream": (_stream, (PortalUnavailable,)),
     "stream data": (_stream_data, (PortalUnavailable,)),
+    "stream ticket": (_ticket, (TicketRejectedError,)),
+    "push message": (_push, (msgspec.DecodeError,)),
     "bundle": (_bundle, (BundleRejected,)),
 }
 

@@ -22,6 +22,7 @@ from django.utils import timezone
 from drift import queue
 from drift.fleet.actions import sensor_processes
 from drift.fleet.models import Sensor, SensorLoss
+from drift.redis_values import read_value
 from sensor import wire
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,10 @@ def held_since(sensor: Sensor) -> dt.datetime | None:
     except redis.RedisError as error:
         logger.warning("held heartbeats cannot be read; without Redis they are written at once: %s", error)
         return None
-    times = [msgspec.json.decode(cast("bytes", row), type=_Seen).last_seen_at for row in rows if row is not None]
+    try:
+        times = [read_value(cast("bytes", row), _Seen).last_seen_at for row in rows if row is not None]
+    except msgspec.DecodeError:
+        return None  # The next flush leaves it out.
     return max(times, default=None)
 
 
@@ -115,7 +119,7 @@ def flush_heartbeats() -> int:
     """Write everything that is held; return the number of heartbeats."""
     client = queue.redis_client()
     try:
-        beats = _flush(client, HELD, TAKEN, _write_valid)
+        beats = _flush(client, HELD, TAKEN, _write)
         _flush(client, sensor_processes.HELD, sensor_processes.TAKEN, sensor_processes.write_sightings)
         client.set(FLUSHED, 1, ex=FLUSHED_FOR)
     except redis.ResponseError:
@@ -134,7 +138,7 @@ def _flush(client: redis.Redis, held: str, taken: str, write: Callable[[Sequence
     rows = [cast("bytes", raw) for raw in client.hgetall(taken).values()]
     for start in range(0, len(rows), BATCH):
         # Two flushes at once may write the same rows: a row never goes back to an older heartbeat.
-        write(rows[start : start + BATCH])
+        _write_valid(rows[start : start + BATCH], write)
     client.delete(taken)
     return len(rows)
 
@@ -156,18 +160,18 @@ def _hold(entries: dict[str, tuple[str, bytes]]) -> bool:
         return False
 
 
-def _write_valid(rows: Sequence[bytes]) -> None:
-    """Write all rows but those that PostgreSQL rejects: one of them must not hold up all others for ever."""
+def _write_valid(rows: Sequence[bytes], write: Callable[[Sequence[bytes]], None]) -> None:
+    """Write all rows but those that cannot be read or stored: one of them must not hold up all others for ever."""
     try:
         with transaction.atomic():
-            _write(rows)
-    except DataError as error:
+            write(rows)
+    except (DataError, msgspec.DecodeError) as error:
         if len(rows) == 1:
-            logger.warning("a heartbeat cannot be written: %s", error)
+            logger.warning("what a sensor reported cannot be written: %s", error)
             return
         middle = len(rows) // 2
-        _write_valid(rows[:middle])
-        _write_valid(rows[middle:])
+        _write_valid(rows[:middle], write)
+        _write_valid(rows[middle:], write)
 
 
 def _write(rows: Sequence[bytes]) -> None:

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from drift.redis_values import read_value
+
 CHANNEL: Final = "driftwatch:push"
 LATEST: Final = "driftwatch:push:latest"
 """Key of the last policy push, for gateways that missed it."""
@@ -53,7 +55,7 @@ def encode_push(message: PushMessage) -> bytes:
 
 def decode_push(raw: bytes) -> PushMessage:
     """Return the message that the channel carried. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(raw, type=PushMessage)
+    return read_value(raw, PushMessage)
 
 
 def issue_ticket(sensor: uuid.UUID, expires: float, secret: str) -> str:

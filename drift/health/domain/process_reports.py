@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from drift.redis_values import read_value
+
 KEY: Final = "driftwatch:processes"
 INTERVAL: Final = 3.0
 """Seconds between two reports of a process."""
@@ -67,7 +69,7 @@ def decode_reports(rows: Mapping[bytes, bytes]) -> dict[str, list[ProcessReport]
     for name, raw in rows.items():
         role = name.decode(errors="replace").partition(":")[0]
         try:
-            report = msgspec.json.decode(raw, type=ProcessReport)
+            report = read_value(raw, ProcessReport)
         except msgspec.DecodeError:
             continue
         if role in found:
@@ -82,7 +84,7 @@ def expired_fields(rows: Mapping[bytes, bytes], now: float) -> list[bytes]:
     found = []
     for name, raw in rows.items():
         try:
-            if msgspec.json.decode(raw, type=ProcessReport).at < now - KEPT:
+            if read_value(raw, ProcessReport).at < now - KEPT:
                 found.append(name)
         except msgspec.DecodeError:
             found.append(name)

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from drift import queue
-from drift.fleet.actions import heartbeats
+from drift.fleet.actions import heartbeats, sensor_processes
 from drift.fleet.models import Sensor, SensorStatus
 from tests.unit.drift.fleet import estate
 
@@ -143,6 +143,27 @@ def test_a_heartbeat_that_cannot_be_stored_does_not_block_others(
 
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
     assert not queue.redis_client().exists(heartbeats.TAKEN)
+
+
+@pytest.mark.parametrize("raw", [b"{", b'{"run":"\xff"}', b'{"more":' + b"[" * 10_000 + b"]" * 10_000 + b"}"])
+def test_what_somebody_else_writes_in_redis_does_not_keep_heartbeats_from_being_written(
+    sensor: tuple[Sensor, str], raw: bytes
+) -> None:
+    client = queue.redis_client()
+    heartbeats.flush_heartbeats()
+    beat(sensor[1])
+    for key in (heartbeats.HELD, sensor_processes.HELD):
+        client.hset(key, "made up", raw)
+
+    heartbeats.flush_heartbeats()
+
+    assert SensorStatus.objects.get().sensor_id == sensor[0].pk
+    assert not client.exists(heartbeats.TAKEN, sensor_processes.TAKEN)
+
+
+def test_a_held_heartbeat_that_cannot_be_read_has_no_time(sensor: tuple[Sensor, str]) -> None:
+    queue.redis_client().hset(heartbeats.HELD, str(sensor[0].pk), b'{"last_seen_at":"\xff"}')
+    assert heartbeats.held_since(sensor[0]) is None
 
 
 def test_containers_that_are_monitored_in_part_are_kept_as_the_last_heartbeat_names_them(

@@ -50,7 +50,10 @@ def test_what_is_long_gone_or_cannot_be_read_is_removed() -> None:
     seconds, _ = client.time()
     client.hset(KEY, "worker:gone:1", encode_report(ProcessReport(seconds - KEPT - 60)))
     client.hset(KEY, "worker:recent:1", encode_report(ProcessReport(seconds - KEPT + 60)))
-    client.hset(KEY, "beat:broken:1", b"{")
+    unreadable = (b"{", b'{"at":1,"version":"\xff"}', b'{"at":1,"more":' + b"[" * 10_000 + b"]" * 10_000 + b"}")
+    for number, raw in enumerate(unreadable):
+        client.hset(KEY, f"beat:broken:{number}", raw)
+    assert decode_reports(client.hgetall(KEY))["beat"] == []  # type: ignore[arg-type]
 
     write_report(client, "worker", 0.0)
 

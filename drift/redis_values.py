@@ -1,0 +1,22 @@
+"""Values that are kept in Redis as JSON, of which somebody who writes there may have made anything."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def read_value(raw: bytes, shape: type[T]) -> T:
+    """Return the value as `shape`. Raises msgspec.DecodeError, whatever is wrong with the bytes.
+
+    msgspec itself also raises UnicodeDecodeError, and RecursionError where values are nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"not UTF-8: {error}") from None
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
