@@ -1,19 +1,49 @@
-"""Insert rows of models in as few statements as possible, past the ORM, which takes longer than PostgreSQL."""
+"""Make and insert rows of models in as few statements as possible, past the ORM, which takes longer than PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import msgspec
 from django.db import connection, models
+from django.db.models.base import ModelState
 from psycopg import sql
 
 from accounts.prepared_rows import prepared_rows
 
+Row = TypeVar("Row", bound=models.Model)
 Family = tuple[models.Model, Sequence[models.Model]]
 """A row, and the rows of other models that refer to it."""
+
+
+def new_row(model: type[Row], **values: Any) -> Row:
+    """Return `model(**values)` in a tenth of the time. Values are columns': `cluster_id`, and no `cluster`.
+
+    Sends no signals. Raises TypeError for what is not a column.
+    """
+    constants, computed = _defaults(model)
+    if unknown := values.keys() - constants.keys() - computed.keys():
+        raise TypeError(f"{model.__name__} has no column {', '.join(sorted(unknown))}.")
+    row = model.__new__(model)
+    row._state = ModelState()
+    # Where Django keeps them too, and whence it reads attributes.
+    row.__dict__.update(constants)
+    row.__dict__.update(values)
+    for name, default in computed.items():
+        if name not in values:
+            row.__dict__[name] = default()
+    return row
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """Return the defaults of a model's columns, and what computes those that differ from row to row."""
+    fields = model._meta.concrete_fields
+    computed = {each.attname: each.default for each in fields if each.has_default() and callable(each.default)}
+    return {field.attname: field.get_default() for field in fields if field.attname not in computed}, computed
 
 
 def copy_rows(rows: Sequence[models.Model]) -> None:
@@ -64,7 +94,20 @@ def upsert_rows(rows: Sequence[models.Model], unique: str, update: str) -> dict[
 
 
 def _column_values(row: models.Model) -> dict[str, Any]:
-    return {str(field.column): getattr(row, field.attname) for field in _given_fields(type(row))}
+    columns, values = _columns(type(row))
+    # PostgreSQL reads what is missing as NULL.
+    return {column: value for column, value in zip(columns, values(row), strict=True) if value is not None}
+
+
+@cache
+def _columns(model: type[models.Model]) -> tuple[list[str], Callable[[models.Model], tuple[Any, ...]]]:
+    """Return the names of the given columns, and what returns their values."""
+    fields = _given_fields(model)
+    names = [field.attname for field in fields]
+    # Of a single name attrgetter returns the value itself.
+    return [str(field.column) for field in fields], attrgetter(*names) if len(names) > 1 else (
+        lambda row: (getattr(row, names[0]),)
+    )
 
 
 @cache

@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 from accounts.prepared_rows import prepared_rows
 from drift.alerts.actions.bulk_insert import insert_families
-from drift.alerts.domain.event_groups import EventGroup
-from drift.alerts.domain.fingerprints import digest, workload_facts
+from drift.alerts.domain.event_groups import EventGroup, workload_scopes
 from drift.alerts.domain.incident_story import Story, ancestors, event_story, programs
 from drift.alerts.models import Incident
 from sensor import wire
@@ -111,7 +110,10 @@ def join_incidents(cluster_id: int, groups: list[EventGroup]) -> list[Incident |
 
     All groups are of one cluster: container ids are the sensor's own, and mean nothing outside its cluster.
     """
-    joining = [_joining(cluster_id, group.first.event) for group in groups]
+    joining = [
+        _joining(group.first.event, scope)
+        for group, scope in zip(groups, workload_scopes(cluster_id, groups), strict=True)
+    ]
     known = [each for each in joining if each.container]
     if not known:
         return [None] * len(groups)
@@ -125,9 +127,8 @@ def join_incidents(cluster_id: int, groups: list[EventGroup]) -> list[Incident |
     return [each.incident if each else None for each in joined]
 
 
-def _joining(cluster_id: int, event: wire.Event) -> JoiningAlert:
+def _joining(event: wire.Event, scope: uuid.UUID) -> JoiningAlert:
     above = {f"{pid} {name}" for pid, name in ancestors(event)}
-    scope = digest(*workload_facts(cluster_id, event.container).scope)
     return JoiningAlert(event.container.id, scope, event_story(event), above)
 
 

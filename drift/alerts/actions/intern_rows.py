@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.prepared_rows import prepared_rows
-from drift.alerts.actions.bulk_insert import upsert_rows
+from drift.alerts.actions.bulk_insert import new_row, upsert_rows
 from drift.alerts.actions.end_snoozes import end_snoozes
 from drift.alerts.actions.score_alerts import QUEUE_SPREAD
 from drift.alerts.domain.daily_cache import DailyCache
@@ -91,7 +91,8 @@ def _cached_ids(
 
 def _store_workloads(facts: dict[uuid.UUID, WorkloadFacts], today: dt.date) -> dict[uuid.UUID, int]:
     rows = [
-        Workload(
+        new_row(
+            Workload,
             digest=short,
             scope=digest(*each.scope),
             cluster_id=each.cluster_id,
@@ -112,7 +113,7 @@ def _store_workloads(facts: dict[uuid.UUID, WorkloadFacts], today: dt.date) -> d
 
 def _store_binaries(facts: dict[uuid.UUID, BinaryFacts], today: dt.date) -> dict[uuid.UUID, int]:
     rows = [
-        Binary(digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
+        new_row(Binary, digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
         for short, each in sorted(facts.items())  # in one order, as above
     ]
     return upsert_rows(rows, "digest", "last_seen_on")
@@ -120,7 +121,7 @@ def _store_binaries(facts: dict[uuid.UUID, BinaryFacts], today: dt.date) -> dict
 
 def _store_provenances(facts: dict[uuid.UUID, ProvenanceFacts], today: dt.date) -> dict[uuid.UUID, int]:
     rows = [
-        Provenance(digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
+        new_row(Provenance, digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
         for short, each in sorted(facts.items())  # in one order, as above
     ]
     return upsert_rows(rows, "digest", "last_seen_on")

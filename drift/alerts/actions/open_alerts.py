@@ -9,14 +9,13 @@ import msgspec
 from django.db import models
 from django.utils import timezone
 
-from drift.alerts.actions.bulk_insert import insert_families
+from drift.alerts.actions.bulk_insert import insert_families, new_row
 from drift.alerts.actions.incidents import join_incidents
 from drift.alerts.actions.queue_notifications import notify_opened
 from drift.alerts.actions.score_alerts import score_new
 from drift.alerts.actions.suppression_rules import count_suppressed
 from drift.alerts.domain.enriched_events import BatchSource
-from drift.alerts.domain.event_groups import EventGroup
-from drift.alerts.domain.fingerprints import digest, workload_facts
+from drift.alerts.domain.event_groups import EventGroup, workload_scopes
 from drift.alerts.domain.search_text import search_text
 from drift.alerts.domain.suppression_match import Suppression
 from drift.alerts.models import (
@@ -72,7 +71,7 @@ def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = 
     ]
     _suppress(alerts, new)
     events = [group.first.event for group in groups]
-    score_new(alerts, events, [digest(*workload_facts(source.cluster_id, each.container).scope) for each in events])
+    score_new(alerts, events, workload_scopes(source.cluster_id, groups))
     insert_families(
         [
             (alert, [*_records(source, each, rules[each.group.first.decision]), *_first_activities(alert, each)])
@@ -104,7 +103,8 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
     known = wire.ProcessProvenance() if provenance is None or new.reason else provenance
     # A sensor's flood is of no single container: its alert names the cluster alone.
     container = wire.Container(id="", name="", runtime="") if new.reason == SENSOR_FLOOD else event.container
-    return Alert(
+    return new_row(
+        Alert,
         fingerprint=group.fingerprint,
         severity=(rule or {}).get("severity", Severity.HIGH),
         current=not source.quarantined,
@@ -114,7 +114,7 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
         workload_id=first.workload_id,
         binary_id=first.binary_id,
         sensor_id=source.sensor_id,
-        incident=incident,
+        incident_id=incident.pk if incident else None,
         cluster_id=source.cluster_id,
         namespace=container.namespace or "",
         image_name=container.image_name or "",
@@ -141,19 +141,19 @@ def _records(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None) ->
     """Return the rows that an alert opens with: its counts, what explains it, and the request to score it again."""
     group = new.group
     return [
-        AlertPulse(count=group.count, blocked=group.blocked, last_seen=group.last_seen, updated_at=timezone.now()),
-        *(AlertHour(hour=hour, count=count) for hour, count in group.hours.items()),
+        new_row(AlertPulse, count=group.count, blocked=group.blocked, last_seen=group.last_seen),
+        *(new_row(AlertHour, hour=hour, count=count) for hour, count in group.hours.items()),
         _detail(source, group, rule),
-        AlertScoring(),
+        new_row(AlertScoring),
     ]
 
 
 def _first_activities(alert: Alert, new: NewAlert) -> Iterator[AlertActivity]:
-    yield AlertActivity(kind=ActivityKind.OPENED)
+    yield new_row(AlertActivity, kind=ActivityKind.OPENED)
     if new.suppression:
-        yield AlertActivity(kind=ActivityKind.SUPPRESSED, after={"rule": new.suppression.name})
+        yield new_row(AlertActivity, kind=ActivityKind.SUPPRESSED, after={"rule": new.suppression.name})
     if alert.set_aside_at:
-        yield AlertActivity(kind=ActivityKind.SET_ASIDE)
+        yield new_row(AlertActivity, kind=ActivityKind.SET_ASIDE)
 
 
 def _detail(source: BatchSource, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
@@ -161,7 +161,8 @@ def _detail(source: BatchSource, group: EventGroup, rule: dict[str, Any] | None)
     event: dict[str, Any] = msgspec.to_builtins(group.first.event)
     event["decision"] = msgspec.to_builtins(group.first.decision)
     origin = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
-    return AlertDetail(
+    return new_row(
+        AlertDetail,
         event={**event, **origin, "node": source.node},
         rule=rule,
         search=search_text(source, group.first.event),

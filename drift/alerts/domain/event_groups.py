@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from drift.alerts.domain.enriched_events import EnrichedEvent
+from drift.alerts.domain.fingerprints import digest, workload_facts
 
 OUTCOMES: Final = ("blocked", "none", "would_block", "not_blocked")
 """From the least to the most serious: an alert shows the most serious outcome among its events."""
@@ -26,6 +27,8 @@ class EventGroup:
 
     @property
     def first(self) -> EnrichedEvent:
+        if len(self.events) == 1:
+            return self.events[0]  # as in nearly every group that opens an alert
         # The id breaks ties, so that every process and every retry picks the same event.
         return min(self.events, key=lambda each: (each.event.observed_at, each.event.event_id))
 
@@ -63,3 +66,11 @@ def groups_by_fingerprint(events: Iterable[EnrichedEvent]) -> list[EventGroup]:
     for each in events:
         groups.setdefault(each.fingerprint, EventGroup(each.fingerprint)).events.append(each)
     return sorted(groups.values(), key=lambda group: group.fingerprint)
+
+
+def workload_scopes(cluster_id: int, groups: Sequence[EventGroup]) -> list[uuid.UUID]:
+    """Return the scope of each group's workload (`Workload.scope`), computed once for each workload."""
+    firsts = [group.first for group in groups]
+    containers = {first.workload_id: first.event.container for first in firsts}
+    scopes = {pk: digest(*workload_facts(cluster_id, container).scope) for pk, container in containers.items()}
+    return [scopes[first.workload_id] for first in firsts]
