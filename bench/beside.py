@@ -59,16 +59,18 @@ def _report(name: str, turns: list[list[float]]) -> None:
     ratios = sorted(after / before for before, after in turns)
     ratio = statistics.median(ratios)
     missed = "  missed" if ratio > GOAL else ""
-    print(f"{name:<24}{there:>10.2f}{here:>10.2f}{ratio:>8.2f}  {ratios[0]:.2f} to {ratios[-1]:.2f}{missed}", flush=True)
+    spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+    print(f"{name:<24}{there:>10.2f}{here:>10.2f}{ratio:>8.2f}  {spread}{missed}", flush=True)
 
 
 @contextmanager
 def _version(directory: Path) -> Iterator[Connection]:
     """Start this file with the code of a checkout; send it the name of a request to measure."""
-    with Listener(authkey=multiprocessing.current_process().authkey) as listener:
+    key = multiprocessing.current_process().authkey
+    with Listener(authkey=key) as listener:
         # Safe path: this file's directory has modules of the same names as packages.
         command = [sys.executable, "-P", __file__, str(listener.address)]
-        environment = os.environ | {"PYTHONPATH": str(directory), "KEY": multiprocessing.current_process().authkey.hex()}
+        environment = os.environ | {"PYTHONPATH": str(directory), "KEY": key.hex()}
         process = subprocess.Popen(command, cwd=directory, env=environment)
         try:
             with listener.accept() as connection:

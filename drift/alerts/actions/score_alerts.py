@@ -36,9 +36,13 @@ MAX_QUEUED: Final = 2_000
 """Alerts of one content that are scored again when something is learnt of it: the newest."""
 TAKE: Final = """
 DELETE FROM alerts_alertscoring WHERE id IN (
-    SELECT id FROM alerts_alertscoring ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %s
+    SELECT id FROM alerts_alertscoring ORDER BY id DESC FOR UPDATE SKIP LOCKED LIMIT %(half)s
+) OR id IN (
+    SELECT id FROM alerts_alertscoring ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %(half)s
 ) RETURNING alert_id
 """
+"""Half of a batch from either end: an upgrade may have queued a hundred thousand alerts, behind which the routes of new
+ones would wait for minutes; and if only the newest were taken, a long attack would keep the others waiting for ever."""
 CERTAINLY_MANY: Final = 60
 """Sightings of a content, or days of a way, after which one more changes no priority."""
 IS_KNOWN: Final = 12
@@ -173,7 +177,7 @@ def score_queued(seconds: float = SECONDS) -> int:
 @transaction.atomic(durable=True)
 def _score_batch() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(TAKE, [BATCH])
+        cursor.execute(TAKE, {"half": BATCH // 2})
         ids = {pk for (pk,) in cursor.fetchall()}
     if not ids:
         # Opened before there were priorities, or by a portal of the version before.

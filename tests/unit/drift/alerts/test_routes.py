@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from accounts.roles import Role
 from drift.alerts.actions import route_alerts as routing
-from drift.alerts.actions import suppression_rules, triage
+from drift.alerts.actions import score_alerts, suppression_rules, triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.retention import delete_expired
 from drift.alerts.actions.sample_alerts import make_samples
@@ -86,6 +87,25 @@ def test_a_route_is_notified_of_the_new_alerts_that_match_whatever_their_severit
     body = str(mail.outbox[0].body)
     assert "/tmp/a on blue/shop" in body or "/tmp/b on blue/shop" in body  # one of the two, as they are alike
     assert "(× 2)" in body
+
+
+def test_a_new_alert_reaches_its_routes_before_all_that_an_upgrade_queued_is_scored(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drift(estate, *(f"/opt/old-{number}" for number in range(30)))
+    old = list(AlertScoring.objects.order_by("pk").values_list("alert_id", flat=True))
+    route("path:/opt/new")
+    drift(estate, "/opt/new", process__sha256="f" * 64)
+    monkeypatch.setattr(score_alerts, "BATCH", 8)
+    begun, first, second = 0.0, 1.0, 7.0
+    monkeypatch.setattr(score_alerts, "time", SimpleNamespace(monotonic=iter([begun, first, second]).__next__))
+
+    score_queued()
+
+    assert [each.alert.path for each in RoutedAlert.objects.select_related("alert")] == ["/opt/new"]
+    # The oldest are not put off for ever by what is newer.
+    assert not AlertScoring.objects.filter(alert_id__in=old[:4]).exists()
+    assert set(old[10:20]) <= set(AlertScoring.objects.values_list("alert_id", flat=True))
 
 
 def test_an_alert_is_notified_once_however_often_it_is_scored(estate: Estate) -> None:
