@@ -3,7 +3,8 @@
 Syslog acknowledges nothing: what was written may be in a buffer of a receiver that is killed a moment later. So each
 batch ends its connection. The sender says that it has ended, and the receiver, which reads in order, closes its side
 once it has read everything; a receiver that is killed before resets the connection. One that is killed just after it
-has read is found by the next connection, which must be accepted before the batch counts as delivered.
+has read is found by the connection of the next batch, which is open before the receiver can have read all, and outlives
+it. A new one would be accepted by the successor of a dead receiver too, if that were up before this side looks.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from drift.siem.models import SiemDestination, Transport
 CONNECT_SECONDS: Final = 5
 BATCH_SECONDS: Final = 20
 """Limit of a batch, from its first byte to the receiver's end of the connection."""
+SETTLE_SECONDS: Final = 0.02
+"""From the end of one connection of a receiver that dies to the end of its last."""
 CHUNK: Final = 65_536
 ESTABLISHED: Final = 1
 ENDED: Final = frozenset({6, 7})
@@ -39,44 +42,53 @@ class SyslogConnection:
 
     def __init__(self, destination: SiemDestination) -> None:
         self._destination = destination
-        self._socket = self._connect()
+        self._socket = self._encrypted(self._connect())
 
     def deliver(self, frames: bytes) -> None:
-        """Send a batch and return once the receiver has read all of it, and accepts the next connection."""
+        """Send a batch and return once the receiver has read all of it, and outlived that."""
         deadline = time.monotonic() + BATCH_SECONDS
+        following = self._connect()
         try:
             self._send(memoryview(frames), deadline)
             self._end(deadline)
+            time.sleep(SETTLE_SECONDS)
+            if _tcp_state(following) != ESTABLISHED:
+                raise ConnectionResetError(errno.ECONNRESET, "The receiver died")
         except TimeoutError:
+            following.close()
             raise ForwardingFailed(
                 f"The receiver did not read all records and close the connection within {BATCH_SECONDS} s."
             ) from None
         except OSError as error:
+            following.close()
             raise ForwardingFailed(f"The connection failed: {reason(error)}.") from None
         finally:
             self._socket.close()
-        self._socket = self._connect()
+        self._socket = self._encrypted(following)
 
     def close(self) -> None:
         """Close the connection that waits for the next batch."""
         self._socket.close()
 
     def _connect(self) -> socket.socket:
-        place = self._destination
-        port = place.port or 0
+        port = self._destination.port or 0
         try:
-            address = checked_host(place.host, port)
-            plain = socket.create_connection((address, port), timeout=CONNECT_SECONDS)
+            address = checked_host(self._destination.host, port)
+            return socket.create_connection((address, port), timeout=CONNECT_SECONDS)
         except AddressRejected as error:
             raise ForwardingFailed(str(error)) from None
         except httpx.HTTPError:
             raise ForwardingFailed("The host's name could not be looked up.") from None
         except OSError as error:
             raise ForwardingFailed(f"No connection: {reason(error)}.") from None
-        if place.transport != Transport.TLS:
+
+    def _encrypted(self, plain: socket.socket) -> socket.socket:
+        """Return the connection with TLS, where the destination has it."""
+        if self._destination.transport != Transport.TLS:
             return plain
         try:
-            return tls_context(place.ca).wrap_socket(plain, server_hostname=place.host)
+            plain.settimeout(CONNECT_SECONDS)
+            return tls_context(self._destination.ca).wrap_socket(plain, server_hostname=self._destination.host)
         except OSError as error:
             plain.close()
             raise ForwardingFailed(f"No TLS connection: {reason(error)}.") from None

@@ -115,6 +115,18 @@ class Dying(Receiver):
         connection.close()
 
 
+class Replaced(Receiver):
+    """A receiver that dies like that, and whose successor listens before the sender looks."""
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        while connection.recv(65_536):
+            pass
+        self._listener.close()
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        connection.close()
+
+
 class Stuck(Receiver):
     """A receiver that is stopped: its kernel acknowledges what nobody reads."""
 
@@ -132,7 +144,7 @@ class Early(Receiver):
         connection.close()
 
 
-@pytest.mark.parametrize("kind", [Resetting, Dying, Stuck, Early])
+@pytest.mark.parametrize("kind", [Resetting, Dying, Replaced, Stuck, Early])
 def test_what_a_dying_receiver_did_not_store_is_sent_again_with_the_same_ids(
     estate: Estate, to: Add, receiver: Receiver, kind: type[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
