@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from drift.alerts.actions.route_alerts import route_alerts
 from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
-from drift.alerts.domain.exec_signals import exec_signals
+from drift.alerts.domain.exec_signals import BUILDS, exec_signals
 from drift.alerts.domain.habits import habit, habit_signals, lineage, lineage_signals, lineage_words
 from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
@@ -308,6 +308,8 @@ def _signals(
         estate += lineage_signals(facts.lineage.estate, what, "in this estate")
         place += habit_signals(facts.habit.place, here)
         place += lineage_signals(facts.lineage.place, what, here)
-        estate += trait_signals(facts.days_in_estate, "in this estate", is_attack=facts.habit.estate.attack > 0)
-        place += trait_signals(facts.days_in_workload, here, is_attack=facts.habit.place.attack > 0)
+        is_build = any(name in BUILDS for name, _ in own)
+        in_estate, in_workload = facts.habit.estate.attack > 0, facts.habit.place.attack > 0
+        estate += trait_signals(facts.days_in_estate, "in this estate", is_attack=in_estate, is_build=is_build)
+        place += trait_signals(facts.days_in_workload, here, is_attack=in_workload, is_build=is_build)
     return ScoredSignals(own, estate, place)

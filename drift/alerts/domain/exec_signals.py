@@ -9,7 +9,7 @@ from typing import Final
 
 from drift.alerts.domain import program_names as names
 from drift.alerts.domain.argv_patterns import argv_signals, attack_tool, dual_use_tool, only_asks_version
-from drift.alerts.domain.priority_signals import Signal, signal
+from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
 from sensor import wire
 from sensor.names.visible_text import has_mixed_scripts
 
@@ -54,8 +54,11 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
             _rest(event, outcome),
         )
     )
+    builds = [each for each in found if each[0] in BUILDS]
     is_attack = any(name in ATTACKS for name, _ in found)
-    return [each for each in found if not (is_attack and each[0] in BUILDS)]
+    # Starter, directory and namespace of a build are one fact, which counts once.
+    counted = [] if is_attack else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
+    return [each for each in found if each not in builds or each in counted]
 
 
 def age_words(seconds: float) -> str:

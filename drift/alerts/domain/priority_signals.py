@@ -236,6 +236,11 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "nothing in its directory by its writer before {}",
         "no alert of another day had this directory and this writer",
     ),
+    "new_in_build": SignalDefinition(
+        15,
+        "no everyday work of a build",
+        "`build_child`, `build_place` or `build_namespace`, but new in name, arguments and place",
+    ),
     # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),
     "known_good": SignalDefinition(-50, "on the known-good list {}", "an Owner's list of SHA-256 sums has the content"),

@@ -25,7 +25,7 @@ _WORDS: Final = re.compile(r"[0-9a-f]+")
 
 
 class Traits(NamedTuple):
-    """The traits of an event; `command` is None of a program without arguments."""
+    """The traits of an event; `command` is None of a program without arguments, and of a library, which has none."""
 
     name: uuid.UUID
     command: uuid.UUID | None
@@ -45,7 +45,8 @@ def traits(event: wire.Event) -> Traits:
     process = event.process
     writer = names.program(checked_name(process.written_by)) if process.written_by else ""
     directories = process.path.split("/")[1:-1][:DIRECTORIES]
-    arguments = [_form(each) for each in process.argv[1:]]
+    # Those of a library are of the program that loads it, as every day.
+    arguments = [_form(each) for each in process.argv[1:]] if event.kind != "library" else []
     return Traits(
         digest("name", _WORDS.sub(lambda word: _form(word[0]), basename(process.path))),
         digest("command", arguments) if arguments else None,
@@ -53,10 +54,11 @@ def traits(event: wire.Event) -> Traits:
     )
 
 
-def trait_signals(days: TraitDays, where: str, *, is_attack: bool) -> Iterator[Signal]:
+def trait_signals(days: TraitDays, where: str, *, is_attack: bool, is_build: bool) -> Iterator[Signal]:
     """Yield what the traits say; `where` is "in this estate" or "in this workload".
 
-    What came about like a true positive (`is_attack`) is not made everyday by a name.
+    What came about like a true positive (`is_attack`) is not made everyday by a name. `is_build`: it is lowered as a
+    build's everyday work.
     """
     if days.name == 0:
         yield signal("new_name", where)
@@ -68,6 +70,8 @@ def trait_signals(days: TraitDays, where: str, *, is_attack: bool) -> Iterator[S
         yield signal("known_command", str(days.command))
     if days.place == 0:
         yield signal("new_place", where)
+    if is_build and days == (0, 0, 0):
+        yield signal("new_in_build")
 
 
 def _form(part: str) -> str:

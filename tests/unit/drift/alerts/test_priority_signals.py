@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from drift.alerts.domain.argv_patterns import PATTERNS, argv_signals, attack_tool, only_asks_version
-from drift.alerts.domain.exec_signals import exec_signals
+from drift.alerts.domain.exec_signals import BUILDS, exec_signals
 from sensor import wire
 from tests.unit.drift.alerts.conftest import event, now
 
@@ -363,3 +363,14 @@ def test_an_empty_or_long_argv_asks_for_no_version() -> None:
     assert not only_asks_version([])
     assert not only_asks_version(["tool"])
     assert not only_asks_version(["tool", "--version", "run"])
+
+
+def test_starter_directory_and_namespace_of_a_build_are_one_fact() -> None:
+    everything = names(
+        process__path="/srv/node_modules/.bin/a",
+        process__parent={"name": "npm", "pid": 1},
+        process__ancestors=[{"name": "bash", "pid": 2}],
+        container__namespace="team-ci",
+    )
+
+    assert everything & BUILDS == {"build_child"}

@@ -136,7 +136,7 @@ def test_an_alert_whose_priority_rises_later_reaches_the_route_then(estate: Esta
     drift(estate, "/tmp/a", process__argv=["a"], process__parent=None, process__ancestors=[])
     alert = Alert.objects.get()
     AlertRoute.objects.all().delete()
-    found = route(f"priority:{alert.priority + 20}+")
+    found = route(f"priority:{alert.priority + 10}+")
     Alert.objects.update(created_at=timezone.now())
     assert sweep() == []
 

@@ -20,7 +20,7 @@ from sensor import wire
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 stored = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
-TRAITS = {"new_name", "known_name", "new_command", "known_command", "new_place"}
+TRAITS = {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build"}
 
 
 def of(**changes: Any) -> Traits:
@@ -73,9 +73,12 @@ def test_another_name_argument_directory_or_writer_is_another_trait(
     assert getattr(of(**one), trait) != getattr(of(**other), trait)
 
 
-@pytest.mark.parametrize("argv", [[], ["tool"], [""]])
-def test_a_program_without_arguments_has_no_trait_of_them(argv: list[str]) -> None:
-    assert of(process__argv=argv).command is None
+@pytest.mark.parametrize(
+    "changes",
+    [{"process__argv": []}, {"process__argv": ["x"]}, {"kind": "library", "process__argv": ["java", "-jar", "a.jar"]}],
+)
+def test_a_program_without_arguments_and_a_library_have_no_trait_of_them(changes: dict[str, Any]) -> None:
+    assert of(**changes).command is None
 
 
 @pytest.mark.parametrize(
@@ -96,16 +99,36 @@ def test_any_path_has_traits(path: str) -> None:
     ],
 )
 def test_one_other_day_makes_a_trait_neither_new_nor_everyday(days: TraitDays, expected: set[str]) -> None:
-    found = list(trait_signals(days, "in this estate", is_attack=False))
+    found = list(trait_signals(days, "in this estate", is_attack=False, is_build=False))
 
     assert {name for name, _ in found} == expected
     assert all("{}" not in explanation([each]) for each in found)
 
 
 def test_what_came_about_like_a_true_positive_is_not_lowered_by_its_traits() -> None:
-    found = trait_signals(TraitDays(9, 9, 0), "in this estate", is_attack=True)
+    found = trait_signals(TraitDays(9, 9, 0), "in this estate", is_attack=True, is_build=False)
 
     assert [SIGNALS[name].points > 0 for name, _ in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("days", "is_new"),
+    [
+        (TraitDays(0, 0, 0), True),
+        (TraitDays(0, None, 0), False),
+        (TraitDays(1, 0, 0), False),
+        (TraitDays(0, 1, 0), False),
+        (TraitDays(0, 0, 1), False),
+    ],
+)
+def test_what_is_new_in_every_trait_is_no_everyday_work_of_a_build(days: TraitDays, is_new: bool) -> None:
+    found = {
+        is_build: {name for name, _ in trait_signals(days, "in this estate", is_attack=False, is_build=is_build)}
+        for is_build in (True, False)
+    }
+
+    assert ("new_in_build" in found[True]) is is_new
+    assert "new_in_build" not in found[False]
 
 
 def opened(estate: Estate, number: int, *, days_ago: int = 0, sensor: int = 2, **changes: Any) -> Alert:
@@ -158,6 +181,15 @@ class TestStored:
 
         assert [found(alert) for alert in alerts] == [{"known_name", "new_command"}] * 3
         assert [found(alert, "place") for alert in alerts] == [{"new_name", "new_command", "new_place"}] * 3
+
+    def test_what_is_new_in_a_build_is_no_everyday_work_until_other_days_have_it(self, estate: Estate) -> None:
+        runner: dict[str, Any] = {"process__parent": {"name": "npm", "pid": 1}, "process__ancestors": []}
+        first = opened(estate, 0, days_ago=1, **runner)
+        assert "new_in_build" in found(first)
+
+        opened(estate, 1, process__path="/srv/aaa", **runner)
+
+        assert "new_in_build" not in found(first)
 
     def test_a_wave_of_one_day_stays_new(self, estate: Estate) -> None:
         alerts = [opened(estate, number, process__path="/tmp/worm", process__argv=["w", "go"]) for number in range(5)]
