@@ -292,6 +292,12 @@ def decode(data: bytes) -> Record:
     )
 
 
+def pid_and_size(data: bytes) -> tuple[int, int]:
+    """Return these two of a record, 0 of one that can't be read."""
+    head = HEAD.read(data.ljust(HEAD.size, b"\0"))
+    return head.pid, head.size
+
+
 def last_writer(fields: Any, path: bytes) -> LastWriter | None:
     """Return a `struct writer` with the names of its program's path; None where nobody was seen."""
     if not fields.at_ns:

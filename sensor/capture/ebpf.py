@@ -21,7 +21,7 @@ from sensor.judgement.events import boot_id
 from sensor.judgement.examine import Examiner
 from sensor.judgement.exec_files import open_mapped, open_opened, open_running
 from sensor.judgement.gather import FactGatherer
-from sensor.record import Flag, RecordError, decode
+from sensor.record import Flag, RecordError, decode, pid_and_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -41,6 +41,8 @@ RING_BYTES: Final = 16 * 1024 * 1024
 """Some 15,000 execs while the sensor is busy or away."""
 BATCH: Final = 256
 """Records in one read; as many files may be held open."""
+AHEAD: Final = 64
+"""Records behind them that are looked at: they show how far the queue of opened files was read."""
 
 
 @dataclasses.dataclass
@@ -224,7 +226,11 @@ class EbpfCapture:
     def _batch(self) -> list[Event]:
         if self._kept is not None:
             self._kept.follow_mounts()
-        seen = [self._held(record) for record in self._records()]
+        records = self._records()
+        if self._kept is not None:
+            ahead = self._kernel.ring.ahead(AHEAD) if len(records) == BATCH else []
+            self._kept.expect([*((record.pid, record.size) for record in records), *map(pid_and_size, ahead)])
+        seen = [self._held(record, place) for place, record in enumerate(records)]
         self._examiner.read_ahead([(item.record, item.running) for item in seen if item.running is not None])
         events = []
         for item in seen:
@@ -250,14 +256,16 @@ class EbpfCapture:
                 self._examiner.lose("record")
         return records
 
-    def _held(self, record: Record) -> _HeldRecord:
-        opened = [self._kept_file(record.as_executable(each)) or open_opened(record, each) for each in record.opened]
-        return _HeldRecord(record, self._hold(record), opened)
+    def _held(self, record: Record, place: int) -> _HeldRecord:
+        opened = [
+            self._kept_file(record.as_executable(each), place) or open_opened(record, each) for each in record.opened
+        ]
+        return _HeldRecord(record, self._hold(record, place), opened)
 
-    def _kept_file(self, record: Record) -> OpenFile | None:
-        return self._kept.take(record) if self._kept is not None else None
+    def _kept_file(self, record: Record, place: int) -> OpenFile | None:
+        return self._kept.take(record, place) if self._kept is not None else None
 
-    def _hold(self, record: Record) -> OpenFile | None:
+    def _hold(self, record: Record, place: int) -> OpenFile | None:
         """Open the executable at once where its content may matter: the process may end any moment."""
         is_overlay = bool(record.flags & Flag.OVERLAY_ROOT)
         if record.flags & Flag.READ:
@@ -268,7 +276,7 @@ class EbpfCapture:
         try:
             if record.flags & Flag.LIBRARY:
                 return open_mapped(record)
-            return self._kept_file(record) or open_running(record)
+            return self._kept_file(record, place) or open_running(record)
         except Exception:  # noqa: BLE001 - logged and counted
             # It is still examined, by the facts that the kernel recorded.
             self._examiner.fail(record)

@@ -27,6 +27,8 @@ from sensor.judgement.exec_files import FUSE_MAGIC
 from sensor.record import Flag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sensor.container.identify import Resolved
     from sensor.container.mounts import Mount
     from sensor.container.overlay import Layers
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 MAX_KEPT: Final = 512
 """Files held open at once; more wait in the kernel's queue."""
 READ_EVENTS: Final = 64
+SLACK: Final = 16
+"""Execs that may overtake one another between the open of their file and their record: of as many CPUs."""
 WANTED_DESCRIPTORS: Final = 4_096
 KEPT_SECONDS: Final = 2.0
 """For an exec that was never reported: it failed, or its file is the image's."""
@@ -63,6 +67,8 @@ class KeptFiles:
         self._group = group
         self._kept: collections.OrderedDict[tuple[int, int], list[_KeptFile]] = collections.OrderedDict()
         self._count = 0
+        self._places: dict[tuple[int, int], int] = {}
+        self._reached = -1
         self._seen_once: Recent[tuple[int, int, int, int], None] = Recent(MAX_REPEATED)
         self._marked: frozenset[Mount] = frozenset()
         self._table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
@@ -127,8 +133,19 @@ class KeptFiles:
         finally:
             os.close(handle)
 
-    def take(self, record: Record) -> OpenFile | None:
-        """Return the executable of an exec as it was opened; the caller closes it.
+    def expect(self, execs: Iterable[tuple[int, int]]) -> None:
+        """Learn which execs are asked for next, in their order, by pid and size.
+
+        A file of a later one shows that the queue was read far enough for an earlier one, whose file was not reported:
+        reading on would push out what the later ones need.
+        """
+        self._places = {}
+        for place, key in enumerate(execs):
+            self._places.setdefault(key, place)
+        self._reached = max((self._places.get(key, -1) for key in self._kept), default=-1)
+
+    def take(self, record: Record, place: int = 0) -> OpenFile | None:
+        """Return the executable of an exec as it was opened; the caller closes it. `place` is that among the expected.
 
         None where it was not reported, such as one that was executed before and not written to since.
         """
@@ -137,7 +154,7 @@ class KeptFiles:
         wall_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + record.time_ns
         key = record.pid, record.size
         found, has_more = self._take_kept(key, record), True
-        while found is None and has_more:
+        while found is None and has_more and self._reached < place + SLACK:
             has_more = self._read(wall_ns)
             found = self._take_kept(key, record)
         return found
@@ -175,7 +192,9 @@ class KeptFiles:
             with contextlib.suppress(OSError):
                 self._group.ignore(OPEN_EXEC, fd)
         self._seen_once.put(file.key, None)
-        self._kept.setdefault((event.pid, file.size), []).append(_KeptFile(file))
+        key = event.pid, file.size
+        self._kept.setdefault(key, []).append(_KeptFile(file))
+        self._reached = max(self._reached, self._places.get(key, -1))
         self._count += 1
         return file
 

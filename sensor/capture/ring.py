@@ -61,6 +61,14 @@ class Ring:
             if not length & _DISCARD:
                 yield body
 
+    def ahead(self, most: int) -> list[bytes]:
+        """Return up to `most` records that `records` yields next."""
+        position = self._position
+        try:
+            return list(self.records(most))
+        finally:
+            self._position = position
+
     def uncommitted(self) -> int:
         """How many records are in the ring, read or not, since the last commit."""
         read = self._position

@@ -34,6 +34,9 @@ class FakeRing:
             self.taken += 1
             yield self.waiting.pop(0)
 
+    def ahead(self, most: int) -> list[bytes]:
+        return self.waiting[:most]
+
     def wait(self, timeout: float) -> None:
         """Return at once: nothing arrives meanwhile."""
 

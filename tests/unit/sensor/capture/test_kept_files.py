@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from sensor.capture import kept_files
+from sensor.capture.ebpf import AHEAD, BATCH
 from sensor.capture.fanotify.group import OPEN_EXEC, OpenEvent
 from sensor.capture.kept_files import MAX_KEPT, KeptFiles
 from sensor.judgement.exec_files import FUSE_MAGIC
@@ -122,6 +123,28 @@ def test_files_of_later_execs_wait_in_the_kernel(kept: KeptFiles, group: Group, 
     assert [content(kept, ran(path, 100 + number)) for number, path in enumerate(paths)] == [
         f"later {number}" for number in range(1_000)
     ]
+
+
+def test_execs_without_a_report_do_not_push_out_the_files_of_those_behind_them(
+    kept: KeptFiles, group: Group, tmp_path: Path
+) -> None:
+    """Their change times tell nothing: these files are old, and what is touched later looks new."""
+    paths = [executable(tmp_path, f"made {number}", f"made{number}") for number in range(2 * MAX_KEPT)]
+    unreported = ran(executable(tmp_path, "of an image"), pid=7)
+    execs = [each for number, path in enumerate(paths) for each in (ran(path, 100 + number), unreported)]
+    for number, path in enumerate(paths):
+        group.opened(path, 100 + number)
+        path.unlink()
+    found = []
+    for start in range(0, len(execs), BATCH):
+        batch = execs[start : start + BATCH]
+        kept.expect([(each.pid, each.size) for each in execs[start : start + BATCH + AHEAD]])
+        for place, each in enumerate(batch):
+            file = kept.take(each, place)
+            if file is not None:
+                found.append(os.pread(file.fd, 100, 0).decode())
+                file.close()
+    assert found == [f"made {number}" for number in range(len(paths))]
 
 
 def test_a_file_that_is_executed_again_and_again_is_left_out_by_the_kernel(

@@ -122,3 +122,15 @@ def test_uncommitted_records_are_counted_whether_read_or_not(producer: Producer)
     assert ring.uncommitted() == 2
     assert read(ring) == [b"c"]
     ring.close()
+
+
+def test_what_is_looked_at_ahead_is_read_afterwards(producer: Producer) -> None:
+    ring = Ring(producer.fd, SIZE)
+    for body in (b"a", b"b", b"c"):
+        producer.put(body)
+    assert next(ring.records(1)) == b"a"
+    assert ring.ahead(1) == [b"b"]
+    assert ring.ahead(5) == [b"b", b"c"]
+    assert read(ring) == [b"b", b"c"]
+    assert ring.ahead(1) == []
+    ring.close()
