@@ -79,7 +79,7 @@ def _settings(database_url: str, redis_url: str) -> None:
         "LOG_LEVEL": "WARNING",
         # Not what is measured: one sensor opens batches of a thousand alerts.
         "NEW_ALERTS_PER_CONTAINER": "1000000",
-        "NEW_ALERTS_PER_SENSOR": "2000000",
+        "NEW_ALERTS_PER_SENSOR": "1000000",
     }
     import django
     from django.core.management import call_command

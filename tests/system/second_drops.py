@@ -22,7 +22,7 @@ NOBODY: Final = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 class Drop(NamedTuple):
     """One way to bring a program into a container and to run it.
 
-    `by`: `workload` or `exec`. `runs` is the path of what runs in the end, or a memfd's name; `writer` the program that
+    `by`: `workload` or `exec`. `runs` is the path of what runs in the end; `writer` the program that
     wrote its data last, as whoever wrote the drop sees it.
     """
 
@@ -41,7 +41,16 @@ class Drop(NamedTuple):
 
     def is_run(self, path: str) -> bool:
         """Return whether an event of this path is of what the drop runs."""
-        return path == self.runs or (path.startswith("/memfd:") and "memfd" in f"{self.name} {self.runs}")
+        return path == self.runs
+
+    @property
+    def is_read(self) -> bool:
+        """Whether an interpreter reads it, so that no exec of it is there to be seen."""
+        return f"\nsh {self.runs}\n" in self.script
+
+    def may_be_written_by(self, name: str | None) -> bool:
+        """Return whether a writer's name is right, or unknown: `python3` is also called `python3.13`."""
+        return name is None or name == self.writer or name.startswith(f"{self.writer}.")
 
 
 def read_drops(path: Path) -> list[Drop]:

@@ -38,8 +38,8 @@ _WRITTEN_BY_WORKLOAD: Final = {
 }
 """The writer unchanged from the image, started by what the container started itself, as was what it wrote."""
 _TRUSTS_INPUT: Final = (
-    " It trusts what the tool is given: who can make the workload install a package of theirs (dpkg -i evil.deb) is "
-    "not seen. What a person writes or runs by kubectl exec still alerts, and all whose writer or session is unknown."
+    " It trusts what the tool is given: who can make the workload install a package of theirs (apt install ./evil.deb) "
+    "is not seen. What a person writes or runs by kubectl exec alerts, and all whose writer or session is unknown."
 )
 _OWN_REGISTRY: Final = " If you pull from your own mirror, replace the registry's name by the mirror's."
 
@@ -99,12 +99,13 @@ _RULES: Final = (
         starter_rule(
             "Packages that CI jobs install",
             "Packages of CI jobs",
-            "A job installs packages with the package manager of its image, and runs them." + _TRUSTS_INPUT,
+            "A job installs packages with the package manager of its image, and runs them. What dpkg or rpm installs "
+            "by itself still alerts: nothing checks where such a package came from." + _TRUSTS_INPUT,
             resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
             process={
                 **_WRITTEN_BY_WORKLOAD,
-                "written_by equals": _PACKAGE_MANAGERS,
-                "process_path starts_with": ["/usr/", "/bin/", "/sbin/", "/lib/", "/var/lib/dpkg/info/"],
+                "written_by equals": ["/usr/bin/microdnf", "/sbin/apk"],
+                "process_path starts_with": ["/usr/", "/bin/", "/sbin/", "/lib/"],
             },
         ),
     ),

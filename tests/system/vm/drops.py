@@ -63,7 +63,7 @@ def _first(policy: Policy) -> int:
             bench.enter(run)
         found = {each.process.argv[-1]: each for each in bench.drift_until(end, PATIENCE) if each.process.argv}
         for word in words:
-            hidden += _judge(policy, word, found.get(word), "")
+            hidden += _judge(policy, word, found.get(word))
     return hidden
 
 
@@ -71,6 +71,9 @@ def _second(policy: Policy) -> int:
     bench, hidden = Bench(IMAGE), 0
     bench.type(PRELUDE)
     for number, drop in enumerate(read_drops(DROPS_AT / "drops.jsonl")):
+        # What a shell is given as its argument no exec shows: tests/system/test_second_drops.py has these.
+        if drop.is_read:
+            continue
         end = f"/tmp/end-{number}"
         bench.type(f"cp /bin/true {end}; chmod 755 {end}")
         run = f"{PRELUDE}; {drop.command(f'/drops/{number}.sh')} >/dev/null 2>&1 </dev/null; {end}"
@@ -85,10 +88,10 @@ def _second(policy: Policy) -> int:
 def _judge_all(policy: Policy, drop: Drop, events: list[Event]) -> int:
     """Judge the execs of what the drop runs; what else it makes run may be what a rule is for."""
     ran = [each for each in events if drop.is_run(each.process.path)]
-    return max([_judge(policy, drop.name, each, drop.writer) for each in ran] or [_judge(policy, drop.name, None, "")])
+    return max([_judge(policy, drop.name, each, drop) for each in ran] or [_judge(policy, drop.name, None)])
 
 
-def _judge(policy: Policy, name: str, event: Event | None, writer: str) -> int:
+def _judge(policy: Policy, name: str, event: Event | None, drop: Drop | None = None) -> int:
     if event is None:
         print(f"WRONG {name}: not seen", flush=True)
         return 1
@@ -97,9 +100,10 @@ def _judge(policy: Policy, name: str, event: Event | None, writer: str) -> int:
     is_hidden = decision.action == "ignore"
     known = event.process.provenance
     told = known and (known.session, known.writer_origin, known.written_by_name, known.written_by_parent)
-    expected = f", expected {writer}" if writer else ""
-    print(f"{'HIDDEN by ' + str(decision.rule) if is_hidden else 'ok'} {name}: {event.process.path} {told}{expected}")
-    return int(is_hidden)
+    is_right = drop is None or known is None or drop.may_be_written_by(known.written_by_name)
+    verdict = f"HIDDEN by {decision.rule}" if is_hidden else "ok" if is_right else f"WRONG, not {drop and drop.writer}:"
+    print(f"{verdict} {name}: {event.process.path} {told}", flush=True)
+    return int(is_hidden or not is_right)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ NOISE: dict[str, dict[str, str]] = {
         "image_name": "ghcr.io/actions/actions-runner:2.321.0",
         "process_path": "/home/runner/_work/_tool/node/20.18.0/x64/bin/node",
     },
-    "ci-packages": CI_JOB | {"written_by": "/usr/bin/dpkg", "process_path": "/usr/bin/cmake"},
+    "ci-packages": CI_JOB | {"written_by": "/sbin/apk", "process_path": "/usr/bin/cmake"},
     "ci-apt": CI_JOB
     | {
         "written_by": "/usr/bin/dpkg",
@@ -133,6 +133,15 @@ def action(key: str, event: dict[str, str]) -> str:
 def test_what_tar_wrote_is_ignored_only_where_apt_had_it_do_so(above: str, expected: str) -> None:
     script = {"written_by": "/usr/bin/tar", "process_path": "/var/lib/dpkg/info/cmake.postinst"}
     assert action("ci-apt", CI_JOB | script | ({"written_by_parent": above} if above else {})) == expected
+
+
+def test_a_package_that_dpkg_or_rpm_installs_by_itself_in_a_ci_job_alerts() -> None:
+    """Nothing checks where it came from, and an attacker's has the image's own dpkg as its writer."""
+    for manager in ("dpkg", "rpm"):
+        installed = CI_JOB | {"written_by": f"/usr/bin/{manager}", "process_path": "/usr/bin/netstat-ng"}
+        for above in ({}, {"written_by_parent": "dash"}, {"written_by_parent": "runner"}):
+            for key in ("ci-packages", "ci-apt"):
+                assert action(key, installed | above) == "alert", (key, manager, above)
 
 
 def test_every_rule_is_valid_disabled_and_has_its_reason() -> None:
