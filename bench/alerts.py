@@ -162,11 +162,18 @@ def _pages(browser: Any) -> dict[str, str]:
         f"{ALL}, binaries of a namespace": "/alerts/?group=binary&status=any&namespace=space-1&all=yes",
         f"{ALL}, images of new files": "/alerts/?group=image&status=any&kind=new_file&all=yes",
         f"{ALL}, charts of a namespace": "/alerts/charts/?namespace=space-1&all=yes",
-        "live": f"/alerts/live/?since=0&shown={shown}",
+        "live": f"/alerts/live/?since={since(browser)}&shown={shown}",
         "selection": "/alerts/selection/",
         "API, a page": "/api/v1/alerts/",
         **{f"detail, {tab}": f"/alerts/{one.pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action")},
     }
+
+
+def since(browser: Any) -> str:
+    """Return the number from which the list asks for what is new, as a browser reads it."""
+    found = re.search(r'data-since="(\d+)"', browser.get("/alerts/").content.decode())
+    assert found, "the list names no number"
+    return found.group(1)
 
 
 def _filters(one: Any) -> dict[str, str]:

@@ -19,14 +19,20 @@ PAGES: Final = {
     "group by binary": "/alerts/?group=binary",
     "charts, 30 days": "/alerts/charts/",
     "charts by rule": "/alerts/charts/?split=rule&days=90",
-    "live": "/alerts/live/?since=0",
+    "live": "/alerts/live/?since={since}",
     "API, a page": "/api/v1/alerts/",
 }
 
 
 def scoped_pages() -> dict[str, tuple[Any, str]]:
     """Return each page of each scoped user, as the user's browser and the URL."""
-    return {f"{name}: {page}": (browser, url) for name, browser in _browsers().items() for page, url in PAGES.items()}
+    from bench.alerts import since
+
+    return {
+        f"{name}: {page}": (browser, url.format(since=since(browser)))
+        for name, browser in _browsers().items()
+        for page, url in PAGES.items()
+    }
 
 
 def _browsers() -> dict[str, Any]:

@@ -259,6 +259,11 @@ class Alert(models.Model):
             models.Index(fields=["namespace", "-first_seen", "-id"], name="alerts_of_namespace"),
             _of_open("open_alerts_of_namespace", "namespace"),
             models.Index(fields=["cluster", "namespace", "-first_seen", "-id"], name="alerts_of_place"),
+            # The first order of users who see single namespaces. Without it a seldom filter reads all alerts of one.
+            models.Index(
+                fields=["cluster", "namespace", "-scoped_priority", "-first_seen", "-id"],
+                name="alerts_of_place_by_priority",
+            ),
             models.Index(fields=["outcome", "-first_seen", "-id"], name="alerts_of_outcome"),
             _of_open("open_alerts_of_outcome", "outcome"),
             models.Index(fields=["status", "-first_seen", "-id"], name="alerts_of_status"),
@@ -281,11 +286,7 @@ class Alert(models.Model):
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
             models.Index(fields=["binary"], condition=Q(verdict="true_positive"), name="attacks_of_binary"),
             models.Index(IMAGE, F("first_seen").desc(), F("id").desc(), name="alerts_of_image"),
-            models.Index(
-                fields=["assignee", "-first_seen", "-id"],
-                condition=Q(assignee__isnull=False),
-                name="alerts_of_assignee",
-            ),
+            _of_rare("assignee", Q(assignee__isnull=False)),
             # The first alert of an incident stands for it in the list of incidents.
             models.Index(fields=["incident", "-priority", "-first_seen", "-id"], name="alerts_of_incident"),
             _of_open("open_incidents_by_priority", "incident", "-priority"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import BigIntegerField, Case, OuterRef, QuerySet, Value, When
 from django.db.models.functions import JSONObject
@@ -54,6 +55,21 @@ SELECT alert.priority, alert.first_seen, alert.id FROM alerts_alert AS alert
 WHERE {alert} AND (alert.priority, alert.first_seen, alert.id) < (%(priority)s, %(at)s::timestamptz, %(pk)s)
 ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT 1 OFFSET {walked} - 1
 """
+
+FIRSTS: Final = """
+WITH newest (priority, first_seen, id, incident_id) AS MATERIALIZED ({newest})
+SELECT behind.priority, behind.first_seen, behind.id, behind.incident_id, counted.newest
+FROM (SELECT count(*) AS newest FROM newest) AS counted LEFT JOIN (
+    SELECT * FROM (
+        SELECT DISTINCT ON (coalesce(incident_id, -id)) priority, first_seen, id, incident_id FROM newest
+        ORDER BY coalesce(incident_id, -id), priority DESC, first_seen DESC, id DESC
+    ) AS firsts
+    WHERE (priority, first_seen, id) < (%s, %s::timestamptz, %s)
+    ORDER BY priority DESC, first_seen DESC, id DESC LIMIT {page}
+) AS behind ON true
+ORDER BY 1 DESC, 2 DESC, 3 DESC
+"""
+"""The first alerts of the incidents of the newest matches; at least one row, which says how many of these there are."""
 
 
 class Place(NamedTuple):
@@ -155,16 +171,17 @@ def _walked(filters: Filters, after: Place) -> tuple[list[FirstAlert], Place | N
 
 def _newest(found: QuerySet[Alert], column: str, after: Place) -> tuple[list[FirstAlert], Place | None, bool]:
     """Return the first alerts behind a place among the newest matches, the next page's place, and if more match."""
-    columns = (column, "first_seen", "pk", "incident")
-    rows = list(found.order_by("-first_seen", "-pk").values_list(*columns)[:NEWEST])
-    firsts: dict[tuple[str, int], FirstAlert] = {}
-    for priority, at, pk, incident in rows:
-        key = ("alert", pk) if incident is None else ("incident", incident)
-        each = FirstAlert(Place(priority, at, pk), incident)
-        firsts[key] = max(each, firsts.get(key, each), key=lambda first: first.place)
-    behind = sorted((each for each in firsts.values() if each.place < after), key=lambda each: each.place, reverse=True)
-    end = behind[PAGE_SIZE - 1].place if len(behind) > PAGE_SIZE else None
-    return behind[:PAGE_SIZE], end, len(rows) == NEWEST
+    newest = found.order_by("-first_seen", "-pk").values_list(column, "first_seen", "pk", "incident")[:NEWEST]
+    try:
+        statement, values = newest.query.sql_with_params()
+    except EmptyResultSet:  # a filter that no alert can match
+        return [], None, False
+    with connection.cursor() as cursor:
+        cursor.execute(FIRSTS.format(newest=statement, page=PAGE_SIZE + 1), [*values, *after])
+        rows = cursor.fetchall()
+    firsts = [FirstAlert(Place(*row[:3]), row[3]) for row in rows if row[2] is not None]
+    end = firsts[PAGE_SIZE - 1].place if len(firsts) > PAGE_SIZE else None
+    return firsts[:PAGE_SIZE], end, rows[0][4] == NEWEST
 
 
 def alert_states(
