@@ -13,12 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from scripts.long_parts import PARTS, Part
 
@@ -27,6 +27,8 @@ DIRECTORY: Final = ROOT / ".long"
 KEPT: Final = "kept"
 MISSED: Final = "missed"
 NOT_RUN: Final = "not run"
+MEASURED: Final = "measured"
+"""Without a goal."""
 GRACE_SECONDS: Final = 60.0
 """From SIGINT, on which pytest removes its containers, to SIGKILL."""
 LAST_LINES: Final = 20
@@ -95,7 +97,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _rows(part: Part, results: Path, problem: str, seconds: float) -> Iterator[Row]:
     tests = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     rows = [
-        Row(figure["what"], figure["value"], figure["goal"], KEPT if figure["kept"] else MISSED, test["seconds"])
+        Row(figure["what"], figure["value"], figure["goal"], _outcome(figure), test["seconds"])
         for test in tests
         for figure in test["figures"]
     ]
@@ -111,6 +113,12 @@ def _rows(part: Part, results: Path, problem: str, seconds: float) -> Iterator[R
     elif not rows:
         rows.append(Row(part.tries, f"{passed} passed" if tests else "done", "", KEPT, seconds))
     yield from rows
+
+
+def _outcome(figure: Mapping[str, Any]) -> str:
+    if not figure["kept"]:
+        return MISSED
+    return KEPT if figure["goal"] else MEASURED
 
 
 def _sentence(test: str) -> str:

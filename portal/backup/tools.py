@@ -29,6 +29,12 @@ DUMP: Final = (
 """Without owners and rights: the role that restores owns the tables, and grants anew."""
 LOAD: Final = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
 
+ADVICE: Final = {
+    "permission denied": " With two roles it needs MIGRATION_DATABASE_URL.",
+    "server version mismatch": ". Install PostgreSQL's client programs of the server's version, or set PG_BIN.",
+}
+"""By words of an error's, what to do."""
+
 
 def start_dump() -> subprocess.Popen[bytes]:
     """Start to dump the database, in one snapshot, to the process's standard output."""
@@ -54,8 +60,9 @@ def finish(process: subprocess.Popen[bytes], name: str) -> None:
         # The reason comes first, then the statement, which may have a thousand words.
         reason = next((line for line in said if "error: " in line), said[-1] if said else "")
         reason = reason.partition("error: ")[2] or reason or f"exit status {process.returncode}"
-        advice = " With two roles it needs MIGRATION_DATABASE_URL." if "permission denied" in reason else ""
-        raise BackupError(f"{name}: {reason}{advice}")
+        versions = next((line.partition("detail: ")[2] for line in said if "detail: server version" in line), "")
+        advice = next((text for words, text in ADVICE.items() if words in reason), "")
+        raise BackupError(f"{name}: {reason}{f' ({versions})' if versions else ''}{advice}")
 
 
 def _start(name: str, *options: str, **streams: Any) -> subprocess.Popen[bytes]:

@@ -124,28 +124,33 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from django.core.management import call_command
 
     needs.settings_are_valid()
-    call_command("doctor", quiet=arguments.quiet, json=arguments.json)
+    _explained(partial(call_command, "doctor", quiet=arguments.quiet, json=arguments.json))
     return 0
 
 
 def _manage(arguments: argparse.Namespace) -> int:
     from django.core.management import execute_from_command_line
-    from django.db import DatabaseError
-    from redis import RedisError
 
     from accounts.request_context import set_program
 
     needs.settings_are_valid()
     set_program(" ".join(["manage.py", *arguments.arguments[:1]]))
+    _explained(partial(execute_from_command_line, ["driftwatch-portal manage", *arguments.arguments]))
+    return 0
+
+
+def _explained(command: Callable[[], object]) -> None:
+    """Run a command; name what is missing in one line, with a traceback only of what is not explained by that."""
+    from django.db import DatabaseError
+    from redis import RedisError
+
     try:
-        execute_from_command_line(["driftwatch-portal manage", *arguments.arguments])
+        command()
     except (DatabaseError, RedisError):
-        # What is missing in one line; a traceback only of what is not explained by that.
         needs.database_responds()
         needs.database_has_this_version()
         needs.redis_responds()
         raise
-    return 0
 
 
 def _become(command: list[str], env: Mapping[str, str] | None = None) -> NoReturn:

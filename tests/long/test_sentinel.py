@@ -38,6 +38,7 @@ class Watched(Parts):
 
     def __init__(self, directory: Path, tls: RedisTls | None) -> None:
         super().__init__(directory)
+        self.kind = "Redis over TLS" if tls else "Valkey"
         self.ports = {name: free_port() for name in (*SERVERS, *SENTINELS)}
         places = ",".join(f"127.0.0.1:{self.ports[name]}" for name in SENTINELS)
         scheme = "rediss+sentinel" if tls else "redis+sentinel"
@@ -148,8 +149,10 @@ def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_
             reports = time.monotonic() - killed
             eventually(lambda number=number: node.number() == number, f"version {number} is applied", 60)  # type: ignore[misc]
             applied = time.monotonic() - killed
-            figure("another master", f"after {chosen:.1f} s, all processes report after {reports:.1f} s")
-            figure("the version saved meanwhile", f"applied after {applied:.1f} s")
+            figure(
+                f"{watched.kind}: another master", f"after {chosen:.1f} s, all processes report after {reports:.1f} s"
+            )
+            figure(f"{watched.kind}: the version saved meanwhile", f"applied after {applied:.1f} s")
             watched.start(old)  # it becomes the replica of the other
             replica = watched.client(old)
             eventually(
@@ -161,7 +164,7 @@ def test_no_request_fails_and_no_version_is_lost_while_sentinels_choose_another_
         load.end()
         node.stop()
     failed = len(load.failures)
-    figure("requests while another master is chosen", f"{failed} of {load.done} failed", goal="0", kept=not failed)
+    figure(f"{watched.kind}: requests meanwhile", f"{failed} of {load.done} failed", goal="0", kept=not failed)
     assert load.failures == []
     tracebacks = [
         name for name in ("web", "gateway", "worker", "beat") if any("Traceback" in line for line in watched.log(name))

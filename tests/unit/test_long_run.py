@@ -12,7 +12,7 @@ import pytest
 
 from scripts import long_run
 from scripts.long_parts import PARTS, Part
-from scripts.long_run import KEPT, MISSED, NOT_RUN, ROOT, exit_status, run, selected, table
+from scripts.long_run import KEPT, MEASURED, MISSED, NOT_RUN, ROOT, exit_status, run, selected, table
 from tests.system.stack import eventually
 
 TESTS = """
@@ -20,6 +20,7 @@ import pytest
 
 def test_a_promise_that_holds(figure):
     figure("requests", "0 of 900 failed", goal="0")
+    figure("reads", "p50 80 ms")
 
 def test_a_promise_that_breaks(figure):
     figure("slowest | batch", "2.4 s", goal="under 2 s", kept=False)
@@ -53,6 +54,7 @@ def rows(part: Part, directory: Path, most_seconds: float = 250.0) -> list[tuple
 def test_figures_failures_and_skips_of_tests_are_rows(tmp_path: Path) -> None:
     assert rows(of_tests(tmp_path, TESTS), tmp_path) == [
         ("requests", "0 of 900 failed", KEPT),
+        ("reads", "p50 80 ms", MEASURED),
         ("slowest | batch", "2.4 s", MISSED),
         ("a promise that breaks", "assert 2.4 < 2", MISSED),
         ("an error before the figure", "ValueError: no such table", MISSED),
@@ -62,7 +64,8 @@ def test_figures_failures_and_skips_of_tests_are_rows(tmp_path: Path) -> None:
 
 def test_workers_of_xdist_report_figures_once(tmp_path: Path) -> None:
     held = TESTS.partition("def test_a_promise_that_breaks")[0]
-    assert rows(of_tests(tmp_path, held, "-p", "xdist", "-n", "1"), tmp_path) == [("requests", "0 of 900 failed", KEPT)]
+    found = rows(of_tests(tmp_path, held, "-p", "xdist", "-n", "1"), tmp_path)
+    assert found == [("requests", "0 of 900 failed", KEPT), ("reads", "p50 80 ms", MEASURED)]
 
 
 def test_a_part_without_figures_shows_how_many_tests_passed(tmp_path: Path) -> None:

@@ -129,6 +129,22 @@ def test_a_program_that_fails_is_quoted_by_its_error_and_not_by_its_last_line(tm
     assert not list(tmp_path.iterdir())
 
 
+def test_a_program_older_than_the_server_is_said_with_both_versions_and_what_to_do() -> None:
+    script = (
+        'echo "pg_dump: error: aborting because of server version mismatch" >&2;'
+        ' echo "pg_dump: detail: server version: 18.3; pg_dump version: 15.5" >&2; exit 1'
+    )
+    with (
+        subprocess.Popen(["sh", "-c", script], stderr=subprocess.PIPE) as process,
+        pytest.raises(BackupError) as caught,
+    ):
+        tools.finish(process, "pg_dump")
+    assert str(caught.value) == (
+        "pg_dump: aborting because of server version mismatch (server version: 18.3; pg_dump version: 15.5)."
+        " Install PostgreSQL's client programs of the server's version, or set PG_BIN."
+    )
+
+
 def test_a_dump_that_ends_early_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_dump(monkeypatch, "head", "--bytes", "200000", "/dev/zero")
     file = tmp_path / "backup"

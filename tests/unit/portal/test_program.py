@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from portal import config
 from portal.command_lines import beat_command, gateway_command, web_command, worker_command
 from portal.program import main, needs
 from portal.program.options import parser
+from tests.database import as_owner
 from tests.unit.portal.program_runs import OF_NO_HOST, runs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -255,6 +257,25 @@ def test_relative_paths_are_those_of_the_directory_in_which_a_process_is_started
     main._become(["/bin/true"], {})
     assert became["SECRET_KEY_FILE"] == str(tmp_path / "keys/secret")
     assert (became["SIEM_DIRECTORY"], became["STATIC_ROOT"]) == ("/srv/siem", "")
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_a_database_without_tables_is_named_by_doctor_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with as_owner() as cursor:
+        cursor.execute("CREATE SCHEMA nothing")
+        cursor.execute("GRANT USAGE ON SCHEMA nothing TO PUBLIC")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET search_path = nothing")
+        monkeypatch.setattr(connection, "close", lambda: None)
+        with pytest.raises(needs.NeedMissing, match=r"the database lacks \d+ migrations of this version"):
+            main._doctor(parser().parse_args(["doctor"]))
+    finally:
+        monkeypatch.undo()
+        connection.close()
+        with as_owner() as cursor:
+            cursor.execute("DROP SCHEMA nothing")
 
 
 def test_an_address_that_another_program_has_is_named_and_waited_for() -> None:
