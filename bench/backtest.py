@@ -210,7 +210,7 @@ STORE = """
         binary_id, provenance_id, fingerprint, parent_name, pod_name, container_id, action, rule, reason, policy_number,
         outcome, outcome_reason, detail)
     SELECT day, md5('s' || w %% 500)::uuid, gen_random_uuid(), 'exec', 1, at, at, w, b,
-        CASE WHEN i %% 10 > 0 THEN 1 + (w * 31 + b + i %% 2) %% %(provenances)s END, md5(w || ':' || b)::uuid,
+        CASE WHEN i %% 10 > 0 THEN 1 + (w * 31 + b + i %% 2) %% %(provenances)s ELSE 0 END, md5(w || ':' || b)::uuid,
         (ARRAY['bash', 'sh', 'dpkg', 'supervisord', 'python3'])[1 + i %% 5],
         owner_name || '-' || (pod_labels->>'pod-template-hash') || '-' || substr(md5(i::text), 1, 5),
         md5('c' || w) || md5('d' || w), 'ignore', 'default', 'default', 1, 'none', '',
