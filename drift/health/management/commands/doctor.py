@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand
 
 from drift.health.actions.health_report import HealthFinding, doctor_report
+from sensor.names.visible_text import visible_text
 
 STATUS: Final = {"ok": 0, "failing": 1, "not_checked": 2}
 MARKS: Final = {"ok": "ok  ", "failing": "FAIL", "not_checked": "?   "}
@@ -30,7 +31,8 @@ class Command(BaseCommand):
         else:
             for each in report.findings:
                 if each.outcome.state != "ok" or not options["quiet"]:
-                    self.stdout.write(_line(each))
+                    # Names in it come from sensors and clusters, and must not drive the terminal.
+                    self.stdout.write(visible_text(_line(each), several_lines=True))
             if not options["quiet"]:
                 counts = len(report.failing), len(report.not_checked), len(report.well)
                 self.stdout.write("{} failing, {} not checked, {} well".format(*counts))

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from drift.health.actions.health_report import HealthFinding, HealthReport
 from drift.health.domain.conditions import BY_CODE, CONDITIONS
+from drift.health.domain.outcomes import CheckOutcome
+from drift.health.management.commands import doctor as command
 from tests.unit.drift.health import well
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -64,3 +67,16 @@ def test_programs_get_each_condition_by_its_code() -> None:
     found = {row["code"]: row["state"] for row in json.loads(shown)}
     assert (status, found.keys()) == (1, BY_CODE.keys())
     assert [code for code, state in found.items() if state != "ok"] == ["worker"]
+
+
+def test_a_name_cannot_drive_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = CheckOutcome("failing", "of node \x1b[2J\u202eknat")
+    report = HealthReport([HealthFinding(BY_CODE["worker"], outcome)])
+    monkeypatch.setattr(command, "doctor_report", lambda: report)
+
+    status, shown = doctor("--quiet")
+
+    assert status == 1
+    assert not {"\x1b", "\u202e"} & set(shown)
+    assert "\\u202eknat." in shown
+    assert shown.count("\n") == 2
