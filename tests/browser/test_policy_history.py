@@ -157,3 +157,16 @@ def test_a_proposal_is_declined_only_with_a_comment(
     expect(page.get_by_text("You declined the proposal by Operator")).to_be_visible()
     asking = open_as(operator, PAGE)
     expect(asking.locator(".proposal")).to_contain_text("declined by Admin: Too loud")
+
+
+def test_the_audit_log_shows_what_a_version_does(
+    open_as: Callable[..., Page], admin: Any, three_versions: None
+) -> None:
+    page = open_as(admin, "/audit/")
+    entry = page.get_by_role("row").filter(has_text="v3").first
+    effect = entry.locator(".audit-effect")
+    expect(effect).not_to_contain_text("B")
+    entry.get_by_text("What it does", exact=True).press("Enter")
+    expect(effect.locator(".changes")).to_contain_text("B")
+    expect(effect.locator(".changes")).to_contain_text("Such drift is ignored")
+    assert findings(page) == []

@@ -105,3 +105,15 @@ def test_a_save_over_a_newer_version_shows_both_sides(
     expect(page.get_by_role("alert")).to_contain_text("v3 has been saved since")
     page.get_by_role("button", name="Discard my changes and show v3").click()
     expect_names(page, "Theirs")
+
+
+CLIPPED = """() => [...document.querySelectorAll('.rules td, .rules td a')]
+    .filter(cell => cell.clientWidth && cell.scrollWidth > cell.clientWidth).map(cell => cell.textContent.trim())"""
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 720, 390])
+def test_nothing_of_the_policy_out_of_the_box_is_cut_off(open_as: Callable[..., Page], admin: Any, width: int) -> None:
+    page = open_as(admin, PAGE, viewport={"width": width, "height": 900})
+    expect(row(page, "Alert on Kube-System namespace").get_by_text("kube-system namespace", exact=True)).to_be_visible()
+    expect(row(page, "Default binary drift rule").get_by_text("Azure, AWS, GCP")).to_be_visible()
+    assert page.evaluate(CLIPPED) == []
