@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -24,7 +24,7 @@ ROUNDS: Final = 3
 MAX_WIDTHS: Final = (1, 4, 12)
 """Pairs of workload and content that a rule may allow beside each that was seen: more only where fewer don't do."""
 STRAYS: Final = 20
-"""Of so many cells of a rule by place, one may be of another shape, whose path its patterns hold for."""
+"""Of so many rows of a rule by place, one may be of another shape, whose path its patterns hold for."""
 WIDE: Final = 10_000
 """The width of a rule by place, beside which no rule by content is wide."""
 
@@ -94,7 +94,7 @@ class Candidates:
             groups = []
             for (rule, group), (whole, partly) in zip(rules.values(), matched, strict=True):
                 unwanted = {number for number in (*whole, *partly) if not self.is_open[number]}
-                is_bounded = not group.by_content and len(unwanted) * STRAYS <= len(whole)
+                is_bounded = not group.by_content and self._row_count(unwanted) * STRAYS <= self._row_count(whole)
                 if not unwanted <= (self._strays if is_bounded else set()):
                     groups += self._without(group, unwanted)
                     continue
@@ -104,6 +104,9 @@ class Candidates:
                 if reach is not None:
                     found[rule["id"]] = Candidate(rule, frozenset(whole), width, group.by_content, reach)
         return [found[each] for each in sorted(found)]
+
+    def _row_count(self, numbers: Iterable[int]) -> int:
+        return sum(len(self._cells[number].places) for number in numbers)
 
     def _groups(self) -> list[Group]:
         """Return the largest groups of cells that may be absorbed."""
