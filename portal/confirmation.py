@@ -26,9 +26,16 @@ def resumes_blocking(request: HttpRequest, **arguments: Any) -> bool:
 
 
 def saves_blocking_draft(request: HttpRequest, **arguments: Any) -> bool:
-    """Return whether the user's draft has a rule, or default rule, that blocks, or replaces a policy that has one."""
+    """Return whether the user's draft has a rule, or default rule, that blocks, or replaces a policy that has one.
+
+    So may a draft of another revision than was posted: it may become that one before it is saved.
+    """
     user = request.user
-    return not isinstance(user, User) or _blocks(draft_state(user).document) or _blocks(latest_version().document)
+    if not isinstance(user, User):
+        return True
+    draft = draft_state(user)
+    is_posted = request.POST.get("revision") == str(draft.draft_revision)
+    return not is_posted or _blocks(draft.document) or _blocks(latest_version().document)
 
 
 def restores_blocking_version(request: HttpRequest, number: int, **arguments: Any) -> bool:

@@ -23,10 +23,16 @@ from accounts.models import ApiToken, AuditEntry, User
 from accounts.models.sessions import Session, key_digest
 from accounts.reauthentication import KEY, RECENT_SECONDS
 from drift.fleet.models import FleetState, Rollout
+from drift.policy.actions.drafts import change_draft
+from drift.policy.domain import edits
+from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.models import PolicyVersion
+from drift.policy.queries.drafts import DraftState, draft_state
+from portal import confirmation
 from sensor.policy import default_document, digest
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of
+from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 TOKENS = "/tokens/"
@@ -181,6 +187,26 @@ def test_by_the_api_only_resuming_is_asked(
     response = later_client_of(admin).post("/api/v1/blocking/", body, content_type="application/json")
     is_asked = response.json().get("code") == "confirmation_required"
     assert is_asked == (body in {'{"blocking_stopped": false}', "[]"})
+
+
+def test_a_draft_that_changes_between_the_check_and_the_save_is_asked_too(
+    admin: Any, later_client_of: Callable[..., Client], queued: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harmless, blocking = document("Alerts"), document("Blocks")
+    blocking["rules"][0]["action"] = "block"
+    change_draft(draft_state(admin), edits.replace_document(harmless))
+
+    def then_changed(user: User) -> DraftState:
+        checked = draft_state(user)
+        change_draft(checked, edits.replace_document(blocking))
+        return checked
+
+    next_revision = DraftRevision(1, draft_state(admin).draft_revision.revision + 1)
+    monkeypatch.setattr(confirmation, "draft_state", then_changed)
+    answer = later_client_of(admin).post("/settings/policy/save/", {"revision": str(next_revision)})
+
+    assert draft_state(admin).draft_revision == next_revision
+    assert (answer.status_code, PolicyVersion.objects.count()) == (403, 1)
 
 
 @pytest.mark.parametrize("action", ["block", "alert"])
