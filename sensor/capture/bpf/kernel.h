@@ -48,6 +48,7 @@ struct inode {
 	__u32 i_generation;
 	atomic_t i_count;
 	__u8 i_blkbits;
+	__u32 i_flags;
 } __attribute__((preserve_access_index));
 struct folio { struct address_space *mapping; } __attribute__((preserve_access_index));
 struct buffer_head { struct folio *b_folio; } __attribute__((preserve_access_index));

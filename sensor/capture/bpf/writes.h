@@ -25,6 +25,7 @@
 #define EXT4_MAGIC 0xef53
 #define EXT4_MOUNT_DELALLOC 0x8000000
 #define EXT4_JOURNAL_DATA (1 << 14)
+#define S_DAX (1 << 13) /* of an inode */
 #define XFS_MAGIC 0x58465342
 
 struct file_key { __u64 ino; __u32 dev; __u32 generation; };
@@ -121,6 +122,9 @@ __attribute__((noinline)) int are_writes_traced(__u64 inode_address, __u64 begun
 	struct ext4_sb_info *of;
 	__s64 free, dirty;
 
+	/* Straight to persistent memory (DAX): neither its writes nor its page faults are traced. */
+	if (BPF_CORE_READ(inode, i_flags) & S_DAX)
+		return 0;
 	if (since && begun_ns >= since)
 		return 1;
 	if (!bpf_core_type_exists(struct ext4_sb_info) || !bpf_core_type_exists(struct ext4_inode_info))
