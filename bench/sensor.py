@@ -295,6 +295,7 @@ def ceilings(box: Box, execs: int) -> None:
             late = sensor.storm(execs, functools.partial(box.run, "distinct", execs, SMALL), is_frozen=True)
             print(f"    distinct files, {action}, all before the sensor reads: {execs / late.behind:,.0f} a second")
             print(f"      {late.drifted:,} seen, lost {late.lost}, {late.cpu / execs * 1e6:.0f} us of CPU an exec")
+            print(f"      between heartbeats {late.pace:,.0f} a second" if late.pace else "      too few for a pace")
         peak = sensor.ceiling.peak_bytes() / 2**20
         print(f"    most memory {peak:.0f} MiB; it {'runs' if sensor.process.poll() is None else 'DIED'}")
 

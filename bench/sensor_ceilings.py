@@ -72,7 +72,9 @@ class Outcome:
 
     seconds: float
     behind: float
-    """Seconds that the sensor still worked at it afterwards."""
+    """Seconds that the sensor still worked at it afterwards, until a heartbeat said so."""
+    pace: float | None
+    """Execs a second while it did, between two heartbeats; None where it sent fewer."""
     cpu: float
     drifted: int
     lost: dict[str, int]
@@ -117,6 +119,7 @@ class Bounded:
         begun = time.monotonic()
         run()
         ended = time.monotonic()
+        first = len(self.portal.heartbeats)
         self.process.send_signal(signal.SIGCONT)
         self.portal.wait(lambda: self._seen(before) >= execs, PATIENCE)
         behind = time.monotonic() - ended
@@ -125,6 +128,7 @@ class Bounded:
         return Outcome(
             seconds=ended - begun,
             behind=behind,
+            pace=self._pace(first, before, execs),
             cpu=self.ceiling.cpu_seconds() - cpu,
             drifted=now.drifted - before.drifted,
             lost={cause: number - before.lost.get(cause, 0) for cause, number in now.lost.items()},
@@ -139,6 +143,16 @@ class Bounded:
     def _seen(self, before: Counters) -> int:
         now = self._counters()
         return now.drifted - before.drifted + sum(now.lost.values()) - sum(before.lost.values())
+
+    def _pace(self, first: int, before: Counters, execs: int) -> float | None:
+        """Return the execs a second between the first heartbeat from that one on and the last that has not all."""
+        beats = [beat for beat in self.portal.heartbeats[first:] if beat.sent_at is not None]
+        points = [(beat.sent_at, beat.counters.drifted - before.drifted) for beat in beats]
+        points = [(at, seen) for at, seen in points if 0 < seen < execs]
+        if len(points) < 2:
+            return None
+        (begun, done), (ended, all_done) = points[0], points[-1]
+        return (all_done - done) / (ended - begun).total_seconds()
 
     def _got(self) -> tuple[int, int, int]:
         """Return the events received, the execs that they count, and the calls that carried them."""
