@@ -146,9 +146,8 @@ class Bounded:
 
     def _pace(self, first: int, before: Counters, execs: int) -> float | None:
         """Return the execs a second between the first heartbeat from that one on and the last that has not all."""
-        beats = [beat for beat in self.portal.heartbeats[first:] if beat.sent_at is not None]
-        points = [(beat.sent_at, beat.counters.drifted - before.drifted) for beat in beats]
-        points = [(at, seen) for at, seen in points if 0 < seen < execs]
+        beats = [(beat.sent_at, beat.counters.drifted - before.drifted) for beat in self.portal.heartbeats[first:]]
+        points = [(at, seen) for at, seen in beats if at is not None and 0 < seen < execs]
         if len(points) < 2:
             return None
         (begun, done), (ended, all_done) = points[0], points[-1]

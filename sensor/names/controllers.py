@@ -68,6 +68,7 @@ CONTROLLERS: Final = (
     Controller("DronePipeline", ("io.drone.repo.name",), joined="io.drone.stage.name"),
     Controller("WoodpeckerPipeline", ("woodpecker-ci.org/repo-name",), joined="woodpecker-ci.org/step"),
     Controller("TestRun", ("k6_cr",), {"app": "k6"}),
+    Controller("KpackImage", ("image.kpack.io/image",), {"kpack.io/build": ""}),
     # Batch, data and machine learning.
     Controller("ScaledJob", ("scaledjob.keda.sh/name",)),
     Controller("VolcanoJob", ("volcano.sh/job-name",), joined="volcano.sh/task-spec"),
@@ -83,6 +84,7 @@ CONTROLLERS: Final = (
     Controller("NextflowProcess", ("nextflow.io/processName",), {"nextflow.io/app": "nextflow"}),
     Controller("DagsterJob", ("dagster/job",)),
     Controller("PrefectFlow", ("prefect.io/deployment-name", "prefect.io/flow-name")),
+    Controller("KestraFlow", ("kestra.io/flow-id",), joined="kestra.io/task-id"),
     Controller("FlyteWorkflow", ("workflow-name",), {"execution-id": ""}, joined="task-name"),
 )
 

@@ -87,6 +87,16 @@ NODE = "ip-10-0-3-7.eu.compute.internal"
          ("ReplicaSet", "shop")),
         (f"shop-v2-{HASH}-x2kfz", {"moniker.spinnaker.io/sequence": "2", **TEMPLATE}, ("Deployment", "shop-v2")),
         ("load-1-x2kfz", {"app": "k6", "k6_cr": "load", "job-name": "load-1"}, ("TestRun", "load")),
+        (
+            "shop-build-17-build-pod",
+            {"kpack.io/build": "shop-build-17", "image.kpack.io/image": "shop", "image.kpack.io/buildNumber": "17"},
+            ("KpackImage", "shop"),
+        ),
+        (
+            "company-team-etl-extract-6xk2lqz4yq1b",
+            {"kestra.io/flow-id": "etl", "kestra.io/task-id": "extract", "kestra.io/execution-id": "6xk2lqz4yq1b"},
+            ("KestraFlow", "etl/extract"),
+        ),
         ("nf-0123456789abcdef0123456789abcdef-1c9f5", {"nextflow.io/app": "nextflow",
          "nextflow.io/processName": "ALIGN"}, ("NextflowProcess", "ALIGN")),
         ("drone-q3v8m0xk1zj2h1p9v7c4", {"io.drone": "true", "io.drone.repo.name": "shop",
