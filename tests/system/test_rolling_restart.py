@@ -48,7 +48,9 @@ class Load:
         while not self._ended.is_set():
             # A connection each, as through a proxy that keeps none: an idle one may be closed at any moment.
             try:
-                status = httpx.get(self._url, headers=self._headers, timeout=60).status_code
+                # Without `verify=False` each would read all authorities, though there is no TLS: 20 ms of CPU.
+                response = httpx.get(self._url, headers=self._headers, timeout=60, verify=False)
+                status = response.status_code
                 failure = "" if status == 200 else str(status)
             except httpx.HTTPError as error:
                 failure = repr(error)
