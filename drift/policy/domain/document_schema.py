@@ -49,18 +49,26 @@ def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) ->
     }
 
 
+def _with_dry_run(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a rule, or default rule, that is only a dry run where it blocks."""
+    schema["properties"]["dry_run"] = {"type": "boolean", "description": "Only with the action block."}
+    blocks, is_none = {"action": _choice(("block",))}, {"dry_run": {"type": "boolean", "enum": [False]}}
+    return {**schema, "anyOf": [{"properties": blocks}, {"properties": is_none}]}
+
+
 def _conditions(scope: Scope) -> dict[str, Any]:
     properties = [each for each in TABLE if each.scope == scope]
     kinds: dict[tuple[object, ...], list[Property]] = {}
     for each in properties:
-        kinds.setdefault((each.operators, each.form == "labels"), []).append(each)
+        kinds.setdefault((each.operators, each.form == "labels", each.values), []).append(each)
     options = [_condition(alike) for alike in kinds.values()]
     return _list({"oneOf": options} if len(options) > 1 else options[0], LIMITS["scope_values"])
 
 
 def _condition(properties: list[Property]) -> dict[str, Any]:
     """Return the schema of a condition on any of these properties, which are compared alike."""
-    first, value = properties[0], _text(LIMITS["value"])
+    first = properties[0]
+    value = _choice(first.values) if first.values else _text(LIMITS["value"])
     entry = _object({"operator": _choice(first.operators), "value": value})
     if first.form == "labels":
         partial = tuple(each for each in OPERATORS if each != "equals")
@@ -93,15 +101,12 @@ def _allowed() -> dict[str, Any]:
     }
 
 
-_DRY_RUN: Final = {"type": "boolean", "description": "Only with the action block."}
-
-
 def _rule() -> dict[str, Any]:
     letter = visible_pattern()
     not_blank = rf"^{letter}*(?!\s){letter}{letter}*$"
     account = _text(LIMITS["account"])
     provider = _object({"provider": _choice(PROVIDERS)}, {"accounts": _list(account, LIMITS["accounts"], 1)})
-    return _object(
+    schema = _object(
         {
             "id": _text(LIMITS["id"], pattern=rf"^(?!{DEFAULT_RULE}$){NO_NUL}+$"),
             "name": _text(LIMITS["name"], pattern=not_blank),
@@ -117,10 +122,10 @@ def _rule() -> dict[str, Any]:
             "process_scope": _conditions("process_scope"),
             "expires_at": {"type": "string", "format": "date-time", "nullable": True},
             "severity": _choice(SEVERITIES),
-            "dry_run": _DRY_RUN,
             "note": _text(LIMITS["note"], 0, f"^{visible_pattern(several_lines=True)}*$"),
         },
     )
+    return _with_dry_run(schema)
 
 
 NAME: Final = "PolicyDocument"
@@ -130,7 +135,7 @@ DOCUMENT: Final = {
         {
             "schema": {"type": "integer", "enum": [SCHEMA]},
             "rules": _list(_rule(), LIMITS["rules"]),
-            "default": _object({"action": _choice(ACTIONS)}, {"dry_run": _DRY_RUN}),
+            "default": _with_dry_run(_object({"action": _choice(ACTIONS)})),
         },
         {"detect": _list(_choice(KINDS), LIMITS["detect"])},
     ),

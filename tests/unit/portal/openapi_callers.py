@@ -180,6 +180,17 @@ def _fit_base(_: Callers, __: str, body: Any) -> None:
     body["base"] = PolicyVersion.objects.order_by("-number").values_list("number", flat=True)[0]
 
 
+def _fit_document(_: Callers, __: str, body: Any) -> None:
+    # The setting DEFAULT_RULE_MAY_BLOCK is off.
+    if body["document"]["default"]["action"] == "block":
+        body["document"]["default"] = {"action": "alert"}
+
+
+def _fit_saved_document(callers: Callers, name: str, body: Any) -> None:
+    _fit_base(callers, name, body)
+    _fit_document(callers, name, body)
+
+
 def _fit_backtest(callers: Callers, name: str, body: Any) -> None:
     body["days"] = 1 + body.get("days", 7) % 7
     if "document" in body:
@@ -247,7 +258,8 @@ BODIES: Final[dict[str, Fit]] = {
     "start_backtest": _fit_backtest,
     "start_noise_budget": _fit_noise,
     "create_enrolment_token": _fit_enrolment_token,
-    "save_document": _fit_base,
+    "put_draft": _fit_document,
+    "save_document": _fit_saved_document,
     "restore_version": _fit_base,
     "accept_proposal": _fit_base,
     "set_rollout_plan": _fit_plan,
