@@ -16,9 +16,6 @@ WAYS: Final = (
     *("written", "sent", "spliced", "ranged", "direct", "cut", "renamed", "unnamed"),
     *("submitted", "swapped"),
 )
-HELD_LATER: Final = "submitted"
-"""Who holds execs is not told of asynchronous writes: the first run may come before its writer's close is seen."""
-STOPPED: Final = tuple(way for way in WAYS if way != HELD_LATER)
 OF_PRIVILEGED: Final = ("looped", "ring")
 """Those that a container needs rights for."""
 BOUND: Final = "bound"

@@ -20,7 +20,7 @@ import pytest
 from tests.system import needs, patch_ways
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule
 from tests.system.node import Node, Pod
-from tests.system.patch_ways import STOPPED
+from tests.system.patch_ways import WAYS
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
@@ -129,7 +129,7 @@ class Pods:
 def image(podman: Podman, node: Node, tmp_path_factory: pytest.TempPathFactory) -> str:
     runner = needs.tool(tmp_path_factory.mktemp("tools") / "run")
     patch = needs.tool(tmp_path_factory.mktemp("patch") / "patch", source="patch.c")
-    victims = {f"/usr/bin/victim-{way}": runner for way in STOPPED}
+    victims = {f"/usr/bin/victim-{way}": runner for way in WAYS}
     tools = {"/usr/bin/run": runner, "/usr/bin/patch": patch, "/usr/bin/busybox-tool": BUSYBOX}
     reference = podman.image("blocked", tools | victims)
     node.pull(reference)
@@ -176,7 +176,7 @@ def test_image_files_and_touched_ones_run(pods: Pods, warm: str) -> None:
         assert out.count(RAN) == (1 + IMAGE_RUNS) * TIMES
 
 
-@pytest.mark.parametrize("way", STOPPED)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_patched_image_program_never_runs_and_each_kill_is_reported(pods: Pods, warm: str, way: str) -> None:
     victim = f"/usr/bin/victim-{way}"
     assert RAN in pods.run(warm, f"{victim} -- /bin/busybox echo {RAN}")

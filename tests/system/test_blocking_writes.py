@@ -9,7 +9,7 @@ import pytest
 
 from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, block_rule
-from tests.system.patch_ways import HELD_LATER, MAPPED, OF_PRIVILEGED, STOPPED, WAYS
+from tests.system.patch_ways import MAPPED, OF_PRIVILEGED, WAYS
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_nor_does_one_whose_writer_the_kernel_program_forgot(bed: Bed, container
     assert bed.run(container, f"/usr/bin/patch evicted 1 {victim}") == "killed 1\n"
 
 
-@pytest.mark.parametrize("way", STOPPED)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_patched_image_program_never_runs_and_each_kill_is_reported(bed: Bed, container: str, way: str) -> None:
     victim = f"/usr/bin/victim-{way}"
     # First as the image has it: from then on it is not held any more.
@@ -81,19 +81,6 @@ def test_a_patched_image_program_never_runs_and_each_kill_is_reported(bed: Bed, 
     events = bed.await_events(victim, killed)
     assert {(event.kind, event.outcome) for event in events} == {("replaced", "blocked")}
     assert sum(event.count for event in events) == killed
-
-
-def test_one_that_is_written_to_asynchronously_is_reported_each_time_and_stopped_once_its_writer_has_closed_it(
-    bed: Bed, container: str
-) -> None:
-    victim = f"/usr/bin/victim-{HELD_LATER}"
-    assert RAN in bed.run(container, f"{victim} -- /bin/busybox echo {RAN}")
-    killed = bed.run(container, f"/usr/bin/patch {HELD_LATER} {TURNS} {victim}")
-    events = bed.await_events(victim, TURNS)
-    ran = [event.process.argv[-1] for event in events if event.outcome != "blocked"]
-    assert ran in ([], ["1"]), "at most the first, right after the copy of the image's file was written to"
-    assert killed == f"killed {TURNS - len(ran)}\n"
-    assert sum(event.count for event in events) == TURNS
 
 
 def test_a_restored_or_touched_program_of_the_image_runs(bed: Bed, container: str) -> None:

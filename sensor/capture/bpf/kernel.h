@@ -19,7 +19,7 @@ typedef _Bool bool;
 
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_NO_PREALLOC = 1, BPF_RB_FORCE_WAKEUP = 2 };
-enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
 
 struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
 struct super_block {
@@ -122,7 +122,8 @@ struct vm_area_struct { struct file *vm_file; } __attribute__((preserve_access_i
 struct vm_area_struct___v6_0 { struct vm_area_struct___v6_0 *vm_next; struct file *vm_file; } __attribute__((preserve_access_index));
 struct mm_struct___v6_0 { struct vm_area_struct___v6_0 *mmap; } __attribute__((preserve_access_index));
 struct pt_regs;
-struct pt_regs___x86 { unsigned long ip; } __attribute__((preserve_access_index));
+struct pt_regs___x86 { unsigned long ip, orig_ax; } __attribute__((preserve_access_index));
+struct pt_regs___arm64 { __s32 syscallno; } __attribute__((preserve_access_index));
 struct user_pt_regs { __u64 pc; } __attribute__((preserve_access_index));
 struct signal_struct { atomic_t live; } __attribute__((preserve_access_index));
 struct task_struct {

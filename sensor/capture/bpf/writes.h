@@ -325,6 +325,26 @@ int BPF_PROG(on_look, struct inode *inode, int type)
 	return 0;
 }
 
+/*
+ * Whether the current thread submits asynchronous I/O: by its system call's number, on x86 that of 64 bits, of 32 or of x32, on ARM64
+ * that of 64 or of 32; none of these numbers writes to a file by another way. Since Linux 5.15.
+ */
+static __always_inline bool is_io_submitted(void)
+{
+	struct pt_regs *registers;
+	__u64 number;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return 0;
+	registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (bpf_core_field_exists(struct pt_regs___x86, orig_ax)) {
+		number = BPF_CORE_READ((struct pt_regs___x86 *)registers, orig_ax);
+		return number == 209 || number == 248 || number == (0x40000000 | 544);
+	}
+	number = BPF_CORE_READ((struct pt_regs___arm64 *)registers, syscallno);
+	return number == 2 || number == 246;
+}
+
 static __always_inline void note_write(struct inode *inode)
 {
 	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
@@ -338,8 +358,11 @@ static __always_inline void note_write(struct inode *inode)
 	if (!is_counted(found, task))
 		put_origin(found, task);
 	found->written_ns = bpf_ktime_get_boot_ns();
-	/* A loop device writes by the kernel's own threads: who holds execs is told of that no more than of a mapping's writes. */
-	if (!found->mapped_ns && !BPF_CORE_READ(task, mm))
+	/*
+	 * A loop device writes by the kernel's own threads: who holds execs is told of that no more than of a mapping's writes, nor of
+	 * those of io_submit(2).
+	 */
+	if (!found->mapped_ns && (!BPF_CORE_READ(task, mm) || is_io_submitted()))
 		found->mapped_ns = found->written_ns;
 }
 
