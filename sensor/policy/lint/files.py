@@ -130,8 +130,8 @@ def without_arguments(string: str) -> str | None:
     )
     if not is_command and not has_option:
         return None
-    # Where a directory of the path has a blank in its name, the first word is none.
-    path = re.match(r"(/.*?\s[(]?\w[^/\s]*/.*?)(?:\s+-.*|$)", string)
+    # Where a directory of the path has a blank in its name, the first word is none; behind an option it is an argument.
+    path = re.match(r"(/(?:(?!\s-).)*?\s[(]?\w[^/\s]*/.*?)(?:\s+-.*|$)", string)
     return path[1] if path and not is_command else program
 
 
