@@ -137,7 +137,7 @@ class KeptFiles:
         """Learn which execs are asked for next, in their order, by pid and size.
 
         A file of a later one shows that the queue was read far enough for an earlier one, whose file was not reported:
-        reading on would push out what the later ones need.
+        reading on when there is no more room would push out what the later ones need.
         """
         self._places = {}
         for place, key in enumerate(execs):
@@ -154,7 +154,8 @@ class KeptFiles:
         wall_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + record.time_ns
         key = record.pid, record.size
         found, has_more = self._take_kept(key, record), True
-        while found is None and has_more and self._reached < place + SLACK:
+        # One that took long may be far behind: its file stops the reading only where there is no room for more.
+        while found is None and has_more and (self._reached < place + SLACK or self._count + READ_EVENTS <= MAX_KEPT):
             has_more = self._read(wall_ns)
             found = self._take_kept(key, record)
         return found

@@ -147,6 +147,26 @@ def test_execs_without_a_report_do_not_push_out_the_files_of_those_behind_them(
     assert found == [f"made {number}" for number in range(len(paths))]
 
 
+def test_an_exec_that_takes_long_does_not_cost_those_that_overtake_it_their_files(
+    kept: KeptFiles, group: Group, tmp_path: Path
+) -> None:
+    """Its file was opened before all of theirs, and its record is the last."""
+    slow = executable(tmp_path, "slow")
+    paths = [executable(tmp_path, f"made {number}", f"made{number}") for number in range(BATCH - 1)]
+    group.opened(slow, 7)
+    for number, path in enumerate(paths):
+        group.opened(path, 100 + number)
+    execs = [*(ran(path, 100 + number) for number, path in enumerate(paths)), ran(slow, 7)]
+    kept.expect([(each.pid, each.size) for each in execs])
+    found = []
+    for place, each in enumerate(execs):
+        file = kept.take(each, place)
+        if file is not None:
+            found.append(os.pread(file.fd, 100, 0).decode())
+            file.close()
+    assert found == [*(f"made {number}" for number in range(BATCH - 1)), "slow"]
+
+
 def test_a_file_that_is_executed_again_and_again_is_left_out_by_the_kernel(
     kept: KeptFiles, group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
