@@ -93,6 +93,8 @@ def address_is_free(host: str, port: int) -> None:
             server.bind(address)
     except OSError as error:
         raise NeedMissing(f"{host}:{port} (--host, --port): {error.strerror}") from None
+    except UnicodeError:
+        raise NeedMissing(f"{host}:{port} (--host, --port): not a host name") from None
 
 
 def redis_responds() -> None:

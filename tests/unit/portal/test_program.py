@@ -289,6 +289,6 @@ def test_an_address_that_another_program_has_is_named_and_waited_for() -> None:
 
 
 def test_a_host_that_is_none_of_this_machine_is_named() -> None:
-    for host in ("192.0.2.1", "300.1.1.1", "no such host"):
+    for host in ("192.0.2.1", "300.1.1.1", "no such host", "portal..example"):
         with pytest.raises(needs.NeedMissing, match=rf"^{host}:8000 \(--host, --port\): \S"):
             needs.address_is_free(host, 8000)
