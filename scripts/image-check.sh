@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.."
 commit=$(git rev-parse HEAD)
 if [ -z "${BASE:-}" ] && ! podman pull --quiet "$(sed -n 's/^ARG BASE=//p' deploy/sensor/Containerfile)" >/dev/null; then
     echo "image-check: no registry is reachable: scripts/local-bases.sh makes the bases" >&2
-    bases=$(scripts/local-bases.sh) && eval "$bases"
+    bases=$(scripts/local-bases.sh) # of its own: where it fails, so does this
+    eval "$bases"
     set -- --network=host "$@"
 fi
 build() { # NAME, further options
