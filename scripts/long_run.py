@@ -91,7 +91,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, each)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
-            return
 
 
 def _rows(part: Part, results: Path, problem: str, seconds: float) -> Iterator[Row]:

@@ -96,14 +96,21 @@ def test_a_part_that_does_not_end_is_missed(tmp_path: Path) -> None:
     ]
 
 
-def test_what_ignores_its_interrupt_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_run, "GRACE_SECONDS", 0.5)
-    script = "trap '' INT; sleep 600 & echo $!; wait"
+@pytest.mark.parametrize(
+    ("script", "ended_by"),
+    [("trap '' INT; sleep 600 & echo $!; wait", signal.SIGKILL), ("sleep 600 & echo $!; wait", signal.SIGINT)],
+    ids=["itself", "only its child"],
+)
+def test_what_ignores_its_interrupt_is_killed_with_its_children(
+    monkeypatch: pytest.MonkeyPatch, script: str, ended_by: signal.Signals
+) -> None:
+    """What a shell starts in the background ignores it."""
+    monkeypatch.setattr(long_run, "GRACE_SECONDS", 0.5 if ended_by == signal.SIGKILL else 60.0)
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout
         child = Path(f"/proc/{int(process.stdout.readline())}/stat")
         long_run._stop(process)
-        assert process.returncode == -signal.SIGKILL
+        assert process.returncode == -ended_by
     eventually(
         lambda: not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z", "the child is gone"
     )
