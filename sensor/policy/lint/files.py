@@ -161,11 +161,11 @@ def split_files(string: str) -> list[str]:
 def _alternatives(string: str) -> list[str]:
     """Return what a string with braces stands for, as in a shell or AppArmor; nothing where it has none, or many."""
     pieces = _BRACES.split(string)
-    groups = [each.split(",") if place % 2 else [each] for place, each in enumerate(pieces)]
+    groups = [[one.strip() for one in each.split(",")] if place % 2 else [each] for place, each in enumerate(pieces)]
     is_bounded = 1 < prod(map(len, groups)) <= _MOST_ALTERNATIVES
     if not is_bounded or any(re.search("[{}]", each) for each in pieces[::2]):
         return []
-    return ["".join(each.strip() for each in parts) for parts in product(*groups)]
+    return ["".join(parts) for parts in product(*groups)]
 
 
 def _is_one(part: str, *, first: str) -> bool:
