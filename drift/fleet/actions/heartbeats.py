@@ -16,7 +16,7 @@ from typing import Final, cast
 import msgspec
 import redis
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from drift import queue
@@ -35,6 +35,8 @@ FLUSHED_FOR: Final = 60
 AVOID_FOR: Final = 30.0
 """Seconds without Redis after it failed: a web thread must not wait for its timeout each time."""
 BATCH: Final = 1_000
+OF_ROWS: Final = ("21", "22", "23", "54")
+"""Classes of SQLSTATE with which PostgreSQL rejects what rows say: one row twice, values, constraints, nesting."""
 MAX_LOST_TOTAL: Final = 2**63 - 1
 """The greatest value of the column; a sensor may report more."""
 _avoid_until = 0.0
@@ -165,13 +167,20 @@ def _write_valid(rows: Sequence[bytes], write: Callable[[Sequence[bytes]], None]
     try:
         with transaction.atomic():
             write(rows)
-    except (DataError, msgspec.DecodeError) as error:
+    except (DatabaseError, msgspec.DecodeError) as error:
+        if isinstance(error, DatabaseError) and not _is_of_rows(error):
+            raise
         if len(rows) == 1:
             logger.warning("what a sensor reported cannot be written: %s", error)
             return
         middle = len(rows) // 2
         _write_valid(rows[:middle], write)
         _write_valid(rows[middle:], write)
+
+
+def _is_of_rows(error: DatabaseError) -> bool:
+    """Return whether fewer rows may be stored: not where the database is away, or not migrated yet."""
+    return (getattr(error.__cause__, "sqlstate", None) or "").startswith(OF_ROWS)
 
 
 def _write(rows: Sequence[bytes]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.db import ProgrammingError
 
 from drift import queue
 from drift.fleet.actions import heartbeats, sensor_processes
@@ -159,6 +160,40 @@ def test_what_somebody_else_writes_in_redis_does_not_keep_heartbeats_from_being_
 
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
     assert not client.exists(heartbeats.TAKEN, sensor_processes.TAKEN)
+
+
+def test_rows_of_real_sensors_that_somebody_else_writes_in_redis_do_not_hold_up_others(
+    sensor: tuple[Sensor, str],
+) -> None:
+    client = queue.redis_client()
+    other = estate.sensor(sensor[0].cluster, node="other")
+    heartbeats.flush_heartbeats()
+    beat(sensor[1])
+    held = client.hget(heartbeats.HELD, str(sensor[0].pk))
+    # The same sensor under two names, columns missing, and deeper than PostgreSQL reads.
+    client.hset(heartbeats.HELD, "again", held)
+    client.hset(heartbeats.HELD, "little", json.dumps({"sensor_id": str(other[0].pk)}))
+    client.hset(heartbeats.HELD, "deep", "[" * 1_000_000 + "]" * 1_000_000)
+
+    heartbeats.flush_heartbeats()
+
+    assert SensorStatus.objects.get().sensor_id == sensor[0].pk
+    assert not client.exists(heartbeats.TAKEN)
+
+
+def test_a_flush_that_the_database_cannot_serve_keeps_what_is_held(
+    sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeats.flush_heartbeats()
+    beat(sensor[1])
+    with monkeypatch.context() as wrong:
+        wrong.setattr(heartbeats, "_UPSERT", "SELECT * FROM not_migrated_yet WHERE %s::bytea IS NOT NULL")
+        with pytest.raises(ProgrammingError):
+            heartbeats.flush_heartbeats()
+
+    heartbeats.flush_heartbeats()
+
+    assert SensorStatus.objects.get().sensor_id == sensor[0].pk
 
 
 def test_a_held_heartbeat_that_cannot_be_read_has_no_time(sensor: tuple[Sensor, str]) -> None:
