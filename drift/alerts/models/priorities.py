@@ -27,7 +27,9 @@ class AlertScoring(models.Model):
 
 
 class HabitDay(models.Model):
-    """A day (UTC) on which a workload had an alert of a way or a lineage (`domain.habits`). `scope` is the workload's.
+    """A day (UTC) on which a workload had an alert of a way, a lineage (`domain.habits`) or a trait (`domain.traits`).
+
+    `scope` is the workload's. `habit` is any of the three.
 
     Only added, by whoever scores; the day is the portal's, so that a sensor that dates events back teaches no habit.
     """
