@@ -36,13 +36,14 @@ MAX_QUEUED: Final = 2_000
 """Alerts of one content that are scored again when something is learnt of it: the newest."""
 TAKE: Final = """
 DELETE FROM alerts_alertscoring WHERE id IN (
-    SELECT id FROM alerts_alertscoring ORDER BY id DESC FOR UPDATE SKIP LOCKED LIMIT %(half)s
+    SELECT id FROM alerts_alertscoring ORDER BY alert_id DESC FOR UPDATE SKIP LOCKED LIMIT %(half)s
 ) OR id IN (
     SELECT id FROM alerts_alertscoring ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %(half)s
 ) RETURNING alert_id
 """
-"""Half of a batch from either end: an upgrade may have queued a hundred thousand alerts, behind which the routes of new
-ones would wait for minutes; and if only the newest were taken, a long attack would keep the others waiting for ever."""
+"""Half of a batch are the newest alerts, half those that wait longest: an upgrade may have queued a hundred thousand,
+and what each batch teaches queues many of them again, so that the routes of new ones would wait for minutes; and if
+only the newest were taken, a long attack would keep the others waiting for ever."""
 CERTAINLY_MANY: Final = 60
 """Sightings of a content, or days of a way, after which one more changes no priority."""
 IS_KNOWN: Final = 12

@@ -89,13 +89,16 @@ def test_a_route_is_notified_of_the_new_alerts_that_match_whatever_their_severit
     assert "(× 2)" in body
 
 
+@pytest.mark.parametrize("again", [0, 26])
 def test_a_new_alert_reaches_its_routes_before_all_that_an_upgrade_queued_is_scored(
-    estate: Estate, monkeypatch: pytest.MonkeyPatch
+    estate: Estate, monkeypatch: pytest.MonkeyPatch, again: int
 ) -> None:
     drift(estate, *(f"/opt/old-{number}" for number in range(30)))
     old = list(AlertScoring.objects.order_by("pk").values_list("alert_id", flat=True))
     route("path:/opt/new")
     drift(estate, "/opt/new", process__sha256="f" * 64)
+    # As what a batch teaches does.
+    AlertScoring.objects.bulk_create(AlertScoring(alert_id=pk) for pk in old[4 : 4 + again])
     monkeypatch.setattr(score_alerts, "BATCH", 8)
     begun, first, second = 0.0, 1.0, 7.0
     monkeypatch.setattr(score_alerts, "time", SimpleNamespace(monotonic=iter([begun, first, second]).__next__))
