@@ -6,12 +6,12 @@ They reach Redis, which only actions may; they change nothing.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import redis
 from celery import current_app
 from django.utils import timezone
@@ -20,6 +20,7 @@ from drift import queue
 from drift.health.domain.outcomes import CheckOutcome, failing, not_checked, ok
 from drift.health.domain.process_reports import KEY, ROLES, SILENT_AFTER, ProcessReport, decode_reports, is_live
 from drift.health.domain.task_reports import ENDED_AT, overdue_tasks
+from drift.redis_values import read_value
 
 QUEUE: Final = "celery"
 """Celery's default queue, a list: the oldest message is its last."""
@@ -29,6 +30,16 @@ CLOCK_SECONDS: Final = 5.0
 JUST_STARTED: Final = 2 * SILENT_AFTER
 """Seconds after a start of Redis within which processes may not have reported yet."""
 NEEDS_REDIS: Final = ("worker", "beat", "gateway", "queue", "tasks", "portal_clock")
+
+
+class _Headers(msgspec.Struct):
+    sent_at: float | None = None
+
+
+class _Message(msgspec.Struct):
+    """Of a message of Celery, when it was sent."""
+
+    headers: _Headers
 
 
 @dataclass(frozen=True)
@@ -75,10 +86,9 @@ def _send_time(message: bytes | None) -> float | None:
     if message is None:
         return None
     try:
-        sent = json.loads(message)["headers"].get("sent_at")
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return read_value(message, _Message).headers.sent_at
+    except msgspec.DecodeError:
         return None
-    return float(sent) if isinstance(sent, int | float) else None
 
 
 def redis_checks() -> dict[str, CheckOutcome]:
@@ -158,5 +168,9 @@ def _clock(offset: float, other: str) -> CheckOutcome:
     return ok(f"within {CLOCK_SECONDS:.0f} s")
 
 
-def _time(seconds: float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, tz=timezone.get_default_timezone())
+def _time(seconds: float) -> dt.datetime | None:
+    """Return the moment; None where no calendar has it: anybody may have written it in Redis."""
+    try:
+        return dt.datetime.fromtimestamp(seconds, tz=timezone.get_default_timezone())
+    except (OverflowError, ValueError, OSError):
+        return None

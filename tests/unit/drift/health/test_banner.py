@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.models import User
 from drift import queue
 from drift.health.actions import dead_parts, readiness
-from drift.health.actions.portal_checks import redis_checks
+from drift.health.actions.portal_checks import QUEUE, redis_checks
 from drift.health.domain.task_reports import ENDED_AT
 from tests.unit.drift.health import well
 
@@ -99,5 +99,30 @@ def test_what_the_portal_cannot_read_in_redis_fails_and_breaks_no_page(
     try:
         assert "cannot read" in page(client_of(reader), PAGES[0])
         assert Client().get("/readyz").json()["checks"]["redis"].startswith("failing")
+    finally:
+        queue.redis_client().delete(ENDED_AT)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("[" * 100_000, id="nested too deeply"),
+        pytest.param(f'{{"headers":{{"sent_at":{10**400}}}}}', id="a number that is too large"),
+        pytest.param('{"headers":{"sent_at":-1e300}}', id="a time that no calendar has"),
+        pytest.param('{"headers":["sent_at"]}', id="another shape"),
+    ],
+)
+def test_a_message_of_somebody_else_in_the_queue_breaks_no_look_at_redis(message: str) -> None:
+    queue.redis_client().rpush(QUEUE, message)
+    try:
+        assert redis_checks()["redis"].state == "ok"
+    finally:
+        queue.redis_client().delete(QUEUE)
+
+
+def test_the_end_of_a_task_at_a_time_that_no_calendar_has_breaks_no_look_at_redis() -> None:
+    queue.redis_client().hset(ENDED_AT, "fleet.sweep", "-1e300")
+    try:
+        assert redis_checks()["redis"].state == "ok"
     finally:
         queue.redis_client().delete(ENDED_AT)
