@@ -33,10 +33,12 @@ class WaitingScripts:
     def take(self, program: ExecInProgress) -> list[ExecInProgress]:
         """Return the scripts that a program was opened for; the caller closes them."""
         chain = self._by_pid.pop(program.pid, [])
-        if chain and (chain[0].until < time.monotonic() or chain[0].space is not program.space):
+        if chain and chain[0].until < time.monotonic():
             _close(chain)  # of an exec that failed
             return []
-        return chain
+        # Of another namespace is one of an exec that failed, or what an overlay opened below the script.
+        _close([script for script in chain if script.space is not program.space])
+        return [script for script in chain if script.space is program.space]
 
     def close(self) -> None:
         """Release all."""
