@@ -13,10 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from sensor.delivery.client import FetchedBundle
-from sensor.files import json_bytes
 from sensor.operations.state_directory import StateDirectory, StoredPolicy
 from sensor.policy import Policy, PolicyInvalid, normalise
-from sensor.wire import BundlePayload, PolicyStatus, PublicKey, SignedPolicy
+from sensor.wire import BundlePayload, PolicyStatus, PublicKey, SignedPolicy, json_bytes
 
 MAX_ERROR_CHARACTERS: Final = 2_000
 """The wire's bound on `PolicyStatus.error`."""

@@ -22,11 +22,11 @@ from msgspec import Meta, Struct
 
 from sensor import wire
 from sensor.capture.errors import CaptureUnavailable
-from sensor.files import json_bytes
 from sensor.files.durable import write_atomically
 from sensor.judgement.counters import CaptureCounters
 from sensor.names.event_ids import exec_event_id
 from sensor.policy.drift_kinds import DriftKind
+from sensor.wire import json_bytes
 
 LOOP_PAUSE: Final = 30.0
 """Seconds of the recording's time between its last exec and its first one again."""

@@ -12,9 +12,9 @@ import msgspec
 
 from sensor.container.base import RuntimeMount
 from sensor.container.mounts import read_mounts
-from sensor.files import json_bytes
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
+from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
     from sensor.container.base import VolumeImage

@@ -21,8 +21,8 @@ import msgspec
 from sensor.container.pod_spec import PodSpec, Spec, pod_spec
 from sensor.container.pods import bounded_labels, owner_on_wire
 from sensor.container.recent import Recent
-from sensor.files import json_bytes
 from sensor.names.owners import MAX_OWNER, OwnerName, pod_owner
+from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
     import httpx

@@ -20,10 +20,9 @@ from sensor.container.cri import CONTAINERD_NAMESPACE, Cri, CriContainer, CriErr
 from sensor.container.mounts import HOST_INIT, read_mounts, topmost_mount
 from sensor.container.overlay import image_layers
 from sensor.container.pods import MAX_NAME, OnDisk, described, image_name, owner_on_wire
-from sensor.files import json_bytes
 from sensor.names.images import full_reference
 from sensor.names.owners import container_owner
-from sensor.wire import Container
+from sensor.wire import Container, json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,10 +16,9 @@ import msgspec
 from sensor.container.base import Found
 from sensor.container.overlay import Layers
 from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_on_wire
-from sensor.files import json_bytes
 from sensor.names.images import full_reference
 from sensor.names.owners import container_owner, pod_owner
-from sensor.wire import Container
+from sensor.wire import Container, json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

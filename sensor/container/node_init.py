@@ -16,8 +16,8 @@ import msgspec
 
 from sensor.container.mounts import HOST_INIT
 from sensor.container.node_tree import NodeTree
-from sensor.files import json_bytes
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
+from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

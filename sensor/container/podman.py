@@ -11,10 +11,9 @@ import msgspec
 
 from sensor.container.base import Found, VolumeImage
 from sensor.container.overlay import Layers
-from sensor.files import json_bytes
 from sensor.files.regular import read_regular
 from sensor.names.images import full_reference
-from sensor.wire import Container
+from sensor.wire import Container, json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import msgspec
 
 from sensor.container.mounts import HOST_INIT, in_chroot, inner_path, mount_namespace, read_mounts, topmost_mount
 from sensor.container.overlay import parse_options, usable_layers
-from sensor.files import json_bytes
+from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,7 +16,7 @@ import msgspec
 from sensor.container.mounts import HOST_INIT, read_mounts
 from sensor.container.node_tree import NodeTree
 from sensor.container.runtime_places import RuntimePlace, state_of_socket
-from sensor.files import json_bytes
+from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

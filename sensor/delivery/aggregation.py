@@ -22,8 +22,7 @@ import msgspec
 from sensor.delivery import frames
 from sensor.delivery.aggregation_journal import JournalBatch, JournalHeader, counted_execs
 from sensor.delivery.aggregation_window import COMPACT_BYTES, AggregationWindow
-from sensor.files import json_bytes
-from sensor.wire import Event
+from sensor.wire import Event, json_bytes
 
 WINDOW_SECONDS: Final = 60.0
 MAX_KEYS: Final = 5_000

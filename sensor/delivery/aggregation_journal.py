@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from sensor.files import json_bytes
+from sensor.wire import json_bytes
 
 NO_EVENT: Final = msgspec.Raw(b"null")
 

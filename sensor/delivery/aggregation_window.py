@@ -14,10 +14,9 @@ import msgspec
 from sensor.delivery import frames
 from sensor.delivery.aggregation_journal import NO_EVENT, CountDelta, JournalBatch, JournalHeader
 from sensor.delivery.aggregation_key import aggregation_key, drop_names, key_digest
-from sensor.files import json_bytes
 from sensor.names.event_ids import summary_event_id
 from sensor.operations.log_filter import RateLimitedLogFilter
-from sensor.wire import Event
+from sensor.wire import Event, json_bytes
 
 if TYPE_CHECKING:
     import datetime as dt

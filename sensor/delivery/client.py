@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from sensor.delivery.portal_address import InsecureAddress, check_address
-from sensor.files import json_bytes
 from sensor.version import VERSION
 from sensor.wire import (
     EnrolRequest,
@@ -34,6 +33,7 @@ from sensor.wire import (
     SignedPolicy,
     StreamTicket,
     TicketRequest,
+    json_bytes,
 )
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 from sensor.delivery.backoff import Backoff, jittered
 from sensor.delivery.client import STREAM_SILENCE, PortalClient, PortalError, PortalUnavailable
 from sensor.delivery.lifecycle import Lifecycle
-from sensor.files import json_bytes
+from sensor.wire import json_bytes
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 """Bytes of one server-sent event; a gateway sends a few hundred."""

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
-from sensor.files import json_bytes
 from sensor.files.durable import write_atomically
-from sensor.wire import ClusterInfo, Provider, PublicKey, SignedPolicy
+from sensor.wire import ClusterInfo, Provider, PublicKey, SignedPolicy, json_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,8 @@ from django.utils import timezone
 from drift import queue
 from drift.fleet.actions import sensor_processes
 from drift.fleet.models import Sensor, SensorLoss
-from drift.redis_values import read_value
 from sensor import wire
+from sensor.wire import json_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def held_since(sensor: Sensor) -> dt.datetime | None:
         logger.warning("held heartbeats cannot be read; without Redis they are written at once: %s", error)
         return None
     try:
-        times = [read_value(cast("bytes", row), _Seen).last_seen_at for row in rows if row is not None]
+        times = [json_bytes.decode(cast("bytes", row), _Seen).last_seen_at for row in rows if row is not None]
     except msgspec.DecodeError:
         return None  # The next flush leaves it out.
     return max(times, default=None)

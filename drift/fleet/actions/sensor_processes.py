@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 
 from drift.fleet.domain.sensor_health import SHARED_WITHIN
-from drift.redis_values import read_value
+from sensor.wire import json_bytes
 
 HELD: Final = "driftwatch:runs"
 TAKEN: Final = "driftwatch:runs:taken"
@@ -41,7 +41,7 @@ def sighting_entry(sensor: uuid.UUID, run: str) -> tuple[str, bytes]:
 
 def write_sightings(rows: Iterable[bytes]) -> None:
     """Write sightings in the order of time; those older than what is stored change nothing. Raises DecodeError."""
-    sightings = sorted((read_value(raw, ProcessSighting) for raw in rows), key=lambda row: row.at)
+    sightings = sorted((json_bytes.decode(raw, ProcessSighting) for raw in rows), key=lambda row: row.at)
     for batch in _batches(sightings):
         facts: dict[str, str | float] = {"batch": msgspec.json.encode(batch).decode(), "earlier": EARLIER_RUNS}
         facts["within"] = SHARED_WITHIN.total_seconds()

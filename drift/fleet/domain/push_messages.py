@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from drift.redis_values import read_value
+from sensor.wire import json_bytes
 
 CHANNEL: Final = "driftwatch:push"
 LATEST: Final = "driftwatch:push:latest"
@@ -55,7 +55,7 @@ def encode_push(message: PushMessage) -> bytes:
 
 def decode_push(raw: bytes) -> PushMessage:
     """Return the message that the channel carried. Raises msgspec.DecodeError."""
-    return read_value(raw, PushMessage)
+    return json_bytes.decode(raw, PushMessage)
 
 
 def issue_ticket(sensor: uuid.UUID, expires: float, secret: str) -> str:

@@ -20,7 +20,7 @@ from drift import queue
 from drift.health.domain.outcomes import CheckOutcome, failing, not_checked, ok
 from drift.health.domain.process_reports import KEY, ROLES, SILENT_AFTER, ProcessReport, decode_reports, is_live
 from drift.health.domain.task_reports import ENDED_AT, overdue_tasks
-from drift.redis_values import read_value
+from sensor.wire import json_bytes
 
 QUEUE: Final = "celery"
 """Celery's default queue, a list: the oldest message is its last."""
@@ -86,7 +86,7 @@ def _send_time(message: bytes | None) -> float | None:
     if message is None:
         return None
     try:
-        return read_value(message, _Message).headers.sent_at
+        return json_bytes.decode(message, _Message).headers.sent_at
     except msgspec.DecodeError:
         return None
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from drift.redis_values import read_value
+from sensor.wire import json_bytes
 
 KEY: Final = "driftwatch:processes"
 INTERVAL: Final = 3.0
@@ -69,7 +69,7 @@ def decode_reports(rows: Mapping[bytes, bytes]) -> dict[str, list[ProcessReport]
     for name, raw in rows.items():
         role = name.decode(errors="replace").partition(":")[0]
         try:
-            report = read_value(raw, ProcessReport)
+            report = json_bytes.decode(raw, ProcessReport)
         except msgspec.DecodeError:
             continue
         if role in found:
@@ -84,7 +84,7 @@ def expired_fields(rows: Mapping[bytes, bytes], now: float) -> list[bytes]:
     found = []
     for name, raw in rows.items():
         try:
-            if read_value(raw, ProcessReport).at < now - KEPT:
+            if json_bytes.decode(raw, ProcessReport).at < now - KEPT:
                 found.append(name)
         except msgspec.DecodeError:
             found.append(name)

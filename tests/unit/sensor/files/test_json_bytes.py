@@ -13,8 +13,7 @@ from sensor.container.bundle import runtime_mounts
 from sensor.container.containerd import _read
 from sensor.container.identify import Resolved
 from sensor.container.root_filesystem import _named_root
-from sensor.files import json_bytes
-from sensor.wire import Container
+from sensor.wire import Container, json_bytes
 
 NESTED = b'{"more":' + b"[" * 100_000
 UNREADABLE = (b"", b"{", b"\xff", b"[]", b'{"name": 7}', b'{"name": "\xff"}', b'{"\xff": 1}', NESTED)
