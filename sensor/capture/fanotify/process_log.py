@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.namespaces import Namespaces
 
 MAX_FACTS: Final = 8_192
-MAX_PARENTS: Final = 65_536
+MAX_FORKS: Final = 65_536
 MAX_COVERED: Final = 8_192
 MAX_WAITING: Final = 1_024
 """Programs held open until they are looked at."""
@@ -45,8 +45,9 @@ class ProcessLog:
         """Raises CaptureUnavailable."""
         self._namespaces, self._wake = namespaces, wake
         self._lock = threading.Lock()
-        self._facts: Recent[tuple[int, tuple[int, int]], ProcessFacts] = Recent(MAX_FACTS)
-        self._parents: Recent[int, int] = Recent(MAX_PARENTS)
+        # By the time of its fork too: a pid is given again, perhaps to a process that runs the same file.
+        self._facts: Recent[tuple[int, int, tuple[int, int]], ProcessFacts] = Recent(MAX_FACTS)
+        self._forks: Recent[int, ProcessEvent] = Recent(MAX_FORKS)
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
         self._programs: collections.deque[UnmarkedProgram] = collections.deque()
         self._covered: collections.deque[ProcessFacts] = collections.deque(maxlen=MAX_COVERED)
@@ -73,12 +74,13 @@ class ProcessLog:
     def facts(self, pid: int, exe: tuple[int, int]) -> ProcessFacts | None:
         """Return the log entry of a process for its exec of this file."""
         with self._lock:
-            return self._facts.get((pid, exe))
+            return self._facts.get((pid, self._forked_ns(pid), exe))
 
     def parent_pid(self, pid: int) -> int | None:
         """Return the parent that forked a process, which may be gone."""
         with self._lock:
-            return self._parents.get(pid)
+            fork = self._forks.get(pid)
+        return fork.parent if fork is not None else None
 
     def unknown(self) -> list[int]:
         """Processes seen in mount namespaces that were unknown."""
@@ -102,10 +104,14 @@ class ProcessLog:
         for program in self.programs():
             os.close(program.handle)
 
+    def _forked_ns(self, pid: int) -> int:
+        fork = self._forks.get(pid)
+        return fork.time_ns if fork is not None else 0
+
     def _log_event(self, event: ProcessEvent) -> None:
         if event.parent is not None:
             with self._lock:
-                self._parents.put(event.pid, event.parent)
+                self._forks.put(event.pid, event)
         inum = mount_namespace(event.pid)
         if inum == self._namespaces.host_inum:
             return
@@ -125,7 +131,7 @@ class ProcessLog:
             self.gone += 1
             return
         with self._lock:
-            self._facts.put((pid, facts.exe), facts)
+            self._facts.put((pid, self._forked_ns(pid), facts.exe), facts)
         handle = open_program(pid, facts.exe)
         if handle is None:
             return
