@@ -5,8 +5,8 @@ import nothing of the package are on *floor* 1; every other room is one floor ab
 on a *circle* import each other, so they share a floor. docs/architecture.md#rooms-and-floors keeps the last figures.
 
     python scripts/architecture.py            the tables
-    python scripts/architecture.py --check    exit status 1 where there is a circle, a file over 400 lines, or a class
-                                              name with two meanings
+    python scripts/architecture.py --check    exit status 1 where there is a circle, a file over 400 lines (of Python
+                                              or C), or a class name with two meanings
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ def floors(uses: dict[str, set[str]]) -> int:
     return max(map(floor, uses), default=0)
 
 
-def sources() -> Iterator[Path]:
-    """Yield the tracked Python files of the product, without migrations."""
+def sources(*suffixes: str) -> Iterator[Path]:
+    """Yield the tracked files of the product whose names end so, without migrations."""
     listed = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
-        if name.endswith(".py") and "/migrations/" not in name:
+        if name.endswith(suffixes) and "/migrations/" not in name:
             yield ROOT / name
 
 
@@ -114,7 +114,7 @@ def problems(plans: dict[str, dict[str, set[str]]], files: list[Path]) -> Iterat
     for package, uses in plans.items():
         for circle in circles(uses):
             yield f"{package}: these import each other: {', '.join(sorted(circle))}"
-    for file in files:
+    for file in (*files, *sources(".h", ".c")):
         length = len(file.read_text().splitlines())
         if length > MAX_LINES:
             yield f"{file.relative_to(ROOT)}: {length} lines, at most {MAX_LINES}"
@@ -141,7 +141,7 @@ def main(arguments: list[str]) -> int:
     """Print the tables, or with --check what is wrong."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     plans = {package: rooms(graph, package) for package in measured_packages()}
-    files = list(sources())
+    files = list(sources(".py"))
     if "--check" not in arguments:
         print_tables(plans, files)
         return 0

@@ -237,6 +237,7 @@ static __always_inline struct registration *registration_of(struct mnt_namespace
 
 #include "processes.h"
 #include "writes.h"
+#include "function_writes.h"
 #include "traced_writes.h"
 #include "origin.h"
 
