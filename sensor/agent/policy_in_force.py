@@ -15,6 +15,7 @@ import msgspec
 from sensor.delivery.client import FetchedBundle
 from sensor.operations.state_directory import StateDirectory, StoredPolicy
 from sensor.policy import Policy, PolicyInvalid, normalise
+from sensor.policy.document import with_lineage_rules
 from sensor.wire import BundlePayload, PolicyStatus, PublicKey, SignedPolicy, json_bytes
 
 MAX_ERROR_CHARACTERS: Final = 2_000
@@ -114,7 +115,7 @@ class PolicyKeeper:
         if payload.expires_at is not None and payload.expires_at.tzinfo is None:
             raise BundleRejected("expires_at has no time zone")
         try:
-            document = normalise(payload.document)
+            document = with_lineage_rules(normalise(payload.document), payload.lineage_rules or ())
         except PolicyInvalid as error:
             raise BundleRejected("; ".join(map(str, error.errors))) from None
         return AppliedPolicy(

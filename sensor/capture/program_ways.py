@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.programs import FAULTS
-from sensor.policy.properties import SESSION_CAPABILITY, WRITER_CAPABILITY, WRITER_ORIGIN_CAPABILITY
+from sensor.policy.properties import (
+    SESSION_CAPABILITY,
+    WRITER_CAPABILITY,
+    WRITER_LINEAGE_CAPABILITY,
+    WRITER_ORIGIN_CAPABILITY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +74,7 @@ def ways(kernel: Prober, options: ProgramOptions) -> list[Way]:
     found = []
     if functions := kernel.record_functions():
         chosen = _with(kernel, options, functions, by_functions=True)
-        facts = (SESSION_CAPABILITY, WRITER_CAPABILITY, WRITER_ORIGIN_CAPABILITY)
+        facts = (SESSION_CAPABILITY, WRITER_CAPABILITY, WRITER_ORIGIN_CAPABILITY, WRITER_LINEAGE_CAPABILITY)
         found.append(Way("by functions", chosen, (RECORD, RECORD_OPENS, *facts)))
     if tracepoints := kernel.record_tracepoints():
         chosen = _with(kernel, options, tracepoints, by_functions=False)

@@ -10,10 +10,11 @@ from sensor.policy.decisions import effective_action
 from sensor.policy.document_errors import PolicyInvalid
 from sensor.policy.document_terms import DEFAULT_SEVERITY, PROVIDERS, SCHEMA
 from sensor.policy.drift_kinds import DEFAULT_DETECT
+from sensor.policy.features import looks_at_lineage
 from sensor.policy.validation import check
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _KUBE_SYSTEM_RULE_ID = "0d3b5a7e-52c1-5c0e-9a53-6c2f8f0f6b11"
 
@@ -45,14 +46,30 @@ def decisive_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a normalised document as sensors get it: without what only the portal reads.
 
     That is severities and dry runs, which older sensors would reject: to a sensor a dry run of a blocking rule is a
-    rule that alerts.
+    rule that alerts. The rules of `lineage_rules` are disabled, for sensors that do not know these.
     """
     portal_only = ("severity", "dry_run")
     *rules, default = (
         {key: value for key, value in rule.items() if key not in portal_only} | {"action": effective_action(rule)}
         for rule in (*document["rules"], document["default"])
     )
+    later = frozenset(lineage_rules(document))
+    rules = [{**rule, "enabled": False} if rule["id"] in later else rule for rule in rules]
     return {**document, "rules": rules, "default": default}
+
+
+def lineage_rules(document: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the enabled rules of a normalised document that look at the programs above a writer.
+
+    Older sensors took any program's name for that: to them these rules match nothing.
+    """
+    return [rule["id"] for rule in document["rules"] if rule["enabled"] and looks_at_lineage(rule)]
+
+
+def with_lineage_rules(document: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """Return the document with the rules of these ids enabled again: what a sensor that knows these decides by."""
+    rules = [{**rule, "enabled": True} if rule["id"] in ids else rule for rule in document["rules"]]
+    return {**document, "rules": rules}
 
 
 def default_document() -> dict[str, Any]:

@@ -16,7 +16,9 @@ EQUALS: Final = ("equals",)
 SESSION_CAPABILITY: Final = "session"
 WRITER_CAPABILITY: Final = "writer"
 WRITER_ORIGIN_CAPABILITY: Final = "writer-origin"
-"""Of sensors whose events say how a process came into its container, who wrote its file, and of what origin that is."""
+WRITER_LINEAGE_CAPABILITY: Final = "writer-lineage"
+"""Of sensors whose events say how a process came into its container, who wrote its file, of what origin that is, and
+which of the image's programs are above the writer."""
 
 POD_ROLE_SESSIONS: Final = ("probe", "init", "debug")
 """What only a pod's specification tells of a session."""
@@ -24,6 +26,8 @@ POD_ROLE_SESSIONS: Final = ("probe", "init", "debug")
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
 Form = Literal["string", "names", "labels", "image"]
 """How it is compared: as it is, name by name, label by label as `key=value`, or an image reference in each form."""
+LINEAGE_PROPERTY: Final = "written_by_parent"
+"""Sensors that do not report WRITER_LINEAGE_CAPABILITY may send a name there that is anybody's."""
 NAME_SEPARATOR: Final = "/"
 """Between the names of a property of the form `names`: no program's name has one."""
 Row = Literal["workload", "binary", "provenance", "event"]
@@ -277,7 +281,7 @@ TABLE: Final = (
         capability=WRITER_ORIGIN_CAPABILITY,
     ),
     Property(
-        name="written_by_parent",
+        name=LINEAGE_PROPERTY,
         label="Writer parent",
         scope="process_scope",
         event=("process.provenance?.written_by_parent",),
@@ -285,7 +289,7 @@ TABLE: Final = (
         columns=("written_by_parent",),
         form="names",
         alert="detail__event__process__provenance__written_by_parent",
-        capability=WRITER_CAPABILITY,
+        capability=WRITER_LINEAGE_CAPABILITY,
     ),
     Property(
         name="written_in_session",

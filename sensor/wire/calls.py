@@ -78,6 +78,8 @@ class BundlePayload(Struct):
     """The signed part. `keys` are all keys that bundles may be signed with from now on; none: those before stay.
 
     After `expires_at` a sensor goes on with the policy and says that no newer bundle reaches it; None: an older portal.
+    `lineage_rules` are the ids of rules that are enabled although the document says otherwise: older sensors, which do
+    not know this, would decide them by a name that anybody may have. Left out where there are none.
     """
 
     number: int
@@ -87,6 +89,7 @@ class BundlePayload(Struct):
     document: dict[str, Any]
     keys: Annotated[list[PublicKey], Meta(max_length=MAX_KEYS)] = []
     expires_at: dt.datetime | None = None
+    lineage_rules: Annotated[list[Text], Meta(max_length=1_000)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PolicyStatus(Struct):

@@ -62,13 +62,14 @@ def encode_event(event: Event) -> bytes:
 
 
 def _as_decided_on(sent: ProcessProvenance) -> ProcessProvenance:
-    if sent.pod_role is None and sent.written_below is None:
+    if sent.pod_role is None and sent.written_below is None and sent.written_by_parent is None:
         return sent
     return msgspec.structs.replace(
         sent,
         session=sent.pod_role or sent.session,
         pod_role=None,
-        written_by_parent=sent.written_below or sent.written_by_parent,
+        # Alone it is an older sensor's, who did not ask whether that parent is the image's: anybody's name.
+        written_by_parent=sent.written_below,
         written_below=None,
     )
 
@@ -76,10 +77,10 @@ def _as_decided_on(sent: ProcessProvenance) -> ProcessProvenance:
 def _as_sent(provenance: ProcessProvenance) -> ProcessProvenance:
     is_role = provenance.session in POD_ROLES
     above = provenance.written_by_parent or ""
-    if not is_role and NAME_SEPARATOR not in above:
+    if not is_role and not above:
         return provenance
     sent = msgspec.structs.replace(provenance, session=None, pod_role=provenance.session) if is_role else provenance
-    if NAME_SEPARATOR not in above:
+    if not above:
         return sent
     return msgspec.structs.replace(sent, written_by_parent=above.partition(NAME_SEPARATOR)[0], written_below=above)
 

@@ -90,7 +90,7 @@ class ProcessProvenance(Struct, frozen=True, gc=False):
     pod_role: PodRole | None = None
     """The session as it is sent where the pod's specification tells it: portals that do not know it read none."""
     written_below: Name | None = None
-    """`written_by_parent` as it is sent where there are several: portals that do not know it read the nearest alone."""
+    """`written_by_parent` as it is sent: older portals read the nearest alone, which is all that older sensors send."""
 
 
 class EntryExec(Struct, frozen=True, gc=False):

@@ -23,7 +23,7 @@ from drift.fleet.queries.bundles import BundleFacts, bundle_facts, stored_bundle
 from drift.fleet.queries.signing_keys import accepted_keys, usable_key, wire_public_key
 from drift.policy.models import PolicyVersion
 from sensor import wire
-from sensor.policy.document import decisive_document
+from sensor.policy.document import decisive_document, lineage_rules
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ def _make_bundle(facts: BundleFacts) -> Bundle:
         keys,
         blocking_stopped=facts.blocking_stopped,
         expires_at=facts.created_at + dt.timedelta(days=settings.BUNDLE_VALID_DAYS),
+        lineage_rules=lineage_rules(version.document),
     )
     bundle, _ = Bundle.objects.get_or_create(
         version=version,

@@ -84,6 +84,7 @@ def bundle_payload(
     *,
     blocking_stopped: bool,
     expires_at: dt.datetime | None = None,
+    lineage_rules: list[str] | None = None,
 ) -> bytes:
     """Return the bytes that are signed (docs/delivery.md#the-bundle): the same for the same facts."""
     shape = wire.BundlePayload(
@@ -94,6 +95,7 @@ def bundle_payload(
         document=document,
         keys=keys,
         expires_at=expires_at,
+        lineage_rules=lineage_rules or msgspec.UNSET,
     )
     return msgspec.json.encode(shape, order="deterministic")
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from django.http import QueryDict
 from django.test import Client
@@ -97,7 +99,7 @@ def event_with(each: Property, value: Any, path: str) -> tuple[int, Json]:
         at[step] = at.get(step) or {}
         at = at[step]
     at[way[-1]] = value
-    return 0, made
+    return 0, json.loads(wire.encode_event(msgspec.convert(made, wire.Event)))
 
 
 def document(each: Property, action: str = "ignore", operator: str = "equals") -> Json:

@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
 from drift.alerts.queries.unreported_facts import unreported_facts
+from drift.fleet.actions.bundles import signed_bundle
 from drift.fleet.models import SensorState
 from drift.policy.actions import drafts, versions
 from drift.policy.actions.proposals import accept_proposal, propose_draft
@@ -20,6 +22,7 @@ from drift.policy.domain import edits
 from drift.policy.errors import SensorsLack
 from drift.policy.queries.drafts import draft_state
 from drift.policy.queries.versions import latest_number, latest_version
+from sensor import wire
 from tests.unit.drift.fleet import estate
 from tests.unit.drift.policy.samples import document, rule
 
@@ -72,6 +75,29 @@ def test_only_the_phrase_confirms(old_sensor: Any, admin: Any, typed: str) -> No
 
 def test_a_policy_without_patterns_asks_for_nothing(old_sensor: Any, admin: Any) -> None:
     assert versions.save_document(admin, document("A"), latest_number()).is_new
+
+
+def on_parent(**changes: Any) -> dict[str, Any]:
+    scope = [{"property": "written_by_parent", "any_of": [{"operator": "equals", "value": "apt-get"}]}]
+    return document(rules=[rule("apt", process_scope=scope, **changes)])
+
+
+def test_sensors_that_do_not_know_the_origin_of_a_writers_parents_are_listed_as_matching_nothing(admin: Any) -> None:
+    cluster = estate.cluster()
+    known = ["policy-provenance", "policy-writer-lineage"]
+    estate.seen(estate.sensor(cluster, "new-node")[0], capabilities=known)
+    estate.seen(estate.sensor(cluster, "older")[0], capabilities=known[:1])
+    estate.seen(estate.sensor(cluster, "oldest")[0], capabilities=["ebpf"])
+    with pytest.raises(SensorsLack) as refused:
+        versions.save_document(admin, on_parent(), latest_number())
+    rejects, ignores = str(refused.value).split(" until upgraded. ")[:2]
+    assert "prod/oldest. It keeps its present policy" in rejects and "prod/older" not in rejects
+    assert "prod/older. Rules on that match nothing there" in ignores and "prod/oldest" not in ignores
+    saved = versions.save_document(admin, on_parent(), latest_number(), confirmation=TYPED).version
+    payload = msgspec.json.decode(bytes(signed_bundle(saved.number).payload), type=wire.BundlePayload)
+    assert payload.lineage_rules == ["apt"]
+    assert not payload.document["rules"][0]["enabled"]
+    assert payload.digest == saved.digest
 
 
 def test_sensors_that_are_switched_off_retired_or_new_are_not_listed(admin: Any) -> None:
@@ -131,13 +157,20 @@ def test_the_preview_of_a_rule_says_how_many_sensors_do_not_report_what_it_looks
 ) -> None:
     """Of no sensor that is not live, nor of one that never reported."""
     cluster = old_sensor.cluster
-    estate.seen(estate.sensor(cluster, "knows")[0], capabilities=["ebpf", "session", "writer", "writer-origin"])
+    known = ["ebpf", "session", "writer", "writer-origin"]
+    estate.seen(estate.sensor(cluster, "knows")[0], capabilities=known)
     estate.sensor(cluster, "silent")
-    looks_at = [("session", "workload"), ("writer_origin", "image"), ("written_by", "/usr/bin/dpkg")]
+    looks_at = [
+        ("session", "workload"),
+        ("writer_origin", "image"),
+        ("written_by", "/usr/bin/dpkg"),
+        ("written_by_parent", "apt-get"),
+    ]
     conditions = [{"property": name, "any_of": [{"operator": "equals", "value": value}]} for name, value in looks_at]
     assert unreported_facts(admin, {"process_scope": conditions}) == [
         ("Session", 2, 3),
         ("Writer origin", 2, 3),
         ("Writer path", 2, 3),
+        ("Writer parent", 3, 3),
     ]
     assert unreported_facts(admin, {"process_scope": []}) == []

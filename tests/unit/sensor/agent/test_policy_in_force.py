@@ -16,6 +16,7 @@ from sensor import policy, wire
 from sensor.agent.policy_in_force import PolicyKeeper
 from sensor.delivery.client import FetchedBundle
 from sensor.operations.state_directory import StateDirectory, StoredPolicy
+from sensor.policy.document import decisive_document
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
 
@@ -113,6 +114,19 @@ def test_a_signed_document_that_is_not_a_policy_is_rejected_with_its_errors(
     assert "default: action" in status.error
     assert len(status.error) <= 2_000
     assert keeper.current is None
+
+
+def test_rules_that_are_disabled_for_older_sensors_alone_are_in_force(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    scope = [{"property": "written_by_parent", "any_of": [{"operator": "equals", "value": "apt-get"}]}]
+    rule = policy.default_document()["rules"][0] | {"process_scope": scope}
+    document = policy.normalise(policy.default_document() | {"rules": [rule, rule | {"id": "r2", "name": "2"}]})
+    sent = decisive_document(document)
+    payload = wire.BundlePayload(4, "0" * 64, NEW, False, sent, lineage_rules=[rule["id"]])
+    keeper.consider(FetchedBundle(portal.sign(msgspec.json.encode(payload)), "e"))
+    assert keeper.current is not None
+    assert [each["enabled"] for each in keeper.current.document["rules"]] == [True, False]
+    event = {"provider": "aws", "namespace": "kube-system", "written_by_parent": "apt-get"}
+    assert keeper.current.policy.decide(event).rule == rule["id"]
 
 
 def test_a_bundle_whose_time_has_no_time_zone_is_rejected(keeper: PolicyKeeper, portal: FakePortal) -> None:

@@ -13,6 +13,7 @@ from sensor.capture.program_ways import RECORD, RECORD_OPENS, start, ways
 from sensor.capture.programs import LOOK, TRACEPOINTS, ProgramOptions
 from sensor.policy.properties import SESSION_CAPABILITY as SESSION
 from sensor.policy.properties import WRITER_CAPABILITY as WRITER
+from sensor.policy.properties import WRITER_LINEAGE_CAPABILITY as LINEAGE
 from sensor.policy.properties import WRITER_ORIGIN_CAPABILITY as ORIGIN
 
 OPTIONS = ProgramOptions(65_536, libraries=False)
@@ -53,7 +54,9 @@ class Loader:
 @pytest.mark.parametrize(
     ("refused", "name", "capabilities"),
     [
-        pytest.param((), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITER, ORIGIN), id="none is refused"),
+        pytest.param(
+            (), "by functions", (RECORD, RECORD_OPENS, SESSION, WRITER, ORIGIN, LINEAGE), id="none is refused"
+        ),
         pytest.param(("on_open",), "by tracepoints", (RECORD, SESSION, WRITER), id="functions"),
         pytest.param(("on_read_open",), "by tracepoints", (RECORD, SESSION, WRITER), id="one function of what is read"),
         pytest.param(("on_open", "on_fault"), "without a record of writers", (SESSION,), id="tracepoints too"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sensor.policy import normalise
-from sensor.policy.features import FEATURES, PATTERNS, PROVENANCE, used_features
+from sensor.policy.features import FEATURES, LINEAGE, PATTERNS, PROVENANCE, used_features
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
 EQUALS_EXEC = {"operator": "equals", "value": "exec"}
@@ -29,6 +29,7 @@ def scope(operator: str) -> list[dict[str, Any]]:
         ({"process_scope": [{"property": "process_name", "any_of": [EQUALS_EXEC]}]}, set()),
         ({"process_scope": [{"property": "session", "any_of": [EQUALS_EXEC]}]}, {PROVENANCE}),
         ({"process_scope": [{"property": "written_by_name", "any_of": [EQUALS_EXEC]}], "enabled": False}, {PROVENANCE}),
+        ({"process_scope": [{"property": "written_by_parent", "any_of": [EQUALS_EXEC]}]}, {PROVENANCE, LINEAGE}),
     ],
 )
 def test_what_older_sensors_reject_is_a_feature_in_disabled_rules_too(
