@@ -21,12 +21,14 @@ from sensor.capture.fanotify.exec_in_progress import (
     exec_record,
     is_deleted,
 )
+from sensor.capture.fanotify.exec_outcomes import ExecOutcomes, unknown_fork
 from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequences, file_shape
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import Namespaces
 from sensor.capture.fanotify.pending_execs import RETRY, PendingExecs
 from sensor.capture.fanotify.process_log import ProcessLog, UnmarkedProgram, open_program
-from sensor.capture.fanotify.procfs import memfd_dev, process_facts, running_file
+from sensor.capture.fanotify.procfs import memfd_dev, running_file
+from sensor.capture.fanotify.seen_execs import SeenExecs
 from sensor.capture.fanotify.waiting_scripts import WaitingScripts
 from sensor.container.identify import Identifier
 from sensor.container.mounts import Mount, host_dev, mount_id
@@ -58,7 +60,6 @@ MAX_PENDING: Final = 512
 """Files held open at once."""
 MAX_READS: Final = 8
 """At once: in a flood of execs, the execs in progress are looked at in between."""
-MAX_SEEN: Final = 32_768
 MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
 _ImageKey = tuple[int, int, int, int, int, int]
@@ -82,8 +83,7 @@ class FanotifyCapture:
         self._sequences = OpenSequences()
         self._scripts = WaitingScripts(MAX_PENDING)
         self._image: Recent[_ImageKey, FileShape] = Recent(MAX_IMAGE_FILES)
-        self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
-        self._pending = PendingExecs(self._facts)
+        self._seen = SeenExecs()
         self._adopted: collections.deque[int] = collections.deque()
         self._covered: list[ProcessFacts] = []
         self._unmarked: collections.deque[UnmarkedProgram] = collections.deque()
@@ -94,6 +94,8 @@ class FanotifyCapture:
         self.limits = ""
         """What this node's kernel or namespaces keep from it; "" for nothing."""
         self._process_log = self._start_process_log()
+        self._outcomes = ExecOutcomes(self._examiner, self._process_log)
+        self._pending = PendingExecs(self._outcomes.facts)
         self._spaces.scan()
 
     def _start_process_log(self) -> ProcessLog | None:
@@ -185,7 +187,7 @@ class FanotifyCapture:
         if not self._is_behind or not self._is_drained():
             return
         for facts in self._covered:
-            if (facts.pid, facts.exe) not in self._seen:
+            if not self._seen.has(facts):
                 self._unmarked.extend(self._unreported(facts))
         self._covered = []
         while self._unmarked and len(self._pending) < MAX_PENDING:
@@ -230,7 +232,7 @@ class FanotifyCapture:
         found = self._spaces.find_for(event.pid, mount) or self._find_root(status.dev, event.pid)
         if found is None:
             return False
-        self._seen.put((event.pid, (status.dev, status.ino)), None)
+        self._seen.note(event.pid, (status.dev, status.ino))
         found = self._seen_by(event.pid, *found)
         key = found[0].number, mount, status.dev, status.ino, status.ctime_ns, status.size
         shape = self._image.get(key)
@@ -287,7 +289,7 @@ class FanotifyCapture:
         root = opened.space.root
         if root is None or opened.mount.dev != root.dev or opened.file is None:
             return False
-        resolved = self._examiner.resolve(exec_record(opened, None, _unknown_parent, bare=True))
+        resolved = self._examiner.resolve(exec_record(opened, None, unknown_fork, bare=True))
         if resolved is None or resolved.layers is None:
             return False
         if not is_deleted(opened.file.fd) and not in_upper(resolved.layers, opened.inner):
@@ -299,8 +301,9 @@ class FanotifyCapture:
         """Hold a suspect until its process can be looked at."""
         if role is FileRole.SCRIPT:
             return not is_image and self._scripts.keep(opened)
-        if role is FileRole.LOADER:
-            return self._pending.add_interpreter(opened)
+        if role is FileRole.LOADER and (is_image or self._pending.add_interpreter(opened)):
+            return not is_image
+        # Also a loader of no program that is known: what the process opened before may be of an exec that failed.
         opened.scripts = self._scripts.take(opened)
         if is_loader(opened.path):
             opened.flags |= Flag.LOADER
@@ -313,12 +316,10 @@ class FanotifyCapture:
     def _take_program(self, program: UnmarkedProgram) -> None:
         """Hold a program that only the connector reported."""
         try:
-            key = program.facts.pid, program.facts.exe
-            # Logged twice where a process ran something else just before: this file was running when that was reported.
-            space = None if key in self._seen else self._spaces.learn(program.facts.pid)
+            # Both report it for a moment after its mount was marked.
+            space = None if self._seen.has(program.facts) else self._spaces.learn(program.facts.pid)
             if space is None or space.root is None:
                 return
-            self._seen.put(key, None)
             opened = self._opened_unmarked(program, space)
             if not self._hold(opened, FileRole.PROGRAM, is_image=self._is_image(opened)):
                 opened.close()
@@ -352,40 +353,13 @@ class FanotifyCapture:
 
     def _finished(self) -> list[Event]:
         """Return the events of execs whose process is known, or had its time."""
-        events = []
+        events: list[Event] = []
         for opened, facts in self._pending.ready():
-            interpreter = opened.interpreter
             try:
-                is_program = interpreter is not None and interpreter.is_running(facts)
-                event = self._examine(interpreter if interpreter is not None and is_program else opened, facts)
+                events += self._outcomes.events(opened, facts)
             finally:
                 opened.close()
-            if event is not None:
-                events.append(event)
         return events
-
-    def _facts(self, opened: ExecInProgress) -> ProcessFacts | None:
-        """Of the process, from when it ran this file if that was logged; None where it is gone."""
-        noted = self._process_log.facts(opened.pid, opened.exe) if self._process_log is not None else None
-        if opened.is_settled(noted):
-            opened.is_certain = True
-            return noted
-        now = process_facts(opened.pid)
-        if self._process_log is None or not opened.is_settled(now):
-            opened.is_certain = True
-        return now
-
-    def _examine(self, opened: ExecInProgress, facts: ProcessFacts | None) -> Event | None:
-        parent_pid = self._process_log.parent_pid if self._process_log is not None else _unknown_parent
-        files = [each.file for each in opened.opened]
-        event = self._examiner.examine(exec_record(opened, facts, parent_pid), opened.file, files)
-        if event is not None and not opened.is_known(facts):
-            self._examiner.miss("process" if facts is None else "argv")
-        return event
-
-
-def _unknown_parent(_: int) -> None:
-    """Nothing is known of processes that are gone."""
 
 
 def open_fanotify(*, runtimes: Sequence[Runtime] | None = None) -> FanotifyCapture:

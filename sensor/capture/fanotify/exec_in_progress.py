@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.fanotify.procfs import process_ancestors, program_path
+from sensor.capture.fanotify.procfs import Fork, process_ancestors, process_facts, program_path
 from sensor.container.mounts import inner_path
 from sensor.files.deadline import in_time
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
@@ -58,6 +58,11 @@ class ExecInProgress:
             self.file.close()
         for opened in self.opened:
             opened.close()
+
+    def facts_now(self) -> ProcessFacts | None:
+        """Return the facts of its process now; None where that is gone, and its pid perhaps a younger one's."""
+        facts = process_facts(self.pid)
+        return facts if facts is not None and facts.start_ns <= self.time_ns else None
 
     def is_running(self, facts: ProcessFacts | None) -> bool:
         """Return whether a process runs this file."""
@@ -135,14 +140,17 @@ def _leads_somewhere(space: Namespace, path: bytes) -> bool:
 
 
 def exec_record(
-    opened: ExecInProgress, facts: ProcessFacts | None, parent_pid: Callable[[int], int | None], *, bare: bool = False
+    opened: ExecInProgress,
+    facts: ProcessFacts | None,
+    fork: Callable[[int, int], Fork | None],
+    *,
+    bare: bool = False,
 ) -> Record:
     """Return the record that the kernel program would have written, as far as that is known afterwards.
 
     `facts` are the process's, None where it is gone. `bare` leaves out who started it: that takes some reading.
     """
-    parent = None if bare else facts.parent if facts is not None else parent_pid(opened.pid)
-    ancestors = process_ancestors(parent, parent_pid)
+    ancestors = () if bare else _ancestors(opened, facts, fork)
     space, root = opened.space, opened.space.root
     known = facts if opened.is_known(facts) else None
     return Record(
@@ -173,6 +181,13 @@ def exec_record(
         argv=known.argv if known is not None else (),
         opened=tuple(each.as_opened(is_interpreter=each is opened.interpreter) for each in opened.opened),
     )
+
+
+def _ancestors(
+    opened: ExecInProgress, facts: ProcessFacts | None, fork: Callable[[int, int], Fork | None]
+) -> tuple[tuple[int, bytes], ...]:
+    began = Fork(facts.parent, facts.start_ns) if facts is not None else fork(opened.pid, opened.time_ns)
+    return process_ancestors(began.parent, began.time_ns, fork) if began is not None else ()
 
 
 def _flags(opened: ExecInProgress, known: ProcessFacts | None) -> int:

@@ -8,10 +8,10 @@ import dataclasses
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.capture.fanotify.connector import Connector
-from sensor.capture.fanotify.procfs import ProcessFacts, process_facts
+from sensor.capture.fanotify.procfs import TICK_NS, Fork, ProcessFacts, process_facts
 from sensor.container.mounts import mount_id, mount_namespace
 from sensor.container.recent import Recent
 from sensor.files.handles import file_status
@@ -38,6 +38,27 @@ class UnmarkedProgram:
     time_ns: int
 
 
+class _LoggedFacts(NamedTuple):
+    """Facts, and when they had been read (monotonic)."""
+
+    facts: ProcessFacts
+    read_ns: int
+
+
+class _BootClock:
+    """Turns the connector's times into times since boot, which go on while the machine sleeps. For one thread."""
+
+    def __init__(self) -> None:
+        self._ahead_ns = 0
+
+    def since_boot(self, monotonic_ns: int) -> int:
+        before, now, after = time.monotonic_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns()
+        # What was measured before stays where it may be right: this thread may have been stopped in between now.
+        if not now - after <= self._ahead_ns <= now - before:
+            self._ahead_ns = now - before
+        return monotonic_ns + self._ahead_ns
+
+
 class ProcessLog:
     """Facts of processes in containers, from the connector. `wake` is called when there is news."""
 
@@ -46,8 +67,8 @@ class ProcessLog:
         self._namespaces, self._wake = namespaces, wake
         self._lock = threading.Lock()
         # By the time of its fork too: a pid is given again, perhaps to a process that runs the same file.
-        self._facts: Recent[tuple[int, int, tuple[int, int]], ProcessFacts] = Recent(MAX_FACTS)
-        self._forks: Recent[int, ProcessEvent] = Recent(MAX_FORKS)
+        self._facts: Recent[tuple[int, int, tuple[int, int]], _LoggedFacts] = Recent(MAX_FACTS)
+        self._forks: Recent[int, Fork] = Recent(MAX_FORKS)
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
         self._programs: collections.deque[UnmarkedProgram] = collections.deque()
         self._covered: collections.deque[ProcessFacts] = collections.deque(maxlen=MAX_COVERED)
@@ -55,6 +76,7 @@ class ProcessLog:
         self.gone = 0
         """Programs that ended before anything could be learned of them."""
         self.dropped = 0
+        self._clock = _BootClock()
         self._connector = Connector(self._log_event)
 
     @property
@@ -74,13 +96,14 @@ class ProcessLog:
     def facts(self, pid: int, exe: tuple[int, int]) -> ProcessFacts | None:
         """Return the log entry of a process for its exec of this file."""
         with self._lock:
-            return self._facts.get((pid, self._forked_ns(pid), exe))
+            logged = self._facts.get((pid, self._forked_ns(pid), exe))
+        return logged.facts if logged is not None else None
 
-    def parent_pid(self, pid: int) -> int | None:
-        """Return the parent that forked a process, which may be gone."""
+    def fork(self, pid: int, before_ns: int) -> Fork | None:
+        """Return how the process began that had this pid at a time since boot, and may be gone; None if unknown."""
         with self._lock:
             fork = self._forks.get(pid)
-        return fork.parent if fork is not None else None
+        return fork if fork is not None and fork.time_ns <= before_ns + TICK_NS else None
 
     def unknown(self) -> list[int]:
         """Processes seen in mount namespaces that were unknown."""
@@ -111,7 +134,7 @@ class ProcessLog:
     def _log_event(self, event: ProcessEvent) -> None:
         if event.parent is not None:
             with self._lock:
-                self._forks.put(event.pid, event)
+                self._forks.put(event.pid, Fork(event.parent, self._clock.since_boot(event.time_ns)))
         inum = mount_namespace(event.pid)
         if inum == self._namespaces.host_inum:
             return
@@ -123,15 +146,19 @@ class ProcessLog:
             self._wake()
         if event.what == "exec":
             self.execs += 1
-            self._log_exec(event.pid)
+            self._log_exec(event.pid, event.time_ns)
 
-    def _log_exec(self, pid: int) -> None:
+    def _log_exec(self, pid: int, time_ns: int) -> None:
         facts = process_facts(pid)
-        if facts is None:
+        if facts is None or facts.start_ns > self._clock.since_boot(time_ns):  # its pid is a younger process's by now
             self.gone += 1
             return
         with self._lock:
-            self._facts.put((pid, self._forked_ns(pid), facts.exe), facts)
+            key = pid, self._forked_ns(pid), facts.exe
+            before = self._facts.get(key)
+            self._facts.put(key, _LoggedFacts(facts, time.monotonic_ns()))
+        if before is not None and before.facts == facts and time_ns <= before.read_ns:
+            return  # it ran something else just before: when that was looked at, it ran this already
         handle = open_program(pid, facts.exe)
         if handle is None:
             return

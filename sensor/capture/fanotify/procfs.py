@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.files.handles import file_status
 from sensor.record import MAX_ANCESTORS
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
 MAX_ARGV_BYTES: Final = 16 * 1024
 TRIES: Final = 3
-_TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+MAX_STEPS: Final = 4 * MAX_ANCESTORS
+"""To the ancestors of a process: names may be missing in between."""
+TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+"""Of the clock by which /proc shows when a process started: the start may be that much later."""
+
+
+class Fork(NamedTuple):
+    """How a process began: by which parent, and when since boot."""
+
+    parent: int
+    time_ns: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,22 +98,36 @@ def process_stat(pid: int) -> tuple[bytes, int, int]:
     """Name of the process's main thread, its parent's pid, its start in ns since boot; raises OSError."""
     name, _, rest = Path(f"/proc/{pid}/stat").read_bytes().partition(b"(")[2].rpartition(b")")
     fields = rest.split()
-    return name, int(fields[1]), int(fields[19]) * _TICK_NS
+    return name, int(fields[1]), int(fields[19]) * TICK_NS
 
 
-def process_ancestors(pid: int | None, parent_pid: Callable[[int], int | None]) -> tuple[tuple[int, bytes], ...]:
-    """(pid, name) of a process and those above it, nearest first; `parent_pid` knows some that are gone."""
+def process_ancestors(
+    pid: int | None, before_ns: int, fork: Callable[[int, int], Fork | None]
+) -> tuple[tuple[int, bytes], ...]:
+    """(pid, name) of a process and those above it, nearest first; the one below started at `before_ns` since boot.
+
+    `fork(pid, before_ns)` knows how some that are gone began.
+    """
     found: list[tuple[int, bytes]] = []
-    while pid and len(found) <= MAX_ANCESTORS:
-        try:
-            name, parent, _ = process_stat(pid)
-        except (OSError, ValueError, IndexError):
-            # It is gone: its name is unknown, its parent may be known.
-            pid = parent_pid(pid)
-            continue
-        found.append((pid, name))
-        pid = parent
+    for _ in range(MAX_STEPS):
+        if not pid or len(found) > MAX_ANCESTORS:
+            break
+        started = _stat_or_none(pid)
+        if started is not None and started[2] <= before_ns:
+            name, parent, before_ns = started
+            found.append((pid, name))
+            pid = parent
+        else:
+            # Gone, and its pid perhaps a younger process's by now: its name is unknown, its parent may be known.
+            forked = fork(pid, before_ns)
+            pid, before_ns = forked or (None, before_ns)
     return tuple(found)
+
+
+def _stat_or_none(pid: int) -> tuple[bytes, int, int] | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return process_stat(pid)
+    return None
 
 
 def program_path(pid: int) -> bytes:

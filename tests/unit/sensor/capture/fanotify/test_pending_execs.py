@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
@@ -143,6 +144,23 @@ def test_an_interpreter_finds_its_program_also_where_that_is_late() -> None:
     assert program.interpreter is interpreter
 
 
+def test_a_program_whose_interpreter_may_be_a_program_of_its_own_waits_for_that_one_s_exec() -> None:
+    clock = Clock()
+    seen: list[ProcessFacts | None] = [None]
+    pending = PendingExecs(lambda _: seen[0], clock)
+    program, other = opened(until=1.0), dataclasses.replace(opened(), exe=BEFORE)
+    program.interpreter = other
+    for seen[0] in (facts(FILE, b"x"), None):
+        pending.add(program)
+        assert pending.ready() == []
+        clock.now = 1.0
+        assert pending.ready() == [(program, seen[0])]
+        clock.now = 0.0
+    pending.add(program)
+    seen[0] = facts(BEFORE, b"a")
+    assert pending.ready() == [(program, seen[0])]
+
+
 def test_at_the_end_what_waits_is_recorded_as_it_is() -> None:
     clock = Clock()
     pending = PendingExecs(lambda _: facts(FILE), clock)
@@ -156,9 +174,9 @@ def test_at_the_end_what_waits_is_recorded_as_it_is() -> None:
 
 def test_arguments_of_another_exec_are_recorded_as_unknown() -> None:
     for known, argv in ((facts(FILE, b"x"), (b"x",)), (facts(FILE), ()), (facts(BEFORE, b"sh"), ()), (None, ())):
-        record = exec_record(opened(), known, lambda _: None)
+        record = exec_record(opened(), known, lambda *_: None)
         assert (record.argv, bool(record.flags & Flag.ARGV_UNREADABLE)) == (argv, not argv)
 
 
 def test_this_backend_blocks_nothing_and_reports_that() -> None:
-    assert why_not_stopped(exec_record(opened(), None, lambda _: None).flags) == "not_supported"
+    assert why_not_stopped(exec_record(opened(), None, lambda *_: None).flags) == "not_supported"

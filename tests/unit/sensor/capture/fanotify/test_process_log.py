@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
+import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 import pytest
 
 from sensor.capture.fanotify import process_log
 from sensor.capture.fanotify.connector import ProcessEvent
-from sensor.capture.fanotify.procfs import ProcessFacts, running_file
+from sensor.capture.fanotify.procfs import TICK_NS, ProcessFacts, running_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,21 +46,79 @@ def test_a_filesystem_that_refuses_stat_stops_nothing_and_leaks_no_descriptor(
         os.fstat(tried[0])
 
 
-def test_a_process_with_the_pid_and_program_of_an_earlier_one_has_none_of_its_facts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    handlers: list[Callable[[ProcessEvent], None]] = []
-    monkeypatch.setattr(process_log, "Connector", handlers.append)
-    monkeypatch.setattr(process_log, "mount_namespace", lambda _pid: 5)
-    monkeypatch.setattr(process_log, "open_program", lambda _pid, _exe: None)
-    facts = ProcessFacts(7, 100, 4, 0, (1, 2), (b"first",), argv_cut=False, cwd=b"/", root=b"/", link=b"/x")
-    monkeypatch.setattr(process_log, "process_facts", lambda _pid: facts)
-    spaces = cast("Namespaces", SimpleNamespace(host_inum=1, knows=lambda _inum: True))
-    log = process_log.ProcessLog(spaces, lambda: None)
+FACTS = ProcessFacts(7, 100, 4, 0, (1, 2), (b"first",), argv_cut=False, cwd=b"/", root=b"/", link=b"/x")
 
-    handlers[0](ProcessEvent("fork", 7, 1_000, parent=4))
-    handlers[0](ProcessEvent("exec", 7, 1_001))
-    assert log.facts(7, (1, 2)) == facts
-    handlers[0](ProcessEvent("fork", 7, 2_000, parent=5))
+
+@dataclasses.dataclass
+class Node:
+    """A node whose processes run this."""
+
+    facts: ProcessFacts | None
+    handlers: list[Callable[[ProcessEvent], None]]
+
+    def report(self, what: Literal["fork", "exec"], parent: int | None = None) -> int:
+        """Have the connector report something of process 7 that happens now; return the time since boot."""
+        now = time.monotonic_ns()
+        self.handlers[0](ProcessEvent(what, 7, now, parent))
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns() + now
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Node:
+    found = Node(FACTS, [])
+    monkeypatch.setattr(process_log, "Connector", found.handlers.append)
+    monkeypatch.setattr(process_log, "mount_namespace", lambda _pid: 5)
+    monkeypatch.setattr(process_log, "open_program", lambda _pid, _exe: os.open("/", os.O_PATH))
+    monkeypatch.setattr(process_log, "process_facts", lambda _pid: found.facts)
+    return found
+
+
+@pytest.fixture
+def log(node: Node) -> process_log.ProcessLog:
+    assert node.facts
+    spaces = SimpleNamespace(host_inum=1, knows=lambda _inum: True, covers=lambda _mount: True)
+    return process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
+
+
+def test_a_process_with_the_pid_and_program_of_an_earlier_one_has_none_of_its_facts(
+    node: Node, log: process_log.ProcessLog
+) -> None:
+    node.report("fork", parent=4)
+    node.report("exec")
+    assert log.facts(7, (1, 2)) == FACTS
+    node.report("fork", parent=5)
     assert log.facts(7, (1, 2)) is None
-    assert log.parent_pid(7) == 5
+
+
+def test_of_a_process_with_the_pid_of_a_later_one_the_parent_is_not_known(
+    node: Node, log: process_log.ProcessLog
+) -> None:
+    first_ns = node.report("fork", parent=4)
+    found = log.fork(7, first_ns)
+    assert (found and found.parent) == 4
+    second_ns = node.report("fork", parent=5)
+    found = log.fork(7, second_ns)
+    assert (found and found.parent) == 5
+    assert log.fork(7, second_ns - 2 * TICK_NS) is None
+
+
+def test_an_exec_of_a_process_whose_pid_a_later_one_has_by_now_is_not_that_one_s(
+    node: Node, log: process_log.ProcessLog
+) -> None:
+    node.facts = dataclasses.replace(FACTS, start_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10**9)
+    node.report("exec")
+    assert (log.facts(7, (1, 2)), log.covered(), log.gone) == (None, [], 1)
+
+
+def test_two_execs_of_which_only_the_second_is_seen_are_one(node: Node, log: process_log.ProcessLog) -> None:
+    """By the time that the first is looked at the process runs the second."""
+    both = time.monotonic_ns()
+    for _ in range(2):
+        node.handlers[0](ProcessEvent("exec", 7, both))
+    assert log.covered() == [FACTS]
+
+
+def test_a_process_that_runs_its_program_again_has_run_it_twice(node: Node, log: process_log.ProcessLog) -> None:
+    node.report("exec")
+    node.report("exec")
+    assert log.covered() == [FACTS, FACTS]

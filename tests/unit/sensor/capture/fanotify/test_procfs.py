@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from sensor.capture.fanotify import procfs
 from sensor.capture.fanotify.procfs import (
+    Fork,
     cgroup_names,
     process_ancestors,
     process_facts,
@@ -46,12 +48,29 @@ def test_an_exited_process_has_no_facts() -> None:
 
 
 def test_ancestors_reach_the_first_process_past_exited_ones() -> None:
-    gone = 2**22 - 1
-    above = process_ancestors(gone, lambda pid: os.getpid() if pid == gone else None)
+    gone, now = 2**22 - 1, time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    above = process_ancestors(gone, now, lambda pid, _: Fork(os.getpid(), now) if pid == gone else None)
     assert above[0] == (os.getpid(), process_stat(os.getpid())[0])
     assert above[1][0] == os.getppid()
-    assert process_ancestors(gone, lambda _: None) == ()
-    assert process_ancestors(None, lambda _: None) == ()
+    assert process_ancestors(gone, now, lambda *_: None) == ()
+    assert process_ancestors(None, now, lambda *_: None) == ()
+
+
+def test_a_process_that_is_younger_than_its_child_is_another_one_with_the_parent_s_pid(
+    child: subprocess.Popen[bytes],
+) -> None:
+    start_ns = process_stat(child.pid)[2]
+    assert process_ancestors(child.pid, start_ns, lambda *_: None)[0][0] == child.pid
+    assert process_ancestors(child.pid, start_ns - 1, lambda *_: None) == ()
+    forked = Fork(os.getpid(), start_ns - 1)
+    known = process_ancestors(child.pid, start_ns - 1, lambda pid, _: forked if pid == child.pid else None)
+    assert known[0][0] == os.getpid()
+
+
+def test_pids_that_were_given_again_lead_to_an_end() -> None:
+    """Each of two pids was given to a child of an earlier process with the other one."""
+    gone = 2**22 - 1
+    assert process_ancestors(gone, 1, lambda pid, _: Fork(gone - 1 if pid == gone else gone, 1)) == ()
 
 
 def test_a_process_that_execs_while_it_is_read_is_not_taken_for_exited(

@@ -1,0 +1,69 @@
+"""What became of an exec in progress: what its process ran, and the events of that."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from sensor.capture.fanotify.exec_in_progress import exec_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sensor.capture.fanotify.exec_in_progress import ExecInProgress
+    from sensor.capture.fanotify.process_log import ProcessLog
+    from sensor.capture.fanotify.procfs import Fork, ProcessFacts
+    from sensor.judgement.examine import Examiner
+    from sensor.wire import Event
+
+
+class ExecOutcomes:
+    """Reads the process connector's log where there is one, and /proc."""
+
+    def __init__(self, examiner: Examiner, process_log: ProcessLog | None) -> None:
+        self._examiner, self._process_log = examiner, process_log
+
+    def facts(self, opened: ExecInProgress) -> ProcessFacts | None:
+        """Return the facts of the process, from when it ran this file if that was logged; None where it is gone.
+
+        Where it ran what was opened as the program's interpreter, those of that exec.
+        """
+        for each in filter(None, (opened.interpreter, opened)):
+            noted = self._logged(each)
+            if noted is not None:
+                opened.is_certain = True
+                return noted
+        now = opened.facts_now()
+        if self._process_log is None or not opened.is_settled(now):
+            opened.is_certain = True
+        return now
+
+    def events(self, opened: ExecInProgress, facts: ProcessFacts | None) -> Iterator[Event]:
+        """Yield the event of what ran, if it drifted; of the program and of its interpreter where both ran."""
+        interpreter = opened.interpreter
+        if interpreter is not None and interpreter.is_running(facts):
+            yield from self._examined(interpreter, facts)
+            facts = self._logged(opened)
+            if facts is None:
+                return
+            opened = dataclasses.replace(opened, interpreter=None)
+        yield from self._examined(opened, facts)
+
+    def _logged(self, opened: ExecInProgress) -> ProcessFacts | None:
+        noted = self._process_log.facts(opened.pid, opened.exe) if self._process_log is not None else None
+        return noted if opened.is_settled(noted) else None
+
+    def _examined(self, opened: ExecInProgress, facts: ProcessFacts | None) -> Iterator[Event]:
+        fork = self._process_log.fork if self._process_log is not None else unknown_fork
+        files = [each.file for each in opened.opened]
+        event = self._examiner.examine(exec_record(opened, facts, fork), opened.file, files)
+        if event is None:
+            return
+        if not opened.is_known(facts):
+            self._examiner.miss("process" if facts is None else "argv")
+        yield event
+
+
+def unknown_fork(_pid: int, _before_ns: int) -> Fork | None:
+    """Return None: nothing is known of processes that are gone."""
+    return None

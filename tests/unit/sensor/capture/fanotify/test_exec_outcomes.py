@@ -1,0 +1,94 @@
+"""Which of the files that an exec opened its process ran."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from sensor.capture.fanotify.exec_in_progress import ExecInProgress
+from sensor.capture.fanotify.exec_outcomes import ExecOutcomes
+from sensor.capture.fanotify.namespaces import Namespace
+from sensor.capture.fanotify.procfs import ProcessFacts, process_facts
+from sensor.container.mounts import Mount
+
+if TYPE_CHECKING:
+    from sensor.capture.fanotify.process_log import ProcessLog
+    from sensor.judgement.examine import Examiner
+    from sensor.record import Record
+
+PROGRAM, LOADER = (1, 10), (1, 11)
+
+
+def opened(exe: tuple[int, int], path: bytes, pid: int = 5, time_ns: int = 0) -> ExecInProgress:
+    mount = Mount(7, 1, b"/", b"/", b"overlay", b"")
+    return ExecInProgress(
+        file=None,
+        pid=pid,
+        time_ns=time_ns,
+        space=Namespace(1, 4_000, 5, root=mount),
+        mount=mount,
+        path=path,
+        exe=exe,
+        link=path,
+        size=3,
+        ctime_ns=9,
+        until=1.0,
+    )
+
+
+def facts(exe: tuple[int, int], path: bytes) -> ProcessFacts:
+    return ProcessFacts(5, 100, 4, 0, exe, (path,), argv_cut=False, cwd=b"/", root=b"/", link=path)
+
+
+class Log:
+    """The connector's log of one process."""
+
+    def __init__(self, *logged: ProcessFacts) -> None:
+        self._logged = {each.exe: each for each in logged}
+
+    def facts(self, _: int, exe: tuple[int, int]) -> ProcessFacts | None:
+        return self._logged.get(exe)
+
+    def fork(self, _pid: int, _before_ns: int) -> None:
+        return None
+
+
+class AllDrifts:
+    """An examiner that takes everything for drift."""
+
+    def examine(self, record: Record, *_: object) -> Any:
+        return record.path, record.argv, [each.path for each in record.opened]
+
+    def miss(self, what: str) -> None:
+        raise AssertionError(what)
+
+
+def told(program: ExecInProgress, *logged: ProcessFacts) -> list[Any]:
+    outcomes = ExecOutcomes(cast("Examiner", AllDrifts()), cast("ProcessLog", Log(*logged)))
+    return list(outcomes.events(program, outcomes.facts(program)))
+
+
+def test_a_program_is_told_with_the_interpreter_that_was_opened_for_it() -> None:
+    program = opened(PROGRAM, b"/bin/a")
+    program.interpreter = opened(LOADER, b"/lib/ld.so")
+    assert told(program, facts(PROGRAM, b"/bin/a")) == [(b"/bin/a", (b"/bin/a",), [b"/lib/ld.so"])]
+
+
+def test_what_was_opened_after_a_program_and_ran_is_told_as_a_program_too() -> None:
+    """Where the program's own loader was not reported again: its process ran both, one after the other."""
+    program = opened(PROGRAM, b"/bin/a")
+    program.interpreter = opened(LOADER, b"/tmp/b")
+    both = facts(PROGRAM, b"/bin/a"), facts(LOADER, b"/tmp/b")
+    assert told(program, *both) == [(b"/tmp/b", (b"/tmp/b",), []), (b"/bin/a", (b"/bin/a",), [])]
+    assert told(program, both[1]) == [(b"/tmp/b", (b"/tmp/b",), [])]
+
+
+def test_a_process_that_began_after_the_file_was_opened_is_another_one_with_its_pid() -> None:
+    now = process_facts(os.getpid())
+    assert now is not None
+    ours = opened(now.exe, now.link, os.getpid(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+    outcomes = ExecOutcomes(cast("Examiner", AllDrifts()), None)
+    assert outcomes.facts(ours) == now
+    assert outcomes.facts(dataclasses.replace(ours, time_ns=now.start_ns - 1)) is None
