@@ -8,6 +8,7 @@ as well, and keeps a record of each sandbox.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -15,8 +16,7 @@ import msgspec
 
 from sensor.container.base import Found
 from sensor.container.overlay import Layers
-from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_on_wire
-from sensor.names.images import full_reference
+from sensor.container.pods import MAX_NAME, bounded_labels, image_name, owner_on_wire
 from sensor.names.owners import container_owner, pod_owner
 from sensor.wire import Container, json_bytes
 
@@ -119,7 +119,7 @@ class DockerRuntime:
             id=container_id,
             name=state.name.removeprefix("/")[:MAX_NAME] or None,
             runtime=self.name,
-            image_name=full_reference(state.config.image.partition("@")[0])[:MAX_REFERENCE] or None,
+            image_name=image_name(self._image_names(state)),
             image_digest=self._digest(state),
         )
         if self._is_of_kubernetes(container_id, state):
@@ -174,13 +174,20 @@ class DockerRuntime:
         """Return the manifest's digest, which Docker's own image store keeps only of images from a registry."""
         if state.image_manifest is not None:
             return state.image
+        return next((name.partition("@")[2] for name in self._stored_names(state) if "@" in name), None)
+
+    def _image_names(self, state: _State) -> list[str]:
+        """Return what the image may be called, first as whoever started the container wrote it: that may be its id."""
+        typed = state.config.image
+        is_id = re.fullmatch("[0-9a-f]+", typed) and state.image.removeprefix("sha256:").startswith(typed)
+        return [*([] if is_id else [typed]), *self._stored_names(state)]
+
+    def _stored_names(self, state: _State) -> list[str]:
+        """Return the names that the image has in Docker's own image store, those with a tag first."""
         stored = _read(self._root / "image/overlay2/repositories.json", _Repositories)
-        names = {
-            name: image for tags in (stored.repositories.values() if stored else ()) for name, image in tags.items()
-        }
-        return next(
-            (name.partition("@")[2] for name, image in names.items() if "@" in name and image == state.image), None
-        )
+        tags = stored.repositories.values() if stored else ()
+        names = [name for each in tags for name, image in each.items() if image == state.image]
+        return sorted(names, key=lambda name: "@" in name)
 
 
 def _is_sandbox(labels: Mapping[str, str]) -> bool:

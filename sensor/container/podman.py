@@ -11,8 +11,8 @@ import msgspec
 
 from sensor.container.base import Found, VolumeImage
 from sensor.container.overlay import Layers
+from sensor.container.pods import image_name
 from sensor.files.regular import read_regular
-from sensor.names.images import full_reference
 from sensor.wire import Container, json_bytes
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class PodmanRuntime:
                 id=entry.id,
                 name=entry.names[0][:256] if entry.names else None,
                 runtime=self.name,
-                image_name=_image_name(entry),
+                image_name=image_name([_image_name(entry), *((image.names if image else None) or ())]),
                 image_digest=image.digest or None if image else None,
             ),
             merged=self._directory(entry.layer) / ("merged" if self._driver == "overlay" else ""),
@@ -138,10 +138,9 @@ class PodmanRuntime:
             return None
         for image in self._images.entries().values():
             if layer == image.layer or layer in image.other_layers:
-                name = next(iter(image.names or ()), "").partition("@")[0]
                 below = "".join(f"/{part}" for part in parts[1:]).encode()
                 return VolumeImage(
-                    full_reference(name)[:1024] or None, image.digest or None, self._image_layers(layer), below
+                    image_name(image.names or ()), image.digest or None, self._image_layers(layer), below
                 )
         return None
 
@@ -184,9 +183,8 @@ class PodmanRuntime:
         return Layers(tuple(bytes(overlay / link) for link in lowers if link), bytes(overlay / layer / "diff"))
 
 
-def _image_name(entry: _Entry) -> str | None:
-    name = _metadata(entry).get("image-name")
-    return full_reference(str(name))[:1024] if name else None
+def _image_name(entry: _Entry) -> str:
+    return str(_metadata(entry).get("image-name") or "")
 
 
 def _metadata(entry: _Entry) -> dict[str, object]:

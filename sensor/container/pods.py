@@ -20,6 +20,10 @@ MAX_NAME: Final = 256
 MAX_REFERENCE: Final = 1_024
 MAX_LABEL_NAME: Final = 317
 
+_NO_NAME: Final = re.compile(
+    r"sha(?:256|384|512):|[0-9a-f]{12,64}(?:@|$)|<none>|(?:docker\.io/library/)?(?:moby-dangling|overlayfs|import-\d{4}-\d\d-\d\d)@"
+)
+"""Ids of images, and what dockerd, nerdctl and ctr call one that nobody has named."""
 _KUBELETS: Final = frozenset(
     f"io.kubernetes.{name}" for name in ("pod.name", "pod.namespace", "pod.uid", "container.name")
 )
@@ -79,10 +83,10 @@ def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def image_name(candidates: Iterable[str]) -> str | None:
-    """Return the first that is a name, as a full reference without digest; an image's bare id is not a name."""
+    """Return the first that is a name, as a full reference without digest; an image's id, or part of it, is not."""
     for candidate in candidates:
         name = candidate.partition("@")[0]
-        if name and not name.startswith("sha256:") and not re.fullmatch("[0-9a-f]{64}", name):
+        if name and not _NO_NAME.match(candidate):
             return full_reference(name)[:MAX_REFERENCE]
     return None
 

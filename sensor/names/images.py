@@ -6,6 +6,8 @@ from typing import Final
 
 HUB_HOSTS: Final = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
 """Docker Hub's, the usual one first."""
+_PORT: Final = ":443"
+"""That of registries which name none."""
 LIBRARY: Final = "docker.io/library/"
 
 
@@ -22,11 +24,12 @@ def image_reference(name: str | None, digest: str | None) -> str | None:
 def full_reference(name: str) -> str:
     """Return an image's name in the one spelling that events have (docs/wire.md#drift-event).
 
-    Docker Hub's other hosts become `docker.io`, and what is in its library, or has no host, begins with it.
+    A host is in lower case and without the port that is meant without one. Docker Hub's other hosts become `docker.io`,
+    and what is in its library, or has no host, begins with it.
     """
     host, path = _split_host(name)
-    if not name or (host is not None and host.casefold() not in HUB_HOSTS):
-        return name
+    if not name or host not in (None, HUB_HOSTS[0]):
+        return f"{host}/{path}" if name else name
     return f"{HUB_HOSTS[0]}/{path}" if "/" in path else f"{LIBRARY}{path}"
 
 
@@ -44,9 +47,9 @@ def image_forms(image: str) -> tuple[list[tuple[str, str]], str | None]:
 
 
 def compared_value(value: str) -> str:
-    """Return a rule's folded value in the spelling of the forms: with Docker Hub's usual host for its others."""
+    """Return a rule's folded value in the spelling of the forms: that of its registry's host."""
     host, path = _split_host(value)
-    return f"{HUB_HOSTS[0]}/{path}" if host in HUB_HOSTS else value
+    return f"{host}/{path}" if host is not None else _usual_host(value)
 
 
 def names_registry(value: str) -> bool:
@@ -59,8 +62,8 @@ def _spellings(name: str) -> list[str]:
     host, path = _split_host(name)
     if host is None:
         return [name]
-    if host not in HUB_HOSTS:
-        return [name, path]
+    if host != HUB_HOSTS[0]:
+        return [f"{host}/{path}", path]
     # What is in Docker's own library is there with that part and without.
     short = path.removeprefix("library/")
     paths = [path] if "/" in short and short == path else [f"library/{short}", short]
@@ -68,11 +71,24 @@ def _spellings(name: str) -> list[str]:
 
 
 def _split_host(name: str) -> tuple[str | None, str]:
-    """Split a name into its registry's host, None where it has none, and the rest."""
+    """Split a name into its registry's host in its usual spelling, None where it has none, and the rest."""
     host, slash, path = name.partition("/")
-    if slash and ("." in host or ":" in host or host.casefold() == "localhost"):
-        return host, path
-    return None, name
+    if slash and _is_host(host):
+        return _usual_host(host), path
+    # No repository has capital letters: so this is a host too (github.com/distribution/reference).
+    return (host, path) if slash and host != host.lower() else (None, name)
+
+
+def _is_host(part: str) -> bool:
+    return "." in part or ":" in part or part.lower() == "localhost"
+
+
+def _usual_host(host: str) -> str:
+    usual = host.lower()
+    without_port = usual.removesuffix(_PORT)
+    if without_port != usual and _is_host(without_port):
+        usual = without_port
+    return HUB_HOSTS[0] if usual in HUB_HOSTS else usual
 
 
 def bare_name(name: str) -> str:

@@ -15,11 +15,13 @@ _HEX: Final = 64
 _REGISTRIES: Final = re.compile(
     r"(?:(?:index\.|registry-1\.)?docker|ghcr|gcr|quay|lscr|nvcr|[a-z0-9-]+\.gcr|[a-z0-9-]+\.pkg\.dev|registry\.k8s|k8s\.gcr)\.io|mcr\.microsoft\.com"
     r"|public\.ecr\.aws|registry\.gitlab\.com|[a-z0-9-]+\.pkg\.dev|[a-z0-9]+\.azurecr\.io"
-    r"|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?!js:)[a-z-]{2,}:(?!(?:19|20)\d\d$)\d{4,5}"
+    r"|registry\.hub\.docker\.com|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?!js:)[a-z-]{2,}:(?!(?:19|20)\d\d$)\d{4,5}"
 )
 """Hosts that are known as registries, or look so: no image is called so. A year is rather a tag than a port."""
 _DIGEST_ALONE: Final = re.compile(r"sha256[:-][0-9a-f]{0,64}|[0-9a-f]{64}")
 _TRANSPORT: Final = re.compile(r"^(?:docker-archive|docker-daemon|docker-image|containers-storage|oci-archive):", re.I)
+_IPV6: Final = re.compile(r"^\[[0-9a-f:.]*:[0-9a-f:.]*\](?=:\d+/|/)")
+"""A registry's address of IPv6, in brackets, before its port or path."""
 _COMMAND: Final = re.compile(
     r"^(?:\$\s+)?(?:sudo\s+)?(?:docker|podman|nerdctl|crictl|ctr|skopeo|buildah|crane|cosign|trivy|kubectl)\s+(?:images?\s+)?[a-z-]+\s+"
     r"(?:(?:--platform|--name|--network|-[vpewun])\s+\S+\s+|--?[\w-]+(?:=\S+)?\s+)*(?=\S)",
@@ -117,7 +119,7 @@ def _split_images(string: str) -> list[str]:
 
 
 def _problem(operator: str, string: str) -> tuple[Level, str] | None:
-    text = string.casefold()
+    text = _IPV6.sub("host.", string.casefold())
     if operator == "matches":
         # A wildcard may stand for any part: only the letters beside it are known.
         known = readings.WILDCARD.sub("", text)

@@ -53,16 +53,22 @@ class Docker:
         assert found is not None
         return found.container.pod_name
 
+    @property
+    def image_name(self) -> str:
+        found = self.runtime.find(ID)
+        assert found is not None
+        return found.container.image_name or ""
+
     def write(self, path: str, content: Any) -> None:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content if isinstance(content, str) else json.dumps(content))
 
-    def container(self, identifier: str = ID, name: str = "/web", labels: dict[str, str] | None = None) -> None:
+    def container(
+        self, identifier: str = ID, name: str = "/web", labels: dict[str, str] | None = None, image: str = "nginx:1.27"
+    ) -> None:
         state = {"ID": identifier, "Image": IMAGE, "Name": name, "Driver": "overlay2"}
-        self.write(
-            f"containers/{identifier}/config.v2.json", {**state, "Config": {"Image": "nginx:1.27", "Labels": labels}}
-        )
+        self.write(f"containers/{identifier}/config.v2.json", {**state, "Config": {"Image": image, "Labels": labels}})
 
     def layers(self) -> None:
         self.write(f"image/overlay2/layerdb/mounts/{ID}/mount-id", LAYER)
@@ -88,6 +94,15 @@ def test_a_container_has_its_name_image_layers_and_bundle(docker: Docker) -> Non
     assert found.layers.lowers == (bytes(overlay / "l/ONE"), bytes(overlay / "l/TWO"))
     assert found.layers.upper == bytes(overlay / LAYER / "diff")
     assert (found.bundle, found.complete) == (docker.tasks / ID, True)
+
+
+@pytest.mark.parametrize("typed", [IMAGE, IMAGE[7:], IMAGE[7:19], IMAGE[7:10]])
+def test_an_image_that_was_started_by_its_id_has_the_name_that_it_has_else(docker: Docker, typed: str) -> None:
+    docker.container(image=typed)
+    assert docker.image_name == ""
+    names = {f"nginx@sha256:{'e5' * 32}": IMAGE, "nginx:1.27": IMAGE, "redis:7": "sha256:other"}
+    docker.write("image/overlay2/repositories.json", {"Repositories": {"nginx": names}})
+    assert docker.image_name == "docker.io/library/nginx:1.27"
 
 
 def test_the_digest_is_the_registry_manifest_s(docker: Docker) -> None:

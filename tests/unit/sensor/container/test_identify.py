@@ -268,6 +268,18 @@ class TestPodman:
         (storage / "overlay-containers/containers.json").write_text(broken)
         assert PodmanRuntime(storage).find(ID) is None
 
+    @pytest.mark.parametrize("recorded", ["", "f" * 64, "f" * 12])
+    def test_an_image_that_was_started_by_its_id_has_the_name_that_it_has_else(
+        self, storage: Path, recorded: str
+    ) -> None:
+        entry = {**self.entry(ID, "app"), "metadata": json.dumps({"image-name": recorded})}
+        self.put(storage, "overlay-containers/containers.json", [entry])
+        images = [{"id": "i1", "names": ["<none>:<none>", "localhost/app:2"]}]
+        self.put(storage, "overlay-images/images.json", images)
+        found = PodmanRuntime(storage).find(ID)
+        assert found is not None
+        assert found.container.image_name == "localhost/app:2"
+
     def test_without_a_storage_there_is_no_container(self, tmp_path: Path) -> None:
         assert PodmanRuntime(tmp_path / "none").find(ID) is None
 

@@ -24,6 +24,10 @@ def test_an_owner_without_a_name_is_not_reported() -> None:
         ([f"sha256:{ID}", ID, "team/app"], "docker.io/team/app"),
         ([f"quay.io/team/app@sha256:{ID}"], "quay.io/team/app"),
         ([f"sha256:{ID}", ""], None),
+        ([ID[:12], f"sha512:{ID * 2}", "sha256:abab", "<none>:<none>", f"<none>@sha256:{ID}"], None),
+        ([f"moby-dangling@sha256:{ID}", f"overlayfs@sha256:{ID}", f"import-2026-01-31@sha256:{ID}"], None),
+        ([f"docker.io/library/import-2026-01-31@sha256:{ID}", "import-2026:1"], "docker.io/library/import-2026:1"),
+        (["cafe", ID], "docker.io/library/cafe"),
     ],
 )
 def test_an_image_s_name_is_the_first_candidate_that_is_a_name(candidates: list[str], name: str | None) -> None:

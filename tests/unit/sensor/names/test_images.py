@@ -37,6 +37,14 @@ def test_a_reference_is_the_name_and_its_digest(name: str | None, digest: str | 
         ("ghcr.io/team/app:1", "ghcr.io/team/app:1"),
         ("localhost/app:1", "localhost/app:1"),
         ("registry:5000/app", "registry:5000/app"),
+        ("registry:443/app", "registry:443/app"),
+        ("GHCR.io:443/team/app:1", "ghcr.io/team/app:1"),
+        ("localhost:443/app", "localhost/app"),
+        ("[FD00::1]:5000/app:1", "[fd00::1]:5000/app:1"),
+        ("[fd00::1]:443/app", "[fd00::1]/app"),
+        ("Registry/app", "Registry/app"),
+        ("registry-1.docker.io:443/nginx:1", "docker.io/library/nginx:1"),
+        ("Docker.IO/nginx", "docker.io/library/nginx"),
         ("index.docker.io.evil.example/library/nginx", "index.docker.io.evil.example/library/nginx"),
         ("", ""),
     ],
@@ -54,6 +62,8 @@ SPELLINGS = [
     "index.docker.io/library/nginx",
     "registry-1.docker.io/nginx:latest",
     "registry.hub.docker.com/library/nginx",
+    "docker.io:443/library/nginx",
+    "Index.Docker.io:443/nginx:latest",
 ]
 
 
@@ -65,14 +75,30 @@ def test_every_spelling_of_a_rule_holds_for_every_spelling_of_an_event(value: st
     assert not matches(value, "ghcr.io/team/nginx:1")
 
 
+@pytest.mark.parametrize("host", ["registry.example", "[fd00::1]", "localhost"])
+def test_the_port_of_a_registry_that_names_none_makes_no_difference(host: str) -> None:
+    for value in (f"{host}/team/app", f"{host}:443/team/app", f"{host.upper()}/team/app:latest"):
+        for event in (f"{host}/team/app", f"{host}:443/team/app:latest"):
+            assert matches(value, event)
+            assert matches(value, full_reference(event))
+            assert not matches(value, f"{host}:5000/team/app")
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"])
+def test_a_registrys_host_alone_is_spelled_as_in_events(host: str) -> None:
+    for operator in ("starts_with", "contains"):
+        assert matches(host, "docker.io/library/nginx", operator)
+        assert not matches(host, "quay.io/library/nginx", operator)
+
+
 @pytest.mark.parametrize("value", ["docker.io/library/nginx", "registry.example/ingress/controller", "nginx"])
 def test_a_rule_without_a_tag_holds_for_tag_and_digest(value: str) -> None:
     image = value if value.startswith("registry") else "docker.io/library/nginx"
     assert matches(value, f"{image}:v1@sha256:{'b' * 64}")
 
 
-def matches(value: str, event: str) -> bool:
-    scope = [{"property": "image_name", "any_of": [{"operator": "equals", "value": value}]}]
+def matches(value: str, event: str, operator: str = "equals") -> bool:
+    scope = [{"property": "image_name", "any_of": [{"operator": operator, "value": value}]}]
     rule = minimal_rule(action="ignore", resource_scope=scope)
     decision = Policy(normalise(document_of(rule))).decide(
         {"provider": "azure", "account": "a", "process_path": "/x", "drift_kind": "new_file", "image_name": event}

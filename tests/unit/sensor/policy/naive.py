@@ -105,7 +105,15 @@ HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.doc
 
 def image_value(value: str) -> str:
     host, slash, rest = value.partition("/")
-    return "docker.io/" + rest if slash and host in HUB else value
+    if slash and not ("." in host or ":" in host or host == "localhost"):
+        return value
+    return usual_host(host) + slash + rest
+
+
+def usual_host(host: str) -> str:
+    bare = host[:-4] if host.endswith(":443") else host
+    usual = bare if "." in bare or ":" in bare or bare == "localhost" else host
+    return "docker.io" if usual in HUB else usual
 
 
 def image_texts(reference: str, with_digest: bool) -> list[str]:
@@ -117,8 +125,8 @@ def image_texts(reference: str, with_digest: bool) -> list[str]:
     has_host = "/" in reference and ("." in first or ":" in first or first == "localhost")
     if not has_host:
         hosted = [reference]
-    elif first not in HUB:
-        hosted = [reference, rest]
+    elif usual_host(first) != "docker.io":
+        hosted = [usual_host(first) + "/" + rest, rest]
     elif rest.startswith("library/"):
         short = rest.removeprefix("library/")
         hosted = ["docker.io/library/" + short, "docker.io/" + short, "library/" + short, short]
