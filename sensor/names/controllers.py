@@ -49,12 +49,15 @@ CONTROLLERS: Final = (
     Controller("Plan", ("upgrade.cattle.io/plan",)),
     Controller("CatalogSource", ("olm.catalogSource",)),
     Controller("VirtualMachine", ("vm.kubevirt.io/name", "kubevirt.io/domain"), {"kubevirt.io": "virt-launcher"}),
+    Controller("CephCluster", ("rook_cluster",), joined="ceph_daemon_type"),
+    Controller("LonghornComponent", ("longhorn.io/component",), {"longhorn.io/managed-by": ""}),
     Controller("JupyterHub", ("component",), {"hub.jupyter.org/username": ""}),
     # Databases whose operators number pods, or add random parts to the sets they make.
     Controller("Pooler", ("cnpg.io/poolerName",)),
     Controller("PostgresCluster", ("cnpg.io/cluster", "postgres-operator.crunchydata.com/cluster")),
     Controller("ClickHouseInstallation", ("clickhouse.altinity.com/chi",)),
     Controller("CouchbaseCluster", ("couchbase_cluster",)),
+    Controller("NifiCluster", ("nifi_cr",)),
     Controller("VitessCluster", ("planetscale.com/cluster",), joined="planetscale.com/component"),
     # Builds and pipelines.
     Controller("Pipeline", ("tekton.dev/pipeline", "tekton.dev/pipelineRun"), joined="tekton.dev/pipelineTask"),
@@ -85,14 +88,22 @@ CONTROLLERS: Final = (
     Controller("DagsterJob", ("dagster/job",)),
     Controller("PrefectFlow", ("prefect.io/deployment-name", "prefect.io/flow-name")),
     Controller("KestraFlow", ("kestra.io/flow-id",), joined="kestra.io/task-id"),
+    Controller("PachydermPipeline", ("pipelineName",), {"suite": "pachyderm"}),
     Controller("FlyteWorkflow", ("workflow-name",), {"execution-id": ""}, joined="task-name"),
 )
 
+NAMELESS_CONTAINERS: Final = frozenset({"DronePipeline", "FlyteWorkflow", "NextflowProcess", "WoodpeckerPipeline"})
+"""Kinds whose containers are called as their pods, or after a random number."""
 _JENKINS: Final = frozenset({"jenkins/label", "jenkins/jenkins-jenkins-agent", "kubernetes.jenkins.io/controller"})
 _JENKINS_ENDING: Final = re.compile(r"(?:[-_]\d+)?(?:-[bcdfghjklmnpqrstvwxz0-9]{5})+$")
 """A build's number and what the plugin draws at random; its alphabet has all digits."""
 _FORMS: Final = (
     ("SparkApplication", "spark-role", re.compile(r"(.+?)(?:-[0-9a-f]{16}-(?:driver|exec-\d+))?")),
+    (
+        "DeploymentConfig",
+        "openshift.io/deployer-pod-for.name",
+        re.compile(r"(.+)-\d+-(?:deploy|hook-(?:pre|mid|post))"),
+    ),
     # Spinnaker appends a version to the name of each ReplicaSet that it makes.
     ("ReplicaSet", "moniker.spinnaker.io/sequence", re.compile(rf"(.+)-v\d{{3}}-{RANDOM}")),
 )
@@ -119,6 +130,6 @@ def _named_by_pod(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] |
         return owner
     if labels.get("pod", "").startswith("runner-") and (found := _GITLAB_POD.match(pod_name)):
         return "GitLabProject", found[1]
-    if labels.get("tier") == "control-plane" and pod_name.startswith(f"{labels.get('component')}-"):
-        return "Pod", labels["component"]  # A static pod of kubeadm; the node's name follows.
+    if labels.get("tier") in ("control-plane", "node") and pod_name.startswith(f"{labels.get('component')}-"):
+        return "Pod", labels["component"]  # A static pod of kubeadm or GKE; the node's name follows.
     return None

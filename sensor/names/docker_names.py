@@ -7,7 +7,8 @@ from typing import Final
 
 _ADJECTIVES: Final = frozenset(
     """
-    admiring adoring affectionate agitated amazing angry awesome beautiful blissful bold boring brave busy charming
+    admiring adoring affectionate agitated amazing angry awesome backstabbing beautiful berserk big
+    blissful bold boring brave busy charming
     clever cocky compassionate competent condescending confident cool cranky crazy dazzling desperate determined
     distracted dreamy drunk eager ecstatic elastic elated elegant eloquent epic evil exciting fervent festive
     flamboyant focused friendly frosty funny furious gallant gifted gigantic gloomy goofy gracious grave great happy
@@ -31,7 +32,7 @@ _SURNAMES: Final = frozenset(
     heyrovsky hodgkin hofstadter hoover hopper hugle hypatia ishizaka jackson jang jemison jennings jepsen johnson
     joliot jones kalam kapitsa kare keldysh keller kepler khayyam khorana kilby kirch knuth kowalevski lalande lamarr
     lamport leakey leavitt lederberg lehmann lewin lichterman liskov lovelace lumiere mahavira margulis matsumoto
-    maxwell mayer mccarthy mcclintock mclaren mclean mcnulty meitner mendel mendeleev meninsky merkle mestorf
+    maxwell mayer mccarthy mcclintock mclaren mclean mcnulty meitner mendel mendeleev meninsky merkle mestorf mietner
     mirzakhani montalcini moore morse moser murdock napier nash neumann newton nightingale nobel noether northcutt
     noyce panini pare pascal pasteur payne perlman pike poincare poitras proskuriakova ptolemy raman ramanujan rhodes
     ride ritchie robinson roentgen rosalind rubin saha sammet sanderson satoshi shamir shannon shaw shirley shockley

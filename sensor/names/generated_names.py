@@ -18,8 +18,16 @@ RANDOM_LENGTH: Final = 5
 SAFE: Final = "bcdfghjklmnpqrstvwxz2456789"
 """The alphabet of Kubernetes' random endings: no vowels, no 0, 1, 3 (apimachinery, pkg/util/rand)."""
 RANDOM: Final = f"[{SAFE}]{{{RANDOM_LENGTH}}}"
-_WORDS: Final = frozenset({"grpcs", "https", "mssql", "pgsql", "html5", "xhtml"})
-"""Words that could be random endings. Each is one of 14 million, so none of them is one."""
+_WORDS: Final = frozenset(
+    """
+    btrfs cntlm cvmfs dbmgr dbsrv dbsvc dns64 gcsfs html5 jdk22 jdk24 jdk25 jffs2 lldpd lxcfs mssql nfsgw nfsv4 nslcd
+    pgsql php52 php54 php55 php56 php72 php74 php82 php84 php85 rdbms smbfs snmpd sshfs sshgw tmpfs xhtml
+    """.split()  # noqa: SIM905 - a list literal would be one word a line
+)
+_ABBREVIATION: Final = re.compile(
+    "http|smtp|sftp|ftps|tftp|dhcp|mqtt|rtmp|rtsp|grpc|mgmt|ctrl|xmpp|pptp|l2tp|sctp|jdbc"
+)
+"""Words, and abbreviations with more in front or behind, that could be random endings. Hardly one in 10,000 has one."""
 
 _ID: Final = re.compile(r"(?=.*[0-9])(?:[0-9a-f]{12,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _UUID: Final = re.compile(r"(.+?)[-_.][0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
@@ -48,11 +56,21 @@ def without_generated_ending(name: str) -> str:
 
     "" for a name that is nothing but an id.
     """
-    if _ID.fullmatch(name):
+    if is_id(name):
         return ""
     cut = _cut_stem(name)
     matched = map(_matched, (_UUID, _ULID, _TEMPLATE_HASH, _HEX, _TIME, _ORDINAL))
     return _without(cut or name, (_scheduled, _random_ending, *matched))
+
+
+def is_id(name: str) -> bool:
+    """Whether a name is nothing but an id."""
+    return _ID.fullmatch(name) is not None
+
+
+def is_generated(name: str) -> bool:
+    """Whether a name is an id, or ends as that of a single run."""
+    return is_id(name) or without_random_ending(name) != name
 
 
 def scheduled_name(job: str) -> str | None:
@@ -100,7 +118,8 @@ def _matched(pattern: re.Pattern[str]) -> _Cutter:
 
 def _random_ending(name: str) -> str | None:
     found = _RANDOM_ENDING.fullmatch(name)
-    return found[1] if found and found[2] not in _WORDS else None
+    is_word = found is not None and (found[2] in _WORDS or _ABBREVIATION.search(found[2]) is not None)
+    return found[1] if found and not is_word else None
 
 
 def _scheduled(name: str) -> str | None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from sensor.names.controllers import labelled_owner
+from sensor.names.controllers import NAMELESS_CONTAINERS, labelled_owner
 from sensor.names.generated_names import (
     RANDOM,
     generated_base,
+    is_generated,
+    is_id,
     scheduled_name,
     without_generated_ending,
     without_random_ending,
 )
 from sensor.names.standalone import STANDALONE_KINDS, standalone_owner
+from sensor.names.virtual_clusters import virtual_pod, without_start_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +32,12 @@ REVISION_LABEL: Final = "controller-revision-hash"
 MAX_OWNER: Final = 256
 _JOB_PREFIX: Final = 52
 """Of a Job's name, what its pods' names surely begin with: they are cut."""
-_DEBUGGING_POD: Final = re.compile(rf"(node-debugger)-.+-{RANDOM}|(nsenter)-[a-z0-9]{{6}}")
-"""What `kubectl debug node/NAME` and the plugin `kubectl node-shell` start on a node."""
+_DEBUGGING_POD: Final = re.compile(rf"(node-debugger)-.+-{RANDOM}|(nsenter)-[a-z0-9]{{6}}|(k9s-shell)-\d+")
+"""What `kubectl debug node/NAME`, the plugin `kubectl node-shell` and k9s start on a node."""
+_NO_LABEL: Final = re.compile("[^a-z0-9-]")
+"""What `oc debug node/NAME` leaves out of the node's name."""
+_RETRY: Final = re.compile(r"-retry-\d+$")
+"""Of a static pod's installer on OpenShift."""
 _DEBUGGER: Final = re.compile(r"debugger-[a-z0-9]{5}")
 
 
@@ -83,10 +90,11 @@ def pod_owner(pod_name: str, labels: Mapping[str, str], node: str = "") -> Owner
     """
     if not pod_name:
         return OwnerName("", "")
+    pod_name, ending = virtual_pod(pod_name, labels)
     kind, name = (
         labelled_owner(pod_name, labels) or _built_in_owner(pod_name, labels) or _by_name(pod_name, labels, node)
     )
-    return OwnerName(kind, name[:MAX_OWNER])
+    return OwnerName(kind, f"{name}{ending}"[:MAX_OWNER])
 
 
 def container_owner(container_id: str, name: str, image_name: str, labels: Mapping[str, str]) -> OwnerName:
@@ -97,9 +105,11 @@ def container_owner(container_id: str, name: str, image_name: str, labels: Mappi
 
 def stable_container_name(owner_kind: str, name: str) -> str:
     """Return a container's name as fingerprints have it: "" where the owner stands for a name that was generated."""
-    if owner_kind in STANDALONE_KINDS:
+    if owner_kind in STANDALONE_KINDS or owner_kind in NAMELESS_CONTAINERS:
         return ""
-    return "debugger" if owner_kind and _DEBUGGER.fullmatch(name) else name
+    if owner_kind and _DEBUGGER.fullmatch(name):
+        return "debugger"
+    return "" if owner_kind and is_generated(name) else name
 
 
 def _built_in_owner(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
@@ -119,7 +129,9 @@ def _of_job(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
     if not job or not pod_name.startswith(job[:_JOB_PREFIX]):
         return None
     cron_job = scheduled_name(job)
-    return ("CronJob", cron_job) if cron_job else ("Job", without_random_ending(job))
+    if cron_job:
+        return "CronJob", cron_job
+    return "Job", "" if is_id(job) else without_random_ending(job)
 
 
 def _of_other_form(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
@@ -127,7 +139,8 @@ def _of_other_form(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] 
         return "StatefulSet", re.sub(r"-\d+$", "", pod_name)
     for kind, label in TEMPLATE_LABELS.items():  # A pod that a ReplicaSet took over has a name of another form.
         if labels.get(label):
-            return kind, pod_name.rpartition(f"-{labels[label]}-")[0] or without_generated_ending(pod_name)
+            known = pod_name.rpartition(f"-{labels[label]}-")[0] or without_start_of(f"-{labels[label]}-", pod_name)
+            return kind, known if known != pod_name else without_generated_ending(pod_name)
     if labels.get(REVISION_LABEL):
         return "DaemonSet", generated_base(pod_name) or without_generated_ending(pod_name)
     return None
@@ -136,9 +149,11 @@ def _of_other_form(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] 
 def _by_name(pod_name: str, labels: Mapping[str, str], node: str) -> tuple[str, str]:
     """Return the last resort: the name without its generated ending."""
     if debugging := _DEBUGGING_POD.fullmatch(pod_name):
-        return "Pod", debugging[1] or debugging[2]
+        return "Pod", next(filter(None, debugging.groups()))
+    if (simple := _NO_LABEL.sub("", node.lower())) and re.fullmatch(rf"{simple}-debug(-{RANDOM})?", pod_name):
+        return "Pod", "node-debugger"
     if static := _without_node(pod_name, node.lower()):
-        return "Pod", without_generated_ending(static)
+        return "Pod", without_generated_ending(_RETRY.sub("", static))
     name = without_generated_ending(pod_name)
     is_deployment = not labels and re.fullmatch(f"{re.escape(name)}-[4-9bcdf]{{6,10}}-[a-z0-9]{{5}}", pod_name)
     return ("Deployment" if is_deployment else "Pod"), name  # Without labels the runtime's answer is still missing.

@@ -26,7 +26,17 @@ _SWARM_TASK: Final = re.compile(r"(.+)\.(?:\d+|[a-z0-9]{25})\.[a-z0-9]{25}")
 _NOMAD_TASK: Final = re.compile(r"(.+)-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _COMPOSE_RUN: Final = re.compile(r"(.+)[-_](.+)[-_]run[-_][0-9a-f]{12}")
 _ECS_TASK: Final = re.compile(r"ecs-(.+)-\d+-(.+)-[0-9a-f]{16,32}")
-_GITLAB_JOB: Final = re.compile(r"runner-.+-project-(\d+)-concurrent-\d+-.+")
+_MADE_BY_TOOLS: Final = re.compile(
+    r"runner-.+-project-\d+-concurrent-\d+-.+"  # GitLab's runner
+    r"|(?:GITEA|FORGEJO)-ACTIONS-TASK-.+"
+    r"|drone-[a-z0-9]{20}|wp[-_]0[1-7][0-9a-hjkmnp-tv-z]{24}.*"  # Drone, Woodpecker
+    r"|[0-9a-f]{12}-(?:infra|service)"  # podman, of a pod
+    r"|.+-working-container(?:-\d+)?"  # buildah
+    r"|.+[-_.](?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{12,64}(?:_.+)?"  # such as Kamal, by the version's commit
+    r"|.+[-_.]\d{10,14}"  # such as Coolify, by the time
+)
+_OF_IMAGE: Final = re.compile(r".+_([a-z0-9]{3,})_[0-9a-f]{6}")
+"""Runners of GitHub and agents of Azure: the image's name without its signs, and the start of an id."""
 _HEX_ID: Final = re.compile(r"[0-9a-f]{12,64}")
 _SHORT_ID: Final = 5
 """Characters of the id with which nerdctl ends the names that it makes."""
@@ -48,7 +58,12 @@ def standalone_owner(container_id: str, name: str, image_name: str, labels: Mapp
     if (found := _COMPOSE_RUN.fullmatch(name)) and not labels:
         return COMPOSE, f"{found[1]}/{found[2]}"
     image = _repository(image_name)
-    is_made_up = is_docker_name(name) or _is_of_id(container_id, name) or _GITLAB_JOB.fullmatch(name)
+    is_made_up = (
+        is_docker_name(name)
+        or _is_of_id(container_id, name)
+        or _MADE_BY_TOOLS.fullmatch(name)
+        or _is_of_image(name, image_name)
+    )
     return (IMAGE, image) if image and is_made_up else ("", "")
 
 
@@ -56,8 +71,9 @@ def _compose(name: str, labels: Mapping[str, str]) -> str:
     """Return project and service; "" where the service names its container itself (`container_name`)."""
     for prefix in _COMPOSE_LABELS:
         project, service = labels.get(f"{prefix}.project", ""), labels.get(f"{prefix}.service", "")
-        ending = r"(?:run[-_])?(?:\d+|[0-9a-f]{12})"
-        if project and service and re.fullmatch(f"{re.escape(project)}[-_]{re.escape(service)}[-_]{ending}", name):
+        ending = r"(?:run[-_])?(?:\d+(?:_[0-9a-f]{12})?|[0-9a-f]{12})"
+        made = f"(?:[0-9a-f]{{12}}_)?{re.escape(project)}[-_]{re.escape(service)}[-_]{ending}"
+        if project and service and re.fullmatch(made, name):
             return f"{project}/{service}"
     return ""
 
@@ -75,6 +91,12 @@ def _is_of_id(container_id: str, name: str) -> bool:
         return True
     ending = name.rpartition("-")[2]
     return len(ending) >= _SHORT_ID and ending != name and container_id.startswith(ending)
+
+
+def _is_of_image(name: str, image_name: str) -> bool:
+    """Whether a name has that of the image in it, without its signs."""
+    found = _OF_IMAGE.fullmatch(name)
+    return found is not None and re.sub("[^a-z0-9]", "", image_name.lower()).endswith(found[1])
 
 
 def _repository(image_name: str) -> str:

@@ -26,6 +26,7 @@ STRIMZI = {"strimzi.io/controller": "strimzipodset", "strimzi.io/controller-name
 SCALED = {"scaledjob.keda.sh/name": "mailer", "job-name": "mailer-n68tp"}
 GITLAB = {"pod": "runner-xdnsadt3-project-2806-concurrent-0"}
 FLINK = {"type": "flink-native-kubernetes", "app": "clicks", "component": "taskmanager"}
+VIRTUAL = {"vcluster.loft.sh/managed-by": "vc", "vcluster.loft.sh/namespace": "shop"}
 NODE = "ip-10-0-3-7.eu.compute.internal"
 
 
@@ -110,6 +111,27 @@ NODE = "ip-10-0-3-7.eu.compute.internal"
         ("kube-apiserver-cp-1", {"tier": "control-plane", "component": "kube-apiserver"}, ("Pod", "kube-apiserver")),
         (f"proxy-{NODE}", {}, ("Pod", "proxy")),
         (f"installer-7-{NODE}", {"app": "installer"}, ("Pod", "installer")),
+        (f"cart-{HASH}-x2kfz-x-shop-x-vc", {**VIRTUAL, **TEMPLATE}, ("Deployment", "cart-x-shop-x-vc")),
+        (f"cart-{HASH}-x2kfz-x-shop-x-vc", VIRTUAL, ("Pod", "cart-x-shop-x-vc")),
+        ("db-0-x-shop-x-vc", {**VIRTUAL, **STATEFUL}, ("StatefulSet", "db-x-shop-x-vc")),
+        ("nightly-29120340-x2kfz-x-shop-x-vc", {**VIRTUAL, "job-name": "nightly-29120340"},
+         ("CronJob", "nightly-x-shop-x-vc")),
+        ("cart-x-shop-x-vc", {}, ("Pod", "cart-x-shop-x-vc")),
+        ("frontend-3-deploy", {"openshift.io/deployer-pod-for.name": "frontend-3"}, ("DeploymentConfig", "frontend")),
+        ("frontend-4-hook-pre", {"openshift.io/deployer-pod-for.name": "frontend-4"}, ("DeploymentConfig", "frontend")),
+        (f"installer-7-retry-2-{NODE}", {"app": "installer"}, ("Pod", "installer")),
+        ("ip-10-0-3-7eucomputeinternal-debug", {}, ("Pod", "node-debugger")),
+        ("ip-10-0-3-7eucomputeinternal-debug-x2kfz", {}, ("Pod", "node-debugger")),
+        ("k9s-shell-1234567", {"app": "k9s-shell"}, ("Pod", "k9s-shell")),
+        ("kube-proxy-gke-prod-pool-1a2b3c4d-x2kf", {"tier": "node", "component": "kube-proxy"}, ("Pod", "kube-proxy")),
+        (f"rook-ceph-osd-3-{HASH}-x2kfz", {"rook_cluster": "rook-ceph", "ceph_daemon_type": "osd", **TEMPLATE},
+         ("CephCluster", "rook-ceph/osd")),
+        ("instance-manager-12345678901234567890123456789012",
+         {"longhorn.io/component": "instance-manager", "longhorn.io/managed-by": "longhorn-manager"},
+         ("LonghornComponent", "instance-manager")),
+        ("flow-1-nodex2kfz", {"nifi_cr": "flow", "nodeId": "1"}, ("NifiCluster", "flow")),
+        ("pipeline-edges-v7-x2kfz", {"suite": "pachyderm", "pipelineName": "edges"}, ("PachydermPipeline", "edges")),
+        ("65b8f0c2a1b2c3d4e5f60718-x2kfz", {"job-name": "65b8f0c2a1b2c3d4e5f60718"}, ("Job", "")),
         ("virt-launcher-vm1-x2kfz", {"kubevirt.io": "virt-launcher", "vm.kubevirt.io/name": "vm1"},
          ("VirtualMachine", "vm1")),
         (f"cart-{HASH}-x2kfz", {}, ("Deployment", "cart")),
@@ -157,6 +179,32 @@ def test_no_label_that_people_set_on_their_own_makes_an_owner() -> None:
     assert pod_owner("web", usual) == ("Pod", "web")
 
 
+@pytest.mark.parametrize("length", range(12, 50))
+def test_pods_of_a_virtual_cluster_keep_one_owner_where_their_names_are_cut(length: int) -> None:
+    name = LONG[:length].rstrip("-")
+    owners = set()
+    for number, (template, random_part) in enumerate(((HASH, "x2kfz"), (HASH, "b4ptz"), ("6b8c9d4f5b", "g6v8t"))):
+        whole = f"{name}-{template}-{random_part}-x-shop-x-vc"
+        pod = whole if len(whole) <= 63 else f"{whole[:52]}-{number}b12cd34ef"
+        owners.add(pod_owner(pod, {**VIRTUAL, "pod-template-hash": template}))
+    assert owners == {("Deployment", f"{name}-x-shop-x-vc")}
+
+
+WORDS = ["http2", "httpd", "smtpd", "mqtt5", "dhcp4", "tftpd", "tmpfs", "snmpd", "php74", "jdk22", "rdbms", "nfsv4"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_that_looks_like_a_random_ending_stays(word: str) -> None:
+    assert pod_owner(f"web-{word}", {"app": "web"}) == ("Pod", f"web-{word}")
+    assert pod_owner(f"web-{word}-x2kfz", {"job-name": f"web-{word}"}) == ("Job", f"web-{word}")
+
+
+def test_random_endings_are_hardly_ever_taken_for_words() -> None:
+    draw = random.Random(7)
+    names = ["web-" + "".join(draw.choices(SAFE, k=5)) for _ in range(20_000)]
+    assert sum(without_generated_ending(name) != "web" for name in names) < 10
+
+
 @pytest.mark.parametrize("name", ["cart", "node-exporter", "k8s-api", "html5", "api-https", "web-v2", "s3-proxy", "0x"])
 def test_a_name_that_a_person_chose_stays(name: str) -> None:
     assert without_generated_ending(name) == name
@@ -190,10 +238,28 @@ ALLOC = "3f2a1b4c-1111-2222-3333-444455556666"
         (f"cache-{ALLOC}", {"com.hashicorp.nomad.alloc_id": ALLOC, "com.hashicorp.nomad.job_name": "shop"},
          ("NomadTask", "shop/cache")),
         ("ecs-shop-7-web-b0a1c2d3e4f5a6b7c8d9", {}, ("EcsTask", "shop/web")),
+        ("shop_web_1_9a8b7c6d5e4f", COMPOSE, ("ComposeService", "shop/web")),
+        ("9a8b7c6d5e4f_shop-web-1", COMPOSE, ("ComposeService", "shop/web")),
+        ("9a8b7c6d5e4f-infra", {}, REDIS),
+        ("9a8b7c6d5e4f-service", {}, REDIS),
+        ("redis-working-container-3", {}, REDIS),
+        ("reaper_" + "a1" * 32, {}, REDIS),
+        ("d8cfe1a6e4f94b1e8bd2f0c6e3f5a7d1_redis7_a1b2c3", {}, REDIS),
+        ("cache_redis7_a1b2c3", {}, REDIS),
+        ("GITEA-ACTIONS-TASK-7_WORKFLOW-test_JOB-build", {}, REDIS),
+        ("drone-q3v8m0xk1zj2h1p9v7c4", {}, REDIS),
+        ("wp_01he8bebctabr3kgk0qj36d2me_0_step_0", {}, REDIS),
+        ("shop-web-3f2a1b4c5d6e7f8091a2b3c4d5e6f708192a3b4c", {}, REDIS),
+        ("app-kgw8s0o-131245678901", {}, REDIS),
+        ("berserk_mietner", {}, REDIS),
         # An image's labels alone make no owner, nor does a name that a person chose.
         ("web", COMPOSE, ("", "")),
         ("bold_bohr", COMPOSE, REDIS),
         ("my_app", {}, ("", "")),
+        ("cache_nginx1_a1b2c3", {}, ("", "")),
+        ("db-20240131", {}, ("", "")),
+        ("mysite-infra", {}, ("", "")),
+        ("kind-control-plane", {}, ("", "")),
         ("cool_app", {}, ("", "")),
         ("shop-web-1", {}, ("", "")),
         ("", {}, ("", "")),
@@ -229,6 +295,16 @@ def container(**facts: object) -> wire.Container:
         [{"name": f"x-web-{n}", "owner": wire.Owner("ComposeService", "x/web")} for n in range(12)],
         [{"name": f"debugger-{n}kfzx", "pod_name": "web-0"} for n in range(4, 9)],
         [{"name": "app", "pod_name": f"cart-{HASH}-x{n}kfz"} for n in range(4, 9)],
+        [{"name": f"job-x{n}kfz", "pod_name": f"job-x{n}kfz", "pod_labels": {"job-name": "job"}} for n in range(4, 9)],
+        [{"name": f"65b8f0c2a1b2c3d4e5f6071{n}", "pod_name": "x"} for n in range(4, 9)],
+        [
+            {
+                "name": f"f2a1b3c4d5e6f7a8b9c{n}-n0-0",
+                "pod_name": f"f2a1b3c4d5e6f7a8b9c{n}-n0-0",
+                "pod_labels": {"execution-id": "x", "workflow-name": "etl", "task-name": "load"},
+            }
+            for n in range(4, 9)
+        ],
     ],
 )
 def test_copies_of_one_container_have_one_fingerprint_and_keep_their_names(twelve: list[dict[str, object]]) -> None:
