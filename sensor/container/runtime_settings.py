@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_IMPORTS: Final = 64
 CONTAINERD: Final = Path("/etc/containerd/config.toml")
+CONTAINERD_PARTS: Final = "/etc/containerd/conf.d/*.toml"
+"""What settings import that name nothing else (containerd 2.2)."""
 STORAGE: Final = (Path("/usr/share/containers/storage.conf"), Path("/etc/containers/storage.conf"))
 CRIO: Final = (Path("/usr/share/crio/crio.conf"), Path("/etc/crio/crio.conf"))
 CRIO_PARTS: Final = (Path("/usr/share/crio/crio.conf.d"), Path("/etc/crio/crio.conf.d"))
@@ -66,7 +68,8 @@ class NodeFiles:
         self, files: tuple[Path, ...], parts: tuple[Path, ...], options: Mapping[str, str] | None = None
     ) -> Iterator[RuntimePlace]:
         """Yield a CRI-O by its settings, later files over earlier ones, and `options` over all."""
-        names = [*files, *(part for directory in parts for part in self._tree.glob(f"{directory}/*.conf"))]
+        # Whatever they are called: OpenShift's are `00-default` and the like.
+        names = [*files, *(part for directory in parts for part in self._tree.glob(f"{directory}/*"))]
         root, run, socket = self._storage_root(), "", ""
         for name in names:
             table = _table(self._toml(name), "crio")
@@ -141,8 +144,10 @@ class NodeFiles:
                 continue
             seen.add(current)
             table = self._toml(current)
-            merged = {**merged, **table, "grpc": {**_table(merged, "grpc"), **_table(table, "grpc")}}
-            imports = table.get("imports")
+            # Since version 4 of the settings the socket is that of a plugin.
+            server = _table(_table(table, "plugins"), "io.containerd.server.v1.grpc")
+            merged = {**merged, **table, "grpc": {**_table(merged, "grpc"), **_table(table, "grpc"), **server}}
+            imports = table.get("imports", [] if current != path else [CONTAINERD_PARTS])
             for pattern in imports if isinstance(imports, list) else []:
                 name = str(pattern)
                 waiting += self._tree.glob(name if name.startswith("/") else str(current.parent / name))

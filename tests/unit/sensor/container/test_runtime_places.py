@@ -75,6 +75,30 @@ def test_containerd_s_settings_are_read_with_what_they_import(tmp_path: Path) ->
     assert (place.directory, place.socket) == (Path("/run/second"), Path("/run/third.sock"))
 
 
+def test_containerd_s_settings_of_version_4_have_the_socket_in_a_plugin(tmp_path: Path) -> None:
+    server = "[plugins.'io.containerd.server.v1.grpc']\naddress = \"/run/{}.sock\"\n"
+    write(tmp_path, "/etc/containerd/config.toml", "version = 4\nstate = '/run/k'\n" + server.format("first"))
+    (place,) = NodeFiles(tmp_path).containerd(CONTAINERD)
+    assert (place.directory, place.socket) == (Path("/run/k"), Path("/run/first.sock"))
+    write(tmp_path, "/etc/containerd/conf.d/10.toml", "version = 4\n" + server.format("second"))
+    (place,) = NodeFiles(tmp_path).containerd(CONTAINERD)
+    assert (place.directory, place.socket) == (Path("/run/k"), Path("/run/second.sock"))
+
+
+def test_parts_that_containerd_s_settings_do_not_import_do_not_count(tmp_path: Path) -> None:
+    write(tmp_path, "/etc/containerd/config.toml", 'state = "/run/first"\nimports = []\n')
+    write(tmp_path, "/etc/containerd/conf.d/10.toml", 'state = "/run/second"\n')
+    (place,) = NodeFiles(tmp_path).containerd(CONTAINERD)
+    assert place.directory == Path("/run/first")
+
+
+def test_crio_s_parts_count_whatever_they_are_called(tmp_path: Path) -> None:
+    write(tmp_path, "/etc/crio/crio.conf.d/00-default", '[crio]\nroot = "/data/crio"\n')
+    write(tmp_path, "/etc/crio/crio.conf.d/10-api.conf.toml", '[crio.api]\nlisten = "/run/c.sock"\n')
+    (place,) = NodeFiles(tmp_path).crio(CRIO, CRIO_PARTS)
+    assert (place.directory, place.socket) == (Path("/data/crio"), Path("/run/c.sock"))
+
+
 def test_storage_crio_and_docker_settings_name_their_places(tmp_path: Path) -> None:
     write(tmp_path, "/usr/share/containers/storage.conf", '[storage]\ngraphroot = "/usr-share"\n')
     write(tmp_path, "/etc/containers/storage.conf", '[storage]\ngraphroot = "/data/containers"\n')
