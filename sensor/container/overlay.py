@@ -14,6 +14,9 @@ from sensor.files.handles import open_directory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LINK_LENGTH: Final = len("/l/") + 26
+_LINK: Final = re.compile(rb"/l/[A-Z0-9]{26}")
+"""How containers/storage names the link to a layer, for short (drivers/overlay)."""
 _COLON: Final = re.compile(rb"(?<!\\):")
 _COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -45,10 +48,25 @@ def usable_layers(mounted: Layers | None, recorded: Callable[[], Layers | None])
     record = recorded()
     if mounted is None:
         return record if record is None or _is_openable(record) else dataclasses.replace(record, is_complete=False)
+    record = _with_shared_layers(record, mounted) if record is not None else None
     # The mount's own upper layer is never a temporary one: by it the record proves to be of this very filesystem.
     if record is not None and _is_openable(record) and _is_same_directory(record.upper, mounted.upper):
         return dataclasses.replace(record, upper=mounted.upper)
     return dataclasses.replace(mounted, is_complete=False)
+
+
+def _with_shared_layers(record: Layers, mounted: Layers) -> Layers:
+    """Return the record, with the links that are in another image store (storage.conf(5)) as the mount has them.
+
+    Such a link has a random name, the same in both. Below the container's own storage it is a temporary mount's.
+    """
+    storage = mounted.upper.rsplit(b"/", 2)[0] + b"/"
+    links = {lower[-_LINK_LENGTH:]: lower for lower in mounted.lowers if not lower.startswith(storage)}
+    lowers = (
+        links.get(lower[-_LINK_LENGTH:], lower) if _LINK.fullmatch(lower[-_LINK_LENGTH:]) else lower
+        for lower in record.lowers
+    )
+    return dataclasses.replace(record, lowers=tuple(lowers))
 
 
 def _is_openable(layers: Layers) -> bool:

@@ -91,6 +91,20 @@ def test_podman_with_a_storage_root_of_its_own(elsewhere: Podman, collector: Col
     assert any(text.startswith(str(elsewhere.directory / "boxes")) for text in advice)
 
 
+def test_podman_with_images_in_another_store(
+    elsewhere: Podman, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As of bootable systems, whose images come with the system (storage.conf(5), additionalimagestores)."""
+    directory = tmp_path_factory.mktemp("shared")
+    options = ["--root", str(directory / "boxes"), "--runroot", str(directory / "run"), "--storage-driver=overlay"]
+    store = str(elsewhere.directory / "boxes")
+    with Podman(directory, [*options, "--storage-opt", f"additionalimagestore={store}"]) as podman:
+        image = elsewhere.image("app")
+        event = named_once_it_is_found(podman, podman.run(image), collector)
+    assert (event.identity, event.kind, event.process.hash_status) == ("complete", "copy_of_image_file", "ok")
+    assert event.container.image_name == image
+
+
 def test_containerd_with_its_socket_beside_its_state_and_a_namespace_of_its_own(
     podman: Podman, collector: Collector, tmp_path: Path
 ) -> None:

@@ -95,3 +95,16 @@ def test_a_record_of_another_container_is_not_believed(storage: Storage) -> None
 def test_a_container_that_is_not_mounted_any_more_has_the_layers_of_the_record(storage: Storage) -> None:
     assert usable_layers(None, lambda: storage.recorded) == storage.recorded
     assert usable_layers(None, unknown) is None
+
+
+def test_a_layer_of_another_image_store_is_where_the_mount_has_its_link(storage: Storage, tmp_path: Path) -> None:
+    link = "l/" + "K4SHK2ZSJK" * 2 + "TFJC5B"
+    elsewhere = storage.make(f"shared/overlay/{link}/bin").rsplit(b"/", 1)[0]
+    record = Layers((storage.path("snapshots/2/fs"), storage.path(f"snapshots/{link}")), storage.upper)
+    mounted = storage.of_mount(b"/dev/shm", elsewhere)
+    assert usable_layers(mounted, lambda: record) == Layers((record.lowers[0], elsewhere), storage.upper)
+    temporary = storage.make(f"snapshots/mapped/0/{link}/bin").rsplit(b"/", 1)[0]
+    for other in (temporary, elsewhere + b"X", b"/dev/shm"):
+        layers = usable_layers(storage.of_mount(b"/dev/shm", other), lambda: record)
+        assert layers is not None
+        assert not layers.is_complete
