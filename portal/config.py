@@ -36,6 +36,8 @@ PAGE_FILES: Final = _PACKAGE.parent if (_PACKAGE.parent / "manage.py").exists() 
 ROLES: Final = ("reader", "operator", "admin", "owner")
 """The values of `accounts.roles.Role`, which cannot be imported before Django has its settings."""
 
+FEWEST_CHARACTERS: Final = 16
+"""Of a token: 64 bits where they are random hexadecimal digits, which nobody guesses over a network."""
 MOST: Final = 1_000_000
 MOST_DAYS: Final = 36_500
 """A hundred years: before the year 1 there are no times to count from."""
@@ -80,6 +82,17 @@ def secret(name: str, help_: str) -> str:
 def optional_secret(name: str, help_: str) -> str:
     """Return a string that may come from NAME_FILE; empty if it is not set."""
     return _declare(Setting(name, "string", "", help_, secret=True)) or ""
+
+
+def bearer_token(name: str, help_: str) -> str:
+    """Return a token that may come from NAME_FILE; empty if it is not set. One that could be guessed is rejected."""
+    value = optional_secret(name, help_)
+    if value and not (len(value) >= FEWEST_CHARACTERS and all("!" <= each <= "~" for each in value)):
+        raise ImproperlyConfigured(
+            f"{name} must have at least {FEWEST_CHARACTERS} characters, of ASCII and without spaces;"
+            " `openssl rand -hex 32` makes one."
+        )
+    return value
 
 
 def boolean(name: str, *, default: bool, help_: str) -> bool:

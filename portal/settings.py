@@ -175,8 +175,9 @@ if DATABASE_POOL:
 # A copy: while a command connects as the owner, DATABASES names the owner (accounts.database_roles).
 DATABASE_PORTAL = dict(DATABASES["default"])
 
-METRICS_TOKEN = config.optional_secret(
-    "METRICS_TOKEN", "Bearer token with which Prometheus reads /metrics; empty: there are no metrics."
+METRICS_TOKEN = config.bearer_token(
+    "METRICS_TOKEN",
+    "Bearer token of at least 16 characters with which Prometheus reads /metrics; empty: there are no metrics.",
 )
 ALIVE_FILE = config.string(
     "ALIVE_FILE",

@@ -152,6 +152,10 @@ def test_every_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.M
         ("PUBLIC_URL", "portal.example"),
         ("STREAM_URL", "ftp://portal.example"),
         ("SECOND_APPROVER", "maybe"),
+        ("METRICS_TOKEN", "x"),
+        ("METRICS_TOKEN", "not-to-be-shown"),  # 15 characters
+        ("METRICS_TOKEN", "not-to-be-shown with-spaces"),
+        ("METRICS_TOKEN", "not-to-be-shown-\u00e9"),
         ("SECRET_KEY_FILE", "/not/there"),
     ],
 )
@@ -165,6 +169,13 @@ def test_a_wrong_setting_is_refused_by_name_without_its_secret(
     with pytest.raises(ImproperlyConfigured, match=rf"^{name}\b") as refused:
         runpy.run_path(str(ROOT / "portal/settings.py"))
     assert "not-to-be-shown" not in str(refused.value)
+
+
+def test_a_metrics_token_of_sixteen_characters_or_none_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for token in ("", "0123456789abcdef"):
+        for each, given in {**NOWHERE, "MIGRATION_DATABASE_URL": "", "METRICS_TOKEN": token}.items():
+            monkeypatch.setenv(each, given)
+        assert runpy.run_path(str(ROOT / "portal/settings.py"))["METRICS_TOKEN"] == token
 
 
 def test_a_refused_setting_ends_the_start_with_that_line() -> None:
