@@ -87,11 +87,14 @@ def _wait_for_backend(arguments: argparse.Namespace) -> None:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
 
     needs.settings_are_valid()
     needs.wait_for([needs.database_responds], arguments.wait)
-    call_command("migrate", interactive=False, verbosity=1)
+    try:
+        call_command("migrate", interactive=False, verbosity=1)
+    except CommandError as error:
+        raise needs.NeedMissing(str(error)) from None
     return 0
 
 

@@ -14,7 +14,7 @@ from accounts.actions.audit_erasure import erase_person
 from accounts.actions.audit_heads import publish_head
 from accounts.actions.audit_seals import seal_entries
 from accounts.audit_chain import Head
-from accounts.database_roles import as_database_owner
+from accounts.database_roles import as_database_owner, require_same_database
 from accounts.errors import StillActiveError
 from accounts.models import User
 from accounts.models.users import has_address
@@ -63,6 +63,7 @@ class Command(BaseCommand):
 
 
 def _erase(email: str, actor_email: str) -> str:
+    require_same_database()
     with as_database_owner():
         actor = User.objects.filter(has_address(actor_email)).first()
         if actor is None or not actor.has_role(Role.OWNER):

@@ -13,7 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from accounts import audit
-from accounts.database_roles import as_database_owner
+from accounts.database_roles import as_database_owner, require_same_database
 from portal.backup.archive import write_archive
 from portal.backup.errors import BackupError
 from portal.management.passphrase import add_passphrase_option, given_passphrase
@@ -31,6 +31,7 @@ class Command(BaseCommand):
         """Write the backup. Raises CommandError, and leaves no file behind, where that fails."""
         file: Path = options["file"]
         passphrase = given_passphrase(options["passphrase_file"])
+        require_same_database()
         # Before: whoever has the backup finds in it that it was made.
         audit.record(None, "backed up", "database", "", after={"encrypted": bool(passphrase)})
         try:

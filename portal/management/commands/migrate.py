@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
-from accounts.database_roles import as_database_owner, as_portal_role, has_owner_role
+from accounts.database_roles import as_database_owner, as_portal_role, has_owner_role, require_same_database
 from accounts.queries.storage_warnings import role_problems
 from portal.database_grants import current_role, grant_to_portal_role
 from portal.management.lock_timeouts import LockTimeoutExecutor
@@ -22,6 +22,7 @@ class Command(migrate.Command):
             super().handle(*args, **options)
             self._warn(role_problems())
             return
+        require_same_database()
         with as_portal_role():
             role = current_role()
         with as_database_owner():

@@ -14,7 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from accounts import audit
 from accounts.actions.audit_seals import seal_entries
-from accounts.database_roles import as_database_owner, as_portal_role
+from accounts.database_roles import as_database_owner, as_portal_role, require_same_database
 from accounts.queries.audit_verification import verify_audit_log
 from portal.backup import tools
 from portal.backup.archive import is_signed, opened_dump, read_manifest
@@ -63,6 +63,7 @@ class Command(BaseCommand):
             )
         if manifest["encrypted"] and not passphrase:
             raise BackupError("The backup is encrypted: give --passphrase-file.")
+        require_same_database()
         with as_database_owner():
             _check_target(manifest)
             with opened_dump(file, manifest, passphrase) as dump:

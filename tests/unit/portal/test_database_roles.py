@@ -15,13 +15,17 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from django.core import checks
+from django.core.management import CommandError, call_command
 from django.db import connection
 
+from accounts.database_roles import require_same_database
+from accounts.models import AuditEntry
 from accounts.queries.storage_warnings import role_problems
 from drift.alerts.domain.event_table import partition_name
 from portal import database_grants
 from portal.checks import database_role
 from portal.embedded.postgres import PORTAL_ROLE
+from portal.management.commands import restore
 from tests.database import as_owner
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -323,3 +327,30 @@ def test_a_second_role_for_another_database_is_refused() -> None:
     done = _manage("check", DATABASE_URL="postgresql://a@/one", MIGRATION_DATABASE_URL="postgresql://b@/two")
     assert done.returncode != 0
     assert "must name the same database" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("migrate",),
+        ("backup", "/not/written"),
+        ("restore", str(ROOT / "pyproject.toml")),
+        ("audit", "erase", "--user", "a@example.com", "--as", "b@example.com"),
+    ],
+)
+def test_a_second_role_for_a_database_of_the_same_name_elsewhere_changes_nothing(
+    words: tuple[str, ...], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That names differ is seen at once; which database a server's name leads to, only there."""
+    owner = settings.DATABASE_OWNER
+    settings.DATABASE_OWNER = {**owner, "OPTIONS": {**owner["OPTIONS"], "dbname": "postgres"}}
+    monkeypatch.setattr(restore, "read_manifest", lambda *given: {"encrypted": False})
+    monkeypatch.setattr(restore, "is_signed", lambda *given: True)
+    before = AuditEntry.objects.count()
+    with pytest.raises(CommandError, match="MIGRATION_DATABASE_URL and DATABASE_URL lead to different databases"):
+        call_command(*words)
+    assert AuditEntry.objects.count() == before
+
+
+def test_two_roles_of_one_database_are_seen_as_that() -> None:
+    require_same_database()

@@ -28,20 +28,73 @@ def write(environment: dict[str, str], portal: str, owner: str = "") -> None:
     (directory / "owner.env").write_text(owner)
 
 
+OWNER = "MIGRATION_DATABASE_URL=postgresql://owner@there/driftwatch\n"
+
+
 def test_both_files_are_read_and_what_is_set_stays(environment: dict[str, str]) -> None:
-    environment["DATABASE_URL"] = "postgresql://here/restored"
-    write(
-        environment,
-        "SECRET_KEY=s\nDATABASE_URL=postgresql://there/driftwatch\nREDIS_URL=redis://r\n",
-        "MIGRATION_DATABASE_URL=postgresql://owner@there/driftwatch\n",
-    )
+    environment["REDIS_URL"] = "redis://here"
+    write(environment, "SECRET_KEY=s\nDATABASE_URL=postgresql://there/driftwatch\nREDIS_URL=redis://r\n", OWNER)
     add_settings_of_host()
     assert {name: environment[name] for name in NAMES if name in environment} == {
         "SECRET_KEY": "s",
-        "DATABASE_URL": "postgresql://here/restored",
-        "REDIS_URL": "redis://r",
+        "DATABASE_URL": "postgresql://there/driftwatch",
+        "REDIS_URL": "redis://here",
         "MIGRATION_DATABASE_URL": "postgresql://owner@there/driftwatch",
     }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://there/restored",
+        "postgresql://here/driftwatch",
+        "postgresql://there:5433/driftwatch",
+        "postgresql:///driftwatch",
+        "host=here dbname=driftwatch",
+        "nonsense",
+    ],
+)
+@pytest.mark.parametrize("is_file", [False, True])
+@pytest.mark.parametrize("portal", ["DATABASE_URL=postgresql://portal@there/driftwatch\n", ""])
+def test_the_owner_of_another_database_than_the_one_that_is_set_is_left_out_with_a_line(
+    environment: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    portal: str,
+    is_file: bool,
+) -> None:
+    (tmp_path / "url").write_text(f"{url}\n")
+    environment.update({"DATABASE_URL_FILE": str(tmp_path / "url")} if is_file else {"DATABASE_URL": url})
+    write(environment, f"SECRET_KEY=s\n{portal}", OWNER)
+    add_settings_of_host()
+    assert (environment["SECRET_KEY"], "MIGRATION_DATABASE_URL" in environment) == ("s", False)
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/owner.env is not used: DATABASE_URL is set to another database" in said
+    assert (said.count("\n"), "set MIGRATION_DATABASE_URL too" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://root:p@there:5432/driftwatch?sslmode=require", "host=there dbname=driftwatch user=other"]
+)
+def test_the_owner_is_used_where_the_same_database_is_set_in_other_words(
+    environment: dict[str, str], capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    environment["DATABASE_URL"] = url
+    write(environment, "SECRET_KEY=s\nDATABASE_URL=postgresql://portal@there/driftwatch\n", OWNER)
+    add_settings_of_host()
+    assert environment["MIGRATION_DATABASE_URL"] == "postgresql://owner@there/driftwatch"
+    assert environment["DATABASE_URL"] == url
+    assert capsys.readouterr().err == ""
+
+
+def test_without_an_owner_s_file_another_database_needs_no_line(
+    environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment["DATABASE_URL"] = "postgresql://here/restored"
+    write(environment, "SECRET_KEY=s\nDATABASE_URL=postgresql://there/driftwatch\n")
+    add_settings_of_host()
+    assert (environment["DATABASE_URL"], capsys.readouterr().err) == ("postgresql://here/restored", "")
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FILE"])
