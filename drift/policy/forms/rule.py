@@ -13,6 +13,7 @@ from typing import Any
 from django.http import QueryDict
 
 from drift.policy.domain.edits import Document, Edit, Rule, find_rule, hidden_characters, put_rule
+from drift.web.requests import bounded_int
 from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule, describe_rule
 from sensor.policy.document_terms import DEFAULT_SEVERITY
 from sensor.policy.lint import LintFinding, lint_rule, take_suggestion
@@ -192,12 +193,13 @@ def take_step(rule: Rule, step: str) -> Rule:
             return {**rule, scope: [*rule[scope], empty_condition(SCOPES[scope][0])]}
         case ["clear", scope] if scope in SCOPES:
             return {**rule, scope: []}
-        case ["add-value", scope, card] if scope in SCOPES and card.isdigit():
-            return {**rule, scope: [_with_row(each, index == int(card)) for index, each in enumerate(rule[scope])]}
-        case ["remove-value", scope, card, row] if scope in SCOPES and card.isdigit() and row.isdigit():
-            return {**rule, scope: _without_row(rule[scope], int(card), int(row))}
-        case ["remove-entry", row] if row.isdigit():
-            return {**rule, "allow_list": _without(rule["allow_list"], int(row))}
+        case ["add-value", scope, card] if scope in SCOPES:
+            place = bounded_int(card)
+            return {**rule, scope: [_with_row(each, index == place) for index, each in enumerate(rule[scope])]}
+        case ["remove-value", scope, card, row] if scope in SCOPES:
+            return {**rule, scope: _without_row(rule[scope], bounded_int(card), bounded_int(row))}
+        case ["remove-entry", row]:
+            return {**rule, "allow_list": _without(rule["allow_list"], bounded_int(row))}
     return rule
 
 
@@ -218,7 +220,7 @@ def _with_row(condition: dict[str, Any], chosen: bool) -> dict[str, Any]:  # noq
     return {**condition, "any_of": [*rows, {"operator": OPERATORS[0], "value": ""}]} if chosen else condition
 
 
-def _without_row(conditions: list[dict[str, Any]], card: int, row: int) -> list[dict[str, Any]]:
+def _without_row(conditions: list[dict[str, Any]], card: int | None, row: int | None) -> list[dict[str, Any]]:
     """Return the conditions without that value; a condition left without values is removed too."""
     left = [
         {**each, "any_of": _without(each["any_of"], row)} if index == card else each
@@ -227,5 +229,5 @@ def _without_row(conditions: list[dict[str, Any]], card: int, row: int) -> list[
     return [each for each in left if each["any_of"]]
 
 
-def _without(values: list[Any], place: int) -> list[Any]:
+def _without(values: list[Any], place: int | None) -> list[Any]:
     return [each for index, each in enumerate(values) if index != place]

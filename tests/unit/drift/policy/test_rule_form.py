@@ -112,6 +112,18 @@ def test_the_builders_buttons_work_without_javascript() -> None:
     assert take_step(grown, "remove-entry:0")["allow_list"] == []
 
 
-@pytest.mark.parametrize("step", ["", "nonsense", "add-condition:name", "add-value:resource_scope:x", "remove-entry:x"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "",
+        "nonsense",
+        "add-condition:name",
+        "add-value:resource_scope:x",
+        "remove-entry:x",
+        "add-value:resource_scope:²",
+        "remove-value:resource_scope:0:²",
+        f"remove-entry:{'9' * 5000}",
+    ],
+)
 def test_an_unknown_step_changes_nothing(step: str) -> None:
     assert take_step(typed(), step) == typed()
