@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import Future
 from typing import Any, Final
@@ -9,6 +10,8 @@ from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
+
+from accounts.network_addresses import is_platform
 
 CONNECT_SECONDS: Final = 3.05
 READ_SECONDS: Final = 5
@@ -42,6 +45,7 @@ class IssuerSession(requests.Session):
     def _fetch(self, answer: Future[requests.Response], method: str, url: str, options: dict[str, Any]) -> None:
         options |= {"timeout": (CONNECT_SECONDS, READ_SECONDS), "allow_redirects": False, "stream": True}
         try:
+            _refuse_platform(url)
             with super().request(method, url, **options) as response:
                 if response.is_redirect:
                     raise requests.TooManyRedirects("the issuer redirects")
@@ -57,6 +61,16 @@ def _is_allowed(url: str) -> bool:
     """Return whether the URL, which the issuer's configuration names, has TLS or is of the issuer's own host."""
     parts, own = urlsplit(url), urlsplit(settings.OIDC_ISSUER)
     return parts.scheme == "https" or (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
+
+
+def _refuse_platform(url: str) -> None:
+    """Raise InvalidURL where a cloud serves its own machines: a hostile issuer could have us read there."""
+    try:
+        found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return  # The request itself says so; a proxy may know the name.
+    if any(is_platform(str(each[4][0])) for each in found):
+        raise requests.exceptions.InvalidURL("a cloud's service for its own machines")
 
 
 def _read(response: requests.Response) -> bytes:

@@ -261,7 +261,9 @@ DEFAULT_RULE_MAY_BLOCK = config.boolean(
 
 NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Allow webhooks, and syslog, without TLS.")
 NOTIFY_ALLOW_PRIVATE = config.boolean(
-    "NOTIFY_ALLOW_PRIVATE", default=False, help_="Allow webhooks and syslog to private, loopback and link-local hosts."
+    "NOTIFY_ALLOW_PRIVATE",
+    default=False,
+    help_="Allow webhooks and syslog to private and loopback hosts; never to a cloud's services for its machines.",
 )
 SIEM_DIRECTORY = config.string(
     "SIEM_DIRECTORY", "", "Directory in which workers write the files that alerts are forwarded to; empty: none."

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 from django.conf import settings
 
-from drift.notify.domain.public_addresses import is_public
+from accounts.network_addresses import is_platform, is_public
 from drift.notify.errors import AddressRejected
 
 SECONDS: Final = 10
@@ -63,7 +63,8 @@ def checked_address(url: httpx.URL) -> str:
 def checked_host(host: str, port: int) -> str:
     """Resolve a host and return one of its IP addresses.
 
-    Raises AddressRejected if any of them is not public or the name does not exist; httpx.ConnectError or
+    Raises AddressRejected if any of them is not public (where the operator allows those: if a cloud serves its machines
+    there) or the name does not exist; httpx.ConnectError or
     ConnectTimeout if the look-up failed and may succeed later.
     """
     try:
@@ -74,11 +75,12 @@ def checked_host(host: str, port: int) -> str:
         raise AddressRejected("The host's name cannot be looked up.") from None
     except (OSError, UnicodeError):
         raise AddressRejected("The host's name cannot be looked up.") from None
-    # A link-local address carries its interface after a %, which ipaddress does not parse.
-    addresses = [str(each[4][0]).partition("%")[0] for each in found]
+    addresses = [str(each[4][0]) for each in found]
     # All, not only the one that is used: the resolver may return them in another order next time.
     if not settings.NOTIFY_ALLOW_PRIVATE and not all(is_public(each) for each in addresses):
         raise AddressRejected("The host is not on the public internet.")
+    if any(is_platform(each) for each in addresses):
+        raise AddressRejected("The host is a cloud's service for its own machines.")
     return addresses[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from accounts.issuer_session import IssuerSession
 from accounts.models import User
 from accounts.roles import Role
 from tests.unit.accounts.fake_issuer import KEY, FakeIssuer
+from tests.unit.platform_spellings import PLATFORM_SPELLINGS
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db, pytest.mark.usefixtures("issuer_settings")]
 
@@ -212,6 +214,25 @@ def test_no_url_of_the_configuration_leads_elsewhere_without_tls(served: Any, ur
     served(_flood)
     with pytest.raises(requests.exceptions.InvalidURL):
         IssuerSession().get(url)
+
+
+@pytest.mark.parametrize("host", PLATFORM_SPELLINGS)
+def test_no_url_of_the_configuration_leads_to_a_cloud_s_own_services(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    settings.OIDC_ISSUER = f"http://{host}/"  # nor the issuer itself, by a name that somebody else changed
+    monkeypatch.setattr(requests.Session, "request", lambda *_, **__: pytest.fail("it was sent"))
+    for scheme in ("https", "http"):
+        with pytest.raises(requests.exceptions.InvalidURL):
+            IssuerSession().get(f"{scheme}://{host}/")
+
+
+def test_no_name_of_the_configuration_leads_to_a_cloud_s_own_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(0, 0, 0, "", ("10.1.2.3", 443)), (0, 0, 0, "", ("169.254.169.254", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(requests.Session, "request", lambda *_, **__: pytest.fail("it was sent"))
+    with pytest.raises(requests.exceptions.InvalidURL):
+        IssuerSession().get("https://keys.issuer.example/jwks")
 
 
 def test_while_the_issuer_hangs_most_sign_ins_fail_at_once_and_threads_stay_free(

@@ -18,11 +18,12 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEntry
+from accounts.network_addresses import is_public
 from drift.notify.actions import deliveries, post_webhook
 from drift.notify.actions import settings as settings_actions
-from drift.notify.domain.public_addresses import is_public
 from drift.notify.errors import AddressRejected
 from drift.notify.models import NoticeDelivery, NoticeState, Webhook
+from tests.unit.platform_spellings import PLATFORM_SPELLINGS
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -202,6 +203,28 @@ def test_a_name_that_resolves_to_an_internal_address_is_rejected_on_sending(
 
     delivery = NoticeDelivery.objects.get()
     assert (delivery.state, delivery.error) == (NoticeState.DEAD, "The host is not on the public internet.")
+
+
+@pytest.mark.parametrize("is_private_allowed", [False, True])
+@pytest.mark.parametrize("host", PLATFORM_SPELLINGS)
+def test_no_spelling_of_a_cloud_s_own_services_is_posted_to_whatever_the_operator_allows(
+    settings: Any, host: str, is_private_allowed: bool
+) -> None:
+    settings.NOTIFY_ALLOW_PRIVATE = is_private_allowed
+    with pytest.raises(AddressRejected):
+        post_webhook.post(f"https://{host}/", b"{}", {})
+    with pytest.raises(AddressRejected):
+        post_webhook.checked_host(host.strip("[]"), 514)  # as for a SIEM
+
+
+def test_a_name_that_leads_to_a_cloud_s_own_service_is_rejected_where_private_addresses_are_allowed(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NOTIFY_ALLOW_PRIVATE = True
+    found = [(0, 0, 0, "", ("10.1.2.3", 443)), (0, 0, 0, "", ("168.63.129.16", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(AddressRejected, match="a cloud's service"):
+        post_webhook.checked_host("siem.example", 514)
 
 
 def test_the_connection_uses_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
