@@ -63,10 +63,12 @@ app.conf.update(
     broker_connection_max_retries=None,
     # visibility_timeout: longer than task_time_limit, or a running task would be delivered again.
     # socket_timeout: longer than the worker's blocking read (1 s), yet short: a hung broker must not block a Save.
+    # health_check_interval: a blocking read that is overdue by as much is on a connection that leads nowhere.
     broker_transport_options={
         "visibility_timeout": 600,
         "socket_connect_timeout": 2,
         "socket_timeout": 5,
+        "health_check_interval": 5,
         **_broker.get("broker_transport_options", {}),
     },
     task_acks_late=True,

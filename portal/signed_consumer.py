@@ -1,10 +1,13 @@
-"""The worker's consumer: it runs signed task messages alone, and takes no orders from other workers."""
+"""The worker's consumer: it runs signed task messages alone, takes no orders from other workers, and connects anew
+after whatever Redis leaves without an answer.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from celery.worker.consumer import Consumer
 from django.conf import settings
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from drift.health.actions.process_reports import Reporter
 
 logger = logging.getLogger(__name__)
+
+MAX_PAUSE: Final = 5
+"""Seconds between two attempts to reach Redis; Celery's own grow to 30, for which a saved version would wait."""
 
 
 class SignedConsumer(Consumer):
@@ -38,11 +44,18 @@ class SignedConsumer(Consumer):
         # The loop's own timer: a loop that hangs, or that waits for Redis, is not reported.
         self.timer.call_repeatedly(INTERVAL, self.reporter.pulse)
 
+    def ensure_connected(self, conn: Any) -> Any:
+        """Return the connection once Redis can be reached."""
+        conn.ensure_connection = partial(conn.ensure_connection, interval_max=MAX_PAUSE)
+        return super().ensure_connected(conn)
+
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
         """Return the function that takes each message."""
         handle = super().create_task_handler(*args, **options)
 
         def take(message: Any) -> Any:
+            message.ack_log_error = partial(_settle, message.ack)
+            message.reject_log_error = partial(_settle, message.reject)
             if reason := rejection(
                 message.headers, message.body, [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
             ):
@@ -52,3 +65,18 @@ class SignedConsumer(Consumer):
             return handle(message)
 
         return take
+
+
+def _settle(
+    settle: Callable[..., None], log: logging.Logger, errors: tuple[type[Exception], ...], **options: Any
+) -> None:
+    """Acknowledge or reject a message; let a connection error end the connection, after which the worker makes another.
+
+    Celery itself only logs the error. The message then counts as unfinished for as long as the connection lasts: a
+    worker with one process would wait for it and take no other task, though Redis has long been back.
+    """
+    try:
+        settle(**options)
+    except errors as error:
+        log.warning("a task's end could not be reported, connecting anew: %r", error)
+        raise

@@ -55,9 +55,9 @@ PARTS: Final = (
     Part("pgbouncer", "the portal works behind PgBouncer", 2, tests("tests/long/test_pgbouncer.py"), LONG),
     Part(
         "slow-faults",
-        "the two faults that take minutes to be shown",
-        5,
-        tests("tests/long/test_slow_faults.py"),
+        "the two faults that take minutes to be shown, and an acknowledgement that is lost to an outage of Redis",
+        6,
+        tests("tests/long/test_slow_faults.py", "tests/long/test_lost_acknowledgement.py"),
         LONG,
     ),
     Part(

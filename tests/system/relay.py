@@ -1,4 +1,4 @@
-"""A relay between the portal and its database's socket, that delays what the portal sends."""
+"""A relay between the portal and the socket of a service, that delays what the portal sends, or passes nothing on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ BLOCK: Final = 65_536
 
 
 class Relay:
-    """Listens in `directory` as PostgreSQL would, and passes on to the socket of the same name in `server`."""
+    """Listens in `directory` as the service would, and passes on to the socket of the same name in `server`."""
 
     def __init__(self, directory: Path, server: Path, name: str = ".s.PGSQL.5432") -> None:
         directory.mkdir()
         self.delay = 0.0
         """Seconds that each block on its way to the server waits."""
+        self.passes = threading.Event()
+        """While it is clear nothing gets through either way, and no connection ends: as with a dead switch."""
+        self.passes.set()
+        self.stop_at: bytes | None = None
+        """Clear `passes` when the portal next sends this."""
         self._to = server / name
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / name))
@@ -46,6 +51,10 @@ class Relay:
             while block := source.recv(BLOCK):
                 if is_delayed and self.delay:
                     time.sleep(self.delay)
+                if is_delayed and self.stop_at and self.stop_at in block:
+                    self.stop_at = None
+                    self.passes.clear()
+                self.passes.wait()
                 target.sendall(block)
         for each in (source, target):
             with contextlib.suppress(OSError):

@@ -158,5 +158,5 @@ def test_web_that_is_cut_off_from_redis_shows_it_and_goes_on_serving(network: Ne
     network.shows("Redis reached again", lambda: network.check("redis").startswith("ok"), 30)
     spread = "SELECT count(*) FROM fleet_rollout WHERE finished_at IS NULL AND spread_at IS NULL"
     network.shows(
-        "the version that was saved meanwhile is distributed", lambda: network.parts.rows(spread) == [(0,)], 60
+        "the version that was saved meanwhile is distributed", lambda: network.parts.rows(spread) == [(0,)], 30
     )
