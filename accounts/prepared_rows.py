@@ -6,7 +6,9 @@ parameters into the statement, makes PostgreSQL plan it each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,6 +48,14 @@ def prepared_rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, 
             run = partial(wrapper, run)
         run(statement, parameters, False, {"connection": connection, "cursor": cursor})  # noqa: FBT003 - Django's order
         return cursor.fetchall() if cursor.description else []
+
+
+def array(values: Iterable[uuid.UUID | int | dt.date]) -> str:
+    """Return a parameter for a placeholder such as `%s::uuid[]`, in a fifth of the time that psycopg takes for a list.
+
+    Only of values whose text has no comma, quote or brace.
+    """
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def instances(row: Sequence[Any], *of: type[models.Model]) -> list[Any]:

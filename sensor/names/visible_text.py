@@ -63,7 +63,9 @@ def visible_json(text: str) -> str:
 
 def has_mixed_scripts(text: str) -> bool:
     """Return whether a word of the text mixes Latin letters with Cyrillic or Greek ones, which look alike."""
-    return any(len({_script(letter) for letter in word} - {""}) > 1 for word in re.findall(r"[^\W\d_]+", text))
+    return not text.isascii() and any(
+        len({_script(letter) for letter in word} - {""}) > 1 for word in re.findall(r"[^\W\d_]+", text)
+    )
 
 
 def _script(letter: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from django.db import models
 from django.utils import timezone
 
-from drift.alerts.actions.bulk_insert import insert_families, new_row
+from drift.alerts.actions.bulk_insert import Values, child_row, insert_families, new_row
 from drift.alerts.actions.incidents import join_incidents
 from drift.alerts.actions.queue_notifications import notify_opened
 from drift.alerts.actions.score_alerts import score_new
@@ -137,31 +137,34 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
     )
 
 
-def _records(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None) -> list[models.Model]:
+Child = tuple[type[models.Model], Values]
+
+
+def _records(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None) -> list[Child]:
     """Return the rows that an alert opens with: its counts, what explains it, and the request to score it again."""
     group = new.group
     return [
-        new_row(AlertPulse, count=group.count, blocked=group.blocked, last_seen=group.last_seen),
-        *(new_row(AlertHour, hour=hour, count=count) for hour, count in group.hours.items()),
+        child_row(AlertPulse, count=group.count, blocked=group.blocked, last_seen=group.last_seen),
+        *(child_row(AlertHour, hour=hour, count=count) for hour, count in group.hours.items()),
         _detail(source, group, rule),
-        new_row(AlertScoring),
+        child_row(AlertScoring),
     ]
 
 
-def _first_activities(alert: Alert, new: NewAlert) -> Iterator[AlertActivity]:
-    yield new_row(AlertActivity, kind=ActivityKind.OPENED)
+def _first_activities(alert: Alert, new: NewAlert) -> Iterator[Child]:
+    yield child_row(AlertActivity, kind=ActivityKind.OPENED)
     if new.suppression:
-        yield new_row(AlertActivity, kind=ActivityKind.SUPPRESSED, after={"rule": new.suppression.name})
+        yield child_row(AlertActivity, kind=ActivityKind.SUPPRESSED, after={"rule": new.suppression.name})
     if alert.set_aside_at:
-        yield new_row(AlertActivity, kind=ActivityKind.SET_ASIDE)
+        yield child_row(AlertActivity, kind=ActivityKind.SET_ASIDE)
 
 
-def _detail(source: BatchSource, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
+def _detail(source: BatchSource, group: EventGroup, rule: dict[str, Any] | None) -> Child:
     """Return what explains an alert: the first event, complete, with where it came from, and the rule."""
     event: dict[str, Any] = msgspec.to_builtins(group.first.event)
     event["decision"] = msgspec.to_builtins(group.first.decision)
     origin = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
-    return new_row(
+    return child_row(
         AlertDetail,
         event={**event, **origin, "node": source.node},
         rule=rule,

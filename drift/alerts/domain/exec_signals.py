@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from posixpath import basename
 from typing import Final
@@ -36,6 +37,10 @@ ATTACKS: Final = frozenset(
 )
 BUILDS: Final = frozenset({"build_child", "build_place", "build_namespace"})
 """What is everyday in a build lowers nothing that is named or called like an attack."""
+INTERPRETERS: Final = names.RUNTIMES | names.SHELLS
+BUILDERS: Final = names.PACKAGE_MANAGERS | names.BUILD_TOOLS | names.RUNNERS
+SERVICES: Final = names.SERVERS - names.LOGIN_DAEMONS
+INSTALLERS: Final = names.PACKAGE_MANAGERS | names.INSTALLERS
 SHORT_NAME: Final = 3
 """Characters of a name that says too little to call its writer the same program."""
 
@@ -110,20 +115,23 @@ def checked_name(process: wire.Parent | wire.Writer) -> str:
     Any process may call itself dpkg, and any file in /tmp may be called so: then its path is returned, which no table
     has. Scripts have their own name and the path of their interpreter.
     """
-    if process.path is None:
-        return process.name
-    if process.path.startswith(names.WRITABLE):
-        return process.path
-    file = basename(process.path)
-    if file == "entrypoint" and process.path.startswith("/tekton/"):
+    return process.name if process.path is None else _checked_name(process.name, process.path)
+
+
+@lru_cache(maxsize=1_024)  # some ten times an alert, of few parents and writers
+def _checked_name(own_name: str, path: str) -> str:
+    if path.startswith(names.WRITABLE):
+        return path
+    file = basename(path)
+    if file == "entrypoint" and path.startswith("/tekton/"):
         return "tekton-entrypoint"
-    is_script = names.is_named(file, names.RUNTIMES | names.SHELLS)
-    is_same = is_script or file[:15] == process.name[:15] or file.startswith(process.name.split(" ")[0][:15])
-    return process.name if is_same else file
+    is_script = names.is_named(file, INTERPRETERS)
+    is_same = is_script or file[:15] == own_name[:15] or file.startswith(own_name.partition(" ")[0][:15])
+    return own_name if is_same else file
 
 
 def _is_build(line: list[str]) -> bool:
-    return any(names.is_named(each, names.PACKAGE_MANAGERS | names.BUILD_TOOLS | names.RUNNERS) for each in line)
+    return any(names.is_named(each, BUILDERS) for each in line)
 
 
 def _build_above(event: wire.Event) -> str:
@@ -137,7 +145,7 @@ def _build_above(event: wire.Event) -> str:
     if ancestors and names.is_named(ancestors[-1].name, names.LAUNCHERS):
         line = line[:-1]
     for each in line:
-        if names.is_named(each, names.SERVERS - names.LOGIN_DAEMONS):
+        if names.is_named(each, SERVICES):
             return ""
         if _is_build([each]):
             return each
@@ -284,8 +292,7 @@ def _place(event: wire.Event) -> Iterator[Signal]:
         yield signal("web_place")
     writer = event.process.written_by
     is_drift = _facts(event).writer_origin == "drift"
-    installers = names.PACKAGE_MANAGERS | names.INSTALLERS
-    installed = writer is not None and not is_drift and names.is_named(checked_name(writer), installers)
+    installed = writer is not None and not is_drift and names.is_named(checked_name(writer), INSTALLERS)
     if names.BUILD_PLACE.search(path) and not installed:
         # Installed there: one fact, which counts once.
         yield signal("build_place")

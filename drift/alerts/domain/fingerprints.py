@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+import msgspec
 
 from sensor import wire
 from sensor.names.owners import stable_container_name, workload_owner
 
 ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 """Of facts whose digest is taken: one for all, since `json.dumps` makes one each time."""
+_FAST: Final = msgspec.json.Encoder()
+"""Encodes printable ASCII without quotes and backslashes as ENCODER does, in a fifth of the time."""
+_DIFFERS: Final = re.compile(rb"[\\\x7f]")
+"""What the two may escape in different ways: a backslash begins an escape of either."""
 Labels = tuple[tuple[str, str], ...]
 Scope = tuple[int, str, str, str, str]
 """Cluster, namespace, owner kind, owner name and container: what a workload keeps from one release to the next.
@@ -117,7 +124,16 @@ def provenance_facts(event: wire.Event) -> ProvenanceFacts | None:
 
 def digest(*facts: object) -> uuid.UUID:
     """Return 128 bits of SHA-256 over the facts, as a UUID: equal facts have equal digests."""
-    return uuid.UUID(bytes=hashlib.sha256(ENCODER.encode(facts).encode()).digest()[:16])
+    return uuid.UUID(bytes=hashlib.sha256(_encoded(facts)).digest()[:16])
+
+
+def _encoded(facts: tuple[object, ...]) -> bytes:
+    """Return the facts as ENCODER writes them, some ten times for each alert that opens."""
+    try:
+        fast = _FAST.encode(facts)
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON escapes
+        return ENCODER.encode(facts).encode()
+    return fast if fast.isascii() and not _DIFFERS.search(fast) else ENCODER.encode(facts).encode()
 
 
 def fingerprint(scope: Scope, path: str, sha256: str) -> uuid.UUID:

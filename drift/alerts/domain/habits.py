@@ -29,6 +29,8 @@ SHELL: Final = "sh"
 """Stands for the shells of people, as the starter of a lineage."""
 ANY: Final = "#"
 """Stands for a name with digits: of a version, a build, a random name."""
+_DIGIT: Final = re.compile(r"\d")
+NO_STARTERS: Final = names.SHELLS | names.COPIERS
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,13 @@ def _writer_and_starter(event: wire.Event) -> tuple[str, str]:
     above = names_above(event)
     for name in above:
         program = names.program(name)
-        if program not in names.OUTSIDE and not names.is_named(name, names.SHELLS | names.COPIERS):
+        if program not in names.OUTSIDE and not names.is_named(name, NO_STARTERS):
             return writer, program
     return writer, SHELL if above and above[0][:15] in names.INTERACTIVE_SHELLS else ""
 
 
 def _form(part: str) -> str:
-    return ANY if re.search(r"\d", part) else part
+    return part if part.isalpha() or not _DIGIT.search(part) else ANY
 
 
 def habit_signals(facts: HabitFacts, place: str) -> Iterator[Signal]:

@@ -22,6 +22,7 @@ from sensor import wire
 KNOWN_DAYS: Final = 2
 DIRECTORIES: Final = 3
 _WORDS: Final = re.compile(r"[0-9a-f]+")
+_DIGIT: Final = re.compile(r"\d")
 
 
 class Traits(NamedTuple):
@@ -76,4 +77,4 @@ def trait_signals(days: TraitDays, where: str, *, is_attack: bool, is_build: boo
 
 def _form(part: str) -> str:
     """Return "#" for what differs each time: versions, numbers and random digits."""
-    return "#" if re.search(r"\d", part) else part
+    return part if part.isalpha() or not _DIGIT.search(part) else "#"

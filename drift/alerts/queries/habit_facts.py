@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from accounts.prepared_rows import prepared_rows
+from accounts.prepared_rows import array, prepared_rows
 from drift.alerts.domain.habits import HabitFacts
 
 MAX_OWN_DAYS: Final = 30
@@ -91,7 +91,8 @@ def known_habits(asked: Iterable[PlacedHabit]) -> dict[PlacedHabit, KnownHabits]
     ways = list(dict.fromkeys(asked))
     if not ways:
         return {}
-    rows = prepared_rows(FACTS, [*map(list, zip(*ways, strict=True)), MAX_OWN_DAYS, MAX_DAYS])
+    *columns, namespaces = zip(*ways, strict=True)
+    rows = prepared_rows(FACTS, [*map(array, columns), list(namespaces), MAX_OWN_DAYS, MAX_DAYS])
     return {
         ways[number - 1]: KnownHabits(
             HabitFacts(own_days, workloads, days, attack or 0), HabitFacts(own_days, attack=nearby or 0)
@@ -105,7 +106,7 @@ def known_traits(asked: Iterable[PlacedHabit]) -> dict[PlacedHabit, KnownTrait]:
     traits = list(dict.fromkeys(asked))
     if not traits:
         return {}
-    columns = [list(column) for column in zip(*(each[:3] for each in traits), strict=True)]
+    columns = map(array, zip(*(each[:3] for each in traits), strict=True))
     rows = prepared_rows(TRAITS, [*columns, MAX_TRAIT_DAYS, MAX_TRAIT_DAYS])
     # Of a trait with many rows only some are read: the workload's own days may be among the others.
     return {traits[number - 1]: KnownTrait(max(own, everywhere), own) for number, own, everywhere in rows}
