@@ -20,6 +20,7 @@ from sensor.capture.fanotify.exec_in_progress import (
     descriptor_link,
     exec_record,
     is_deleted,
+    script_interpreter,
 )
 from sensor.capture.fanotify.exec_outcomes import ExecOutcomes, unknown_fork
 from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequences, file_shape
@@ -29,7 +30,7 @@ from sensor.capture.fanotify.pending_execs import RETRY, PendingExecs
 from sensor.capture.fanotify.process_log import ProcessLog, UnmarkedProgram, open_program
 from sensor.capture.fanotify.procfs import memfd_dev, running_file
 from sensor.capture.fanotify.seen_execs import SeenExecs
-from sensor.capture.fanotify.waiting_scripts import WaitingScripts
+from sensor.capture.fanotify.waiting_scripts import UNKNOWN, WaitingScripts, scripts_of_space
 from sensor.container.identify import Identifier
 from sensor.container.mounts import Mount, host_dev, mount_id
 from sensor.container.recent import Recent
@@ -81,7 +82,7 @@ class FanotifyCapture:
         self._poll.register(self._news, select.EPOLLIN)
         self._spaces = Namespaces(self._group, node_dev, self._poll.register)
         self._sequences = OpenSequences()
-        self._scripts = WaitingScripts(MAX_PENDING)
+        self._scripts = WaitingScripts(MAX_PENDING, script_interpreter)
         self._image: Recent[_ImageKey, FileShape] = Recent(MAX_IMAGE_FILES)
         self._seen = SeenExecs()
         self._adopted: collections.deque[int] = collections.deque()
@@ -175,6 +176,7 @@ class FanotifyCapture:
                 self._spaces.learn(pid)
         if len(self._pending) < MAX_PENDING and not self._take_events() and self._process_log is not None:
             self._take_programs(self._process_log)
+        self._take_overdue_scripts()
         return self._finished()
 
     def _take_programs(self, process_log: ProcessLog) -> None:
@@ -350,6 +352,18 @@ class FanotifyCapture:
             until=time.monotonic() + PATIENCE,
             flags=Flag.MEMFD if is_memfd else 0,
         )
+
+    def _take_overdue_scripts(self) -> None:
+        """Hold the execs of scripts whose interpreter was reported late, or for an earlier exec alone."""
+        for each in self._scripts.overdue():
+            program, time_ns = each.program, each.scripts[-1].time_ns
+            if program is not None:
+                scripts = scripts_of_space(each.scripts, program)
+                self._pending.add(dataclasses.replace(program, scripts=scripts, time_ns=time_ns, until=0.0))
+                continue
+            if each.interpreter == UNKNOWN and each.programs:
+                self._examiner.lose("container_gone")
+            each.close()
 
     def _finished(self) -> list[Event]:
         """Return the events of execs whose process is known, or had its time."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.procfs import ProcessFacts
     from sensor.container.mounts import Mount
 
+MAX_HEAD: Final = 256
+"""Of a script's first line the kernel reads no more (BINPRM_BUF_SIZE)."""
 _DELETED: Final = b" (deleted)"
 
 
@@ -101,6 +103,27 @@ class ExecInProgress:
             inner_path=self.inner,
             writer=None,
         )
+
+
+def script_interpreter(script: ExecInProgress) -> tuple[int, int] | None:
+    """Return device and inode of what a script's first line names, as its container sees it now; None of nothing.
+
+    Raises OSError where the container is gone, TimeoutError where a filesystem does not answer.
+    """
+    head = os.pread(script.file.fd, MAX_HEAD, 0) if script.file is not None else b""
+    words = head.partition(b"\n")[0].removeprefix(b"#!").split()
+    if not words or not head.startswith(b"#!"):
+        return None
+    with open_directory(f"/proc/{script.space.pid}/root") as root:
+        try:
+            handle = in_time(lambda: look_up(root, words[0]), os.close, payer=script.space.payer)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    try:
+        status = file_status(handle)
+        return status.dev, status.ino
+    finally:
+        os.close(handle)
 
 
 def _undeleted(link: bytes) -> bytes:

@@ -2,27 +2,95 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
 from sensor.capture.fanotify.namespaces import Namespace
-from sensor.capture.fanotify.waiting_scripts import WaitingScripts
+from sensor.capture.fanotify.waiting_scripts import MERGED_NS, UNKNOWN, WaitingScripts
 from tests.unit.sensor.capture.fanotify.test_pending_execs import opened
 
+if TYPE_CHECKING:
+    from sensor.capture.fanotify.exec_in_progress import ExecInProgress
+
 OTHER_SPACE = Namespace(2, 4_001, 6)
+SHELL, FIRST, SECOND, NESTED, FAILED, LOST = ((1, number) for number in range(10, 16))
+INTERPRETERS = {FIRST: SHELL, SECOND: SHELL, NESTED: FIRST, FAILED: None}
+SPACE = opened().space
 
 
-def test_a_script_waits_for_its_program_though_another_namespace_s_file_was_opened_below_it() -> None:
+def interpreter(script: ExecInProgress) -> tuple[int, int] | None:
+    if script.exe == LOST:
+        raise OSError
+    return INTERPRETERS[script.exe]
+
+
+def of(exe: tuple[int, int], *, until: float = float("inf"), time_ns: int = 0) -> ExecInProgress:
+    return dataclasses.replace(opened(until=until), exe=exe, space=SPACE, time_ns=time_ns)
+
+
+@pytest.fixture
+def scripts() -> WaitingScripts:
+    return WaitingScripts(10, interpreter)
+
+
+def overdue(scripts: WaitingScripts) -> list[tuple[list[tuple[int, int]], bool]]:
+    """The files of the scripts of each exec whose time is over, and whether it is known what ran them."""
+    return [([script.exe for script in each.scripts], each.program is not None) for each in scripts.overdue()]
+
+
+def test_a_script_waits_for_its_program_though_another_namespace_s_file_was_opened_below_it(
+    scripts: WaitingScripts,
+) -> None:
     """An overlay on another one opens the lower one's file too, which is of no container by its mount."""
-    scripts = WaitingScripts(10)
-    below, script, program = (opened(until=float("inf")) for _ in range(3))
+    below, script, program = of(FIRST), of(FIRST), of(SHELL)
     below.space = OTHER_SPACE
-    program.space = script.space
     assert scripts.keep(below)
     assert scripts.keep(script)
     assert scripts.take(program) == [script]
     assert scripts.take(program) == []
+    assert scripts.overdue() == []
 
 
-def test_a_script_whose_time_is_over_belongs_to_no_program() -> None:
-    scripts = WaitingScripts(10)
-    script = opened(until=0.0)
-    assert scripts.keep(script)
-    assert scripts.take(script) == []
+def test_a_script_whose_time_is_over_belongs_to_no_program_but_its_interpreter(scripts: WaitingScripts) -> None:
+    for script, ran in ((of(FIRST, until=0.0), True), (of(FAILED, until=0.0), False)):
+        assert scripts.keep(script)
+        assert scripts.take(of(SHELL)) == []
+        assert overdue(scripts) == [([script.exe], ran)]
+
+
+def test_a_script_of_the_interpreter_that_its_process_ran_before_needs_no_report_of_it(scripts: WaitingScripts) -> None:
+    """The kernel leaves out what is in the queue already."""
+    scripts.take(of(SHELL))
+    waiting = [of(exe) for exe in (FIRST, NESTED, FIRST, SECOND, FAILED)]
+    for script in waiting:
+        scripts.keep(script)
+    assert overdue(scripts) == []
+    waiting[0].until = 0.0
+    assert overdue(scripts) == [([FIRST], True), ([NESTED, FIRST], True), ([SECOND], True), ([FAILED], False)]
+    assert overdue(scripts) == []
+
+
+def test_a_program_that_follows_such_a_script_was_not_opened_for_it(scripts: WaitingScripts) -> None:
+    other = (1, 99)
+    scripts.take(of(SHELL))
+    scripts.keep(of(FIRST))
+    scripts.keep(last := of(SECOND))
+    assert scripts.take(of(SHELL)) == [last]
+    assert overdue(scripts) == [([FIRST], True)]
+    scripts.keep(of(FIRST))
+    assert scripts.take(of(other)) == []
+    assert overdue(scripts) == [([FIRST], True)]
+
+
+def test_what_a_process_ran_long_before_did_not_run_a_script_that_failed(scripts: WaitingScripts) -> None:
+    scripts.take(of(SHELL))
+    scripts.keep(of(FIRST, until=0.0, time_ns=MERGED_NS))
+    assert overdue(scripts) == [([FIRST], False)]
+
+
+def test_a_script_whose_container_is_gone_is_known_as_lost(scripts: WaitingScripts) -> None:
+    scripts.take(of(SHELL))
+    scripts.keep(of(LOST, until=0.0))
+    assert [each.interpreter for each in scripts.overdue()] == [UNKNOWN]
