@@ -89,12 +89,11 @@ class ImageMatcher(PropertyMatcher):
         self._digests = ValueIndex(with_digest) if with_digest else None
 
     def _look_up(self, value: str) -> RuleSet:
-        forms, digest = image_forms(value.casefold())
-        found = 0
-        for form in dict.fromkeys(form for names in forms for form in names):
-            found |= self._index.matching(form)
-            if self._digests is not None and digest is not None:
-                found |= self._digests.matching(f"{form}@{digest}")
+        names, digest = image_forms(value.casefold())
+        forms = sorted({form for each in names for form in each}, key=len, reverse=True)
+        found = self._index.matching_any(forms)
+        if self._digests is not None and digest is not None:
+            found |= self._digests.matching_any([f"{form}@{digest}" for form in forms])
         return found
 
 

@@ -5,7 +5,7 @@ The rules of the first take the low bits of a rule set, those of the second the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -17,7 +17,7 @@ from sensor.policy.lookup_tables import AllowListTable, CloudScopeTable, rule_ma
 from sensor.policy.matchers import PolicyMatchers, folded_values, narrow, rule_conditions
 from sensor.policy.properties import FILE_PROPERTIES, PROVENANCE_PROPERTIES, WORKLOAD_PROPERTIES
 from sensor.policy.string_tables import RuleSet
-from sensor.policy.value_ranges import Value, ValueRange, evaluate_conditions
+from sensor.policy.value_ranges import NearValues, Value, ValueRange, evaluate_conditions
 
 PAIR_CACHE_ENTRIES: Final = 16_384
 """Cached results per property: more than one policy needs, for a backtest's workloads and files come in no order."""
@@ -25,17 +25,16 @@ PAIR_CACHE_ENTRIES: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class PairResidual:
-    """What a workload leaves undecided: the rules left, and what of an event they still need.
+    """What a workload leaves undecided: the rules left, and those of them that still need each part of an event.
 
-    `open_pods` are the rules that need the pod name. Workloads with equal residuals get the same two decisions for the
-    same file, parent, provenance and pod name. So a caller with many stored events decides each combination of what is
-    still needed only once.
+    Workloads with equal residuals get the same two decisions for the same file, parent, provenance and pod name. So a
+    caller with many stored events decides each combination of what is still needed only once.
     """
 
     rules: RuleSet
-    file: bool
-    parent: bool
-    provenance: bool
+    file: RuleSet
+    parent: RuleSet
+    provenance: RuleSet
     open_pods: RuleSet
 
 
@@ -55,7 +54,14 @@ class PolicyPair:
         self._lists = AllowListTable(rules)
         self._matchers = PolicyMatchers(rules, self._everything, PAIR_CACHE_ENTRIES)
         self._workload_matchers = self._matchers.select(WORKLOAD_PROPERTIES)
-        self._pod_conditions = _pod_conditions(rules)
+        self._pod_conditions = [_pod_conditions(rule) for rule in rules]
+        self._alike = _alike(self._pod_conditions)
+        self._near_pods = NearValues(
+            # Without a value of its first condition, a rule matches no pod.
+            (*value, 1 << position)
+            for position, conditions in enumerate(self._pod_conditions)
+            for value in (conditions[0] if conditions else ())
+        )
         self._need_pod = self._rules_with(["pod_name"])
         self._need_parent = self._rules_with(["parent_process"])
         self._need_provenance = self._rules_with(PROVENANCE_PROPERTIES)
@@ -74,9 +80,9 @@ class PolicyPair:
             rules = self._until_certain(rules & ~missed, open_pods)
         return PairResidual(
             rules,
-            file=bool(rules & (self._need_file | self._lists.having)),
-            parent=bool(rules & self._need_parent),
-            provenance=bool(rules & self._need_provenance),
+            file=rules & (self._need_file | self._lists.having),
+            parent=rules & self._need_parent,
+            provenance=rules & self._need_provenance,
             open_pods=rules & open_pods,
         )
 
@@ -118,16 +124,18 @@ class PolicyPair:
 
     def _settle_pods(self, rules: RuleSet, pods: ValueRange) -> tuple[RuleSet, RuleSet]:
         """Return the rules that match none of the pods, and those that may match some and not others."""
-        missed = unsettled = 0
-        # Many rules share their conditions (one object, see _pod_conditions), so each is evaluated once.
-        results: dict[int, bool | None] = {}
-        for position in _positions(rules):
-            conditions = self._pod_conditions[position]
-            if id(conditions) not in results:
-                results[id(conditions)] = evaluate_conditions(pods, conditions)
-            result = results[id(conditions)]
-            missed |= (result is False) << position
-            unsettled |= (result is None) << position
+        missed, unsettled = rules & ~self._near_pods.rules(pods), 0
+        rules ^= missed
+        while rules:
+            # Many rules share their conditions, those of the two policies at least, so each is evaluated once.
+            position = (rules & -rules).bit_length() - 1
+            alike = rules & self._alike[position]
+            result = evaluate_conditions(pods, self._pod_conditions[position])
+            if result is False:
+                missed |= alike
+            elif result is None:
+                unsettled |= alike
+            rules ^= alike
         return missed, unsettled
 
     def _rules_with(self, names: Collection[str]) -> RuleSet:
@@ -151,12 +159,15 @@ def _positions(rules: RuleSet) -> list[int]:
     return found
 
 
-def _pod_conditions(rules: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[Value, ...], ...]]:
-    """Return each rule's conditions on the pod name; equal ones are one object, so that they are evaluated once."""
-    same: dict[tuple[tuple[Value, ...], ...], tuple[tuple[Value, ...], ...]] = {}
-    found = []
-    for rule in rules:
-        conditions = [each for each in rule_conditions(rule) if each["property"] == "pod_name"]
-        values = tuple(tuple(folded_values(condition)) for condition in conditions)
-        found.append(same.setdefault(values, values))
-    return found
+def _pod_conditions(rule: Mapping[str, Any]) -> tuple[tuple[Value, ...], ...]:
+    """Return a rule's conditions on the pod name."""
+    conditions = [each for each in rule_conditions(rule) if each["property"] == "pod_name"]
+    return tuple(tuple(folded_values(condition)) for condition in conditions)
+
+
+def _alike(conditions: Sequence[Hashable]) -> list[RuleSet]:
+    """Return, for the conditions of each rule, the rules with equal ones."""
+    found: dict[Hashable, RuleSet] = {}
+    for position, each in enumerate(conditions):
+        found[each] = found.get(each, 0) | 1 << position
+    return [found[each] for each in conditions]

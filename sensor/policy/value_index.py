@@ -12,7 +12,7 @@ from sensor.policy.properties import OPERATORS
 from sensor.policy.string_tables import PrefixTable, RuleSet, SubstringTable, SuffixTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 Pattern = tuple[str, str, RuleSet]
 """Operator, string, and the rules with that value."""
@@ -37,19 +37,39 @@ class ValueIndex:
         self.ending = SuffixTable(merged["ends_with"])
         self.containing = SubstringTable(merged["contains"])
         self.globs = GlobTable(merged["matches"])
-        lookups = {
-            "starts_with": self.starting.matching,
-            "ends_with": self.ending.matching,
-            "contains": self.containing.matching,
-            "matches": self.globs.matching,
+        lookups: dict[str, tuple[Callable[[str], RuleSet], Callable[[str, str], bool]]] = {
+            "starts_with": (self.starting.matching, str.startswith),
+            "ends_with": (self.ending.matching, str.endswith),
+            "contains": (self.containing.matching, str.__contains__),
+            "matches": (self.globs.matching, str.__eq__),
         }
         self._lookups = [look_up for operator, look_up in lookups.items() if merged[operator]]
 
     def matching(self, string: str) -> RuleSet:
         """Return the rules with a value that holds for `string`."""
         found = self.equal.get(string, 0)
-        for look_up in self._lookups:
+        for look_up, _ in self._lookups:
             found |= look_up(string)
+        return found
+
+    def matching_any(self, strings: Sequence[str]) -> RuleSet:
+        """Return the rules with a value that holds for any of a few strings.
+
+        Forms of one name are parts of each other: what a prefix of a string starts with, the string starts with too. So
+        each operator looks up only what an earlier string does not include: give the longest first.
+        """
+        found = 0
+        for string in strings:
+            found |= self.equal.get(string, 0)
+        for look_up, includes in self._lookups:
+            searched: list[str] = []
+            for string in strings:
+                for other in searched:
+                    if includes(other, string):
+                        break
+                else:
+                    searched.append(string)
+                    found |= look_up(string)
         return found
 
 

@@ -6,11 +6,13 @@ workload give a prefix of all its pods' names, and that settles most values of m
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sensor.policy.globs import ANY, ONE, Glob, covers, literal_start, may_hold_after, shortest_length
+from sensor.policy.string_tables import PrefixTable, RuleSet, SubstringTable
 
 FROM_START: Final = ("starts_with", "equals")
 Value = tuple[str, str]
@@ -90,3 +92,53 @@ def evaluate_conditions(pods: ValueRange, conditions: Sequence[Sequence[Value]])
     if False in results:
         return False
     return None if None in results else True
+
+
+class NearValues:
+    """Finds the rules with a value that may hold for a string of a range; for all others no value of theirs holds.
+
+    Nearly every value of nearly every rule is far from a range, and all of them are compared with its prefix at once.
+    """
+
+    __slots__ = ("_followers", "_parts", "_rules", "_starts", "_within")
+
+    def __init__(self, values: Iterable[tuple[str, str, RuleSet]]) -> None:
+        """Take operators and strings, each with the rules that have it."""
+        starts: dict[str, RuleSet] = {}
+        self._parts: dict[str, RuleSet] = {}
+        for operator, string, rules in values:
+            is_part = operator not in FROM_START and operator != "matches"
+            key = literal_start(string) if operator == "matches" else string
+            table = self._parts if is_part else starts
+            table[key] = table.get(key, 0) | rules
+        self._starts = PrefixTable(starts)
+        self._followers = sorted(starts)
+        self._rules = [starts[string] for string in self._followers]
+        self._within: dict[int, tuple[SubstringTable, RuleSet]] = {}
+
+    def rules(self, strings: ValueRange) -> RuleSet:
+        """Return the rules that may match some string of the range."""
+        known = strings.prefix
+        found = self._starts.matching(known)
+        place = bisect_left(self._followers, known)
+        while place < len(self._followers) and self._followers[place].startswith(known):
+            found |= self._rules[place]
+            place += 1
+        table, always = self._parts_within(strings.rest)
+        return found | always | table.matching(known)
+
+    def _parts_within(self, rest: int) -> tuple[SubstringTable, RuleSet]:
+        """Return a table of what of each part must lie in the prefix, and the rules whose part may lie in the rest.
+
+        One table does for lengths up to the next power of two: with a longer rest no rule is lost.
+        """
+        most = rest if rest < 16 else (1 << rest.bit_length()) - 1
+        known = self._within.get(most)
+        if known is None:
+            heads: dict[str, RuleSet] = {}
+            for string, rules in self._parts.items():
+                head = string[: max(0, len(string) - most)]
+                heads[head] = heads.get(head, 0) | rules
+            always = heads.pop("", 0)
+            known = self._within[most] = SubstringTable(heads), always
+        return known

@@ -40,6 +40,19 @@ def test_index_finds_the_rules_of_every_matching_value(wanted: list[tuple[str, s
     assert ValueIndex(wanted).matching(text) == found
 
 
+@given(patterns, st.lists(texts, max_size=4))
+def test_index_finds_the_rules_of_every_value_that_matches_any_of_some_strings(
+    wanted: list[tuple[str, str, int]], strings: list[str]
+) -> None:
+    index, found = ValueIndex(wanted), 0
+    for string in strings:
+        # With parts of a string, which need no lookup of their own.
+        strings = [*strings, string[1:], string[:-1], string[1:-1]]
+    for string in strings:
+        found |= index.matching(string)
+    assert index.matching_any(strings) == found
+
+
 @given(patterns, texts)
 def test_a_few_values_match_if_any_of_them_does(wanted: list[tuple[str, str, int]], text: str) -> None:
     values = [(operator, value) for operator, value, _ in wanted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.policy.value_ranges import ValueRange
+from sensor.policy.value_ranges import NearValues, ValueRange
 from tests.unit.sensor.policy.naive import OPERATORS as HOLDS
 
 OPERATORS = ("starts_with", "ends_with", "equals", "contains", "matches")
@@ -37,6 +37,35 @@ def test_the_result_for_a_range_is_the_result_for_each_of_its_strings(
     answer = name_range(names).evaluate(values)
     if answer is not None:
         assert {any(holds(name, *value) for value in values) for name in names} == {answer}
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.one_of(plain, texts),
+    st.lists(st.one_of(plain, texts, st.text("ab", min_size=15, max_size=40)), min_size=1, max_size=4),
+    st.lists(st.tuples(st.sampled_from(OPERATORS), st.text("ab-ßs*?", min_size=1, max_size=24)), max_size=8),
+)
+def test_a_rule_that_is_far_from_a_range_holds_for_none_of_its_strings(
+    start: str, ends: list[str], compared: list[tuple[str, str]]
+) -> None:
+    names = [start + end for end in ends]
+    values = [(operator, value.casefold()) for operator, value in compared]
+    near = NearValues((*value, 1 << rule) for rule, value in enumerate(values)).rules(name_range(names))
+    for rule, value in enumerate(values):
+        assert near >> rule & 1 or not any(holds(name, *value) for name in names)
+
+
+def test_most_rules_are_far_from_a_range() -> None:
+    values = [
+        ("starts_with", "shop-"),
+        ("equals", "carts"),
+        ("contains", "-worker-"),
+        ("ends_with", "-0"),
+        ("matches", "d*"),
+    ]
+    near = NearValues((*value, 1 << rule) for rule, value in enumerate(values))
+    assert near.rules(name_range(["cart-7d9f-0abcd", "cart-7d9f-xyz12"])) == 0b01000
+    assert near.rules(name_range(["db-0", "db-17"])) == 0b11000
 
 
 def test_names_with_a_common_prefix_are_decided_by_the_prefix() -> None:
