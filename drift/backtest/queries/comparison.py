@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from accounts.models import User
-from drift.backtest.domain.event_keys import KeySpace, Numbering
+from drift.backtest.domain.event_keys import DenseKeys, Numbering, Parts, SparseKeys, TooManyKeys
 from drift.backtest.domain.result import Result
-from drift.backtest.domain.transitions import TransitionTable, Value, rule_names
+from drift.backtest.domain.transitions import FileClass, TransitionTable, Value, rule_names
 from drift.backtest.queries import stored_events as stored
+from drift.backtest.queries.event_counts import PART_COLUMNS, ClassNumbers, EventCounter, found_keys
 from drift.backtest.queries.summary import summarise
-from sensor.policy import ValueRange
+from sensor.policy import PairResidual, ValueRange
 
 MAX_KEYS: Final = 200_000
-"""Up to this many combinations are all decided in advance; with more, an extra pass finds those that occur."""
+MAX_SUMMANDS: Final = 500_000
+"""Up to so many keys, and numbers that add up to them, are all worked out in advance; with more, an extra pass finds
+the keys that occur."""
 PODS, SORTED, DECIDED, COUNTED = 25, 40, 60, 95
 """The progress in percent at which each step ends."""
 
@@ -70,65 +74,64 @@ class Comparison:
         days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
         self._chunks = stored.chunks(days)
 
-    def classify(self) -> stored.EventCounter:
+    def classify(self) -> EventCounter:
         """Reduce everything to classes, and decide each combination of them."""
         pod_names: dict[int, stored.PodNames] = {}
         for days in self.through(0, PODS):
             if self._table.needs_pods:
                 stored.add_pod_names(pod_names, days)
-        files, parents, provenances = self._classify_files(), self._classify_parents(), self._classify_provenances()
+        (files, file_classes), (parents, parent_classes) = self._classify_files(), self._classify_parents()
+        provenances, provenance_classes = self._classify_provenances()
         placed, outlooks, values = self._classify_workloads(pod_names)
-        pods = self._classify_pods(values)
-        space = KeySpace(outlooks.keys, files.keys, parents.keys, provenances.keys, pods.keys)
-        strides = space.strides()
-        stored.copy_rows("backtest_workload", ((pk, *strides[number]) for pk, number in placed))
-        stored.analyze("backtest_workload")
-        counting = stored.EventCounter(
-            self._until,
-            parents=len(parents.keys) > 1,
-            provenances=len(provenances.keys) > 1,
-            pods=len(pods.keys) > 1,
-            by_day=self._by_day,
+        pod_classes = self._classify_pods(values)
+        numbers: dict[str, ClassNumbers | None] = {"file": files}
+        # Class 0 needs no rows: where there is no other, the part makes no difference.
+        if len(parent_classes) > 1:
+            numbers["parent"] = parents
+        if len(provenance_classes) > 1:
+            numbers["provenance"] = provenances
+        if len(pod_classes) > 1:
+            numbers["pod"] = None
+        return self._decide(
+            placed, outlooks, Parts(file_classes, parent_classes, provenance_classes, pod_classes), numbers
         )
-        self._decide(space, counting)
-        return counting
 
-    def count(self, counting: stored.EventCounter) -> None:
+    def count(self, counting: EventCounter) -> None:
         """Count the events by transition."""
         for days in self.through(DECIDED, COUNTED):
             counting.add_found(days)
         self._check(COUNTED)
 
-    def _classify_files(self) -> Numbering:
-        classes = Numbering()
+    def _classify_files(self) -> tuple[ClassNumbers, list[FileClass]]:
+        classes, numbers = Numbering(), ClassNumbers(array("q"))
         for batch in stored.files(self._first_day):
             self._check(PODS)
-            rows = ((pk, classes.number(self._table.file_class(facts))) for pk, facts in batch)
-            stored.copy_rows("backtest_file", rows)
-        stored.analyze("backtest_file")
-        return classes
+            for pk, facts in batch:
+                numbers.add(pk, classes.number(self._table.file_class(facts)))
+        return numbers, classes.keys
 
-    def _classify_parents(self) -> Numbering:
+    def _classify_parents(self) -> tuple[ClassNumbers, list[int]]:
         """Class 0 holds the values that no rule mentions: they have no rows, like the pods of class 0."""
-        classes = Numbering(self._table.passing("parent_process", None))
-        self._store_classes("parent", classes, self._table.parents)
-        stored.analyze("backtest_parent")
-        return classes
+        classes, numbers = Numbering(self._table.passing("parent_process", None)), ClassNumbers([])
+        for name in self._table.parents:
+            if number := classes.number(self._table.passing("parent_process", name)):
+                numbers.add(name, number)
+        return numbers, classes.keys
 
-    def _classify_provenances(self) -> Numbering:
+    def _classify_provenances(self) -> tuple[ClassNumbers, list[int]]:
         """Class 0 holds those of which no condition holds, and the events that have none: they have no rows."""
-        classes = Numbering(self._table.provenance({}))
+        classes, numbers = Numbering(self._table.provenance({})), ClassNumbers(array("q"))
         if self._table.needs_provenances:
             for batch in stored.provenances(self._first_day):
                 self._check(PODS)
-                numbered = ((pk, classes.number(self._table.provenance(facts))) for pk, facts in batch)
-                stored.copy_rows("backtest_provenance", (row for row in numbered if row[1]))
-        stored.analyze("backtest_provenance")
-        return classes
+                for pk, facts in batch:
+                    if number := classes.number(self._table.provenance(facts)):
+                        numbers.add(pk, number)
+        return numbers, classes.keys
 
     def _classify_workloads(
         self, pod_names: Mapping[int, stored.PodNames]
-    ) -> tuple[list[tuple[int, int]], Numbering, set[Value]]:
+    ) -> tuple[list[tuple[int, int]], list[PairResidual], set[Value]]:
         """Return workloads with their outlook's number, the outlooks, and the values that decide undecided pods."""
         classes, placed, open_rules = Numbering(), [], 0
         for batch in stored.workloads(self._first_day, self._viewer):
@@ -145,40 +148,54 @@ class Comparison:
                     open_rules |= outlook.open_pods
             stored.copy_rows("backtest_open", opened)
             self.workloads += len(batch)
-        return placed, classes, set(self._table.pod_values(open_rules))
+        return placed, classes.keys, set(self._table.pod_values(open_rules))
 
-    def _classify_pods(self, values: set[Value]) -> Numbering:
+    def _classify_pods(self, values: set[Value]) -> list[int]:
         classes = Numbering(self._table.passing("pod_name", None))
         if values:
             stored.analyze("backtest_open")
             for days in self.through(PODS, SORTED):
                 for names in stored.pod_names(days, values):
                     self._check(PODS)
-                    self._store_classes("pod", classes, names)
+                    numbered = ((name, classes.number(self._table.passing("pod_name", name))) for name in names)
+                    stored.copy_rows("backtest_pod", (row for row in numbered if row[1]))
             stored.merge_pods()
-        return classes
+        return classes.keys
 
-    def _store_classes(self, name: str, classes: Numbering, values: Iterable[str]) -> None:
-        numbered = ((value, classes.number(self._table.passing(stored.PROPERTIES[name], value))) for value in values)
-        stored.copy_rows(f"backtest_{name}", (row for row in numbered if row[1]))
+    def _decide(
+        self,
+        placed: Sequence[tuple[int, int]],
+        outlooks: Sequence[PairResidual],
+        parts: Parts,
+        numbers: Mapping[str, ClassNumbers | None],
+    ) -> EventCounter:
+        """Return what counts the events, given each workload's outlook and the numbers of the parts that matter."""
+        self._check(SORTED)
+        try:
+            dense = DenseKeys(outlooks, parts, self._table, max_keys=MAX_KEYS, max_summands=MAX_SUMMANDS)
+        except TooManyKeys:
+            return self._decide_found(placed, SparseKeys(outlooks, parts), numbers)
+        workloads = [(pk, dense.placings[number]) for pk, number in placed]
+        arrays = dict(zip(PART_COLUMNS, dense.summands, strict=True)), [self._code(each) for each in dense.transitions]
+        return EventCounter(self._until, workloads, numbers, arrays, by_day=self._by_day)
 
-    def _decide(self, space: KeySpace, counting: stored.EventCounter) -> None:
-        if len(space) <= MAX_KEYS:
-            self._check(SORTED)
-            self._store_decisions(enumerate(space.transition_numbers(self._table)))
-        else:
-            for days in self.through(SORTED, DECIDED):
-                counting.add_keys(days)
-            for batch in stored.found_keys():
-                self._check(DECIDED)
-                self._store_decisions((key, space.transition_number(self._table, key)) for key in batch)
+    def _decide_found(
+        self, placed: Sequence[tuple[int, int]], keys: SparseKeys, numbers: Mapping[str, ClassNumbers | None]
+    ) -> EventCounter:
+        placings = keys.placings
+        workloads = [(pk, placings[number]) for pk, number in placed]
+        counting = EventCounter(self._until, workloads, numbers, None, by_day=self._by_day)
+        for days in self.through(SORTED, DECIDED):
+            counting.add_keys(days)
+        for batch in found_keys():
+            self._check(DECIDED)
+            decided = ((key, self._code(keys.transition_number(self._table, key))) for key in batch)
+            stored.copy_rows("backtest_decision", decided)
         stored.analyze("backtest_decision")
+        return counting
 
-    def _store_decisions(self, decided: Iterable[tuple[int, int]]) -> None:
-        transitions = self._table.transitions
-        stored.copy_rows(
-            "backtest_decision", ((key, number, any(transitions[number].levels)) for key, number in decided)
-        )
+    def _code(self, transition: int) -> int:
+        return 2 * transition + any(self._table.transitions[transition].levels)
 
     def through(self, start: int, end: int) -> Iterator[stored.Days]:
         """Yield the chunks of days; report the progress from `start` to `end` in proportion to their sizes."""

@@ -41,9 +41,20 @@ _LOST: Final = "(e.sensor_id = %s AND %s <= e.last_at AND %s >= e.observed_at)"
 FEW_LOSSES: Final = 40
 """So many periods are compared with each event directly, which takes half the time of looking each event up."""
 _WINDOW: Final = (
-    "coalesce(bit_or(1::bigint << (hashtext(e.container_id) & 63)) "
-    f"FILTER (WHERE (e.observed_on - %s::date) / {WINDOW_DAYS} = {{}}), 0)"
+    "coalesce(bit_or(1::bigint << (hashtext(container_id) & 63)) "
+    f"FILTER (WHERE (observed_on - %s::date) / {WINDOW_DAYS} = {{}}), 0)"
 )
+_EVENT_COLUMNS: Final = """e.fingerprint, e.workload_id, e.binary_id, coalesce(e.provenance_id, 0) AS provenance_id,
+    e.parent_name::text AS parent_name, e.sensor_id, e.observed_on, e.observed_at, e.last_at, e.received_at, e.count,
+    e.container_id"""
+_NOISE: Final = f"""
+    SELECT fingerprint, workload_id, binary_id, provenance_id, parent_name, code >> 1 AS transition,
+        bit_or(1::bigint << (observed_on - %s::date)) AS days, sum(count)::bigint AS execs,
+        min(received_at) AS received_at, {{is_lossy}} AS lossy,
+        {", ".join(f"{_WINDOW.format(number)} AS window_{number}" for number in range(WINDOWS))}
+    FROM {{events}} AS e WHERE code & 1 = 1
+    GROUP BY fingerprint, workload_id, binary_id, provenance_id, parent_name, code, lossy
+"""  # noqa: S608 - constants
 _READ: Final = f"""
     SELECT {_KEYS}, bit_or(days), sum(execs)::bigint,
         extract(epoch FROM min(received_at))::float8,
@@ -73,16 +84,10 @@ def noise_estate(
         comparison = Comparison(table, first_day, until, report, viewer=None)
         counting = comparison.classify()
         is_lossy, loss_values = _loss_condition(first_day)
-        windows = ", ".join(_WINDOW.format(number) for number in range(WINDOWS))
-        statement = f"""
-            INSERT INTO backtest_noise
-            SELECT e.fingerprint, e.workload_id, e.binary_id, coalesce(e.provenance_id, 0), e.parent_name, d.transition,
-                bit_or(1::bigint << (e.observed_on - %s::date)), sum(e.count)::bigint, min(e.received_at),
-                {is_lossy}, {windows}
-            {counting.selected} AND d.alerts GROUP BY 1, 2, 3, 4, 5, 6, 10
-        """
         for days in comparison.through(DECIDED, 100):
-            _execute(statement, [first_day, *loss_values, *[first_day] * WINDOWS, *counting.values(days)])
+            events, values = counting.decided(days, _EVENT_COLUMNS)
+            found = _NOISE.format(is_lossy=is_lossy, events=events)
+            stored.add_rows("backtest_noise", found, [first_day, *loss_values, *[first_day] * WINDOWS, *values])
         estate.rows = list(_rows(table))
         if len(estate.rows) > MAX_EVIDENCE:
             raise TooMuchNoise(MAX_EVIDENCE)
@@ -167,8 +172,3 @@ def _facts(model: Any, column: str, columns: Iterable[str]) -> Iterator[tuple[An
 def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(values), BATCH):
         yield values[start : start + BATCH]
-
-
-def _execute(statement: str, values: Sequence[Any] | None = None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)

@@ -1,7 +1,7 @@
-"""Count the stored events of a period by how two policies decide them, in SQL (docs/backtest.md#how-it-works).
+"""Read what the stored events of a period refer to, for a backtest (docs/backtest.md#how-it-works).
 
-Workloads, files, parents, provenances and pod names are each reduced to classes that the policies tell apart. A class
-is a number in a temporary table, an event's key is a sum of them, and its decision is looked up by key: events never
+Workloads, files, parents, provenances and pod names are each reduced to classes that the policies tell apart. An
+event's key is a sum of numbers of its classes, and its decision is looked up by key (`event_counts`): events never
 leave PostgreSQL. Only temporary tables are written.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -18,8 +18,6 @@ from django.db import connection, transaction
 from accounts.models import User
 from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Binary, Provenance, Workload
-from drift.alerts.queries.compiled_policies import UNIDENTIFIED
-from drift.fleet.models import Sensor
 from sensor.policy.flat_event import BINARY_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import EVENT_PROPERTIES
 
@@ -41,17 +39,13 @@ if _missing := set(EVENT_PROPERTIES) - set(PROPERTIES.values()):
     # A backtest would ignore conditions on it, and so report decisions that no sensor takes.
     raise NotImplementedError(
         f"{_missing}: a property that differs from event to event needs classes of its own in the backtest: here, in "
-        "drift/backtest/domain/event_keys.py and in sensor/policy/policy_pair.py"
+        "drift/backtest/domain/event_keys.py, event_counts.py and in sensor/policy/policy_pair.py"
     )
 _TABLES: Final = {
-    "backtest_workload": "id bigint, base bigint, file bigint, parent bigint, provenance bigint, pod bigint",
-    "backtest_file": "id bigint, number bigint",
-    "backtest_provenance": "id bigint, number bigint",
     "backtest_open": "workload_id bigint",
-    "backtest_parent": "name text, number bigint",
-    "backtest_pod": "name text, number bigint",
+    "backtest_pod": "id text, number integer",
     "backtest_key": "key bigint",
-    "backtest_decision": "key bigint, transition integer, alerts boolean",
+    "backtest_decision": "key bigint, code integer",
     "backtest_found": "transition integer, fingerprint uuid, events bigint, execs bigint, last_at timestamptz, "
     "workload_id bigint, binary_id bigint, day date",
     "backtest_noise": "fingerprint uuid, workload_id bigint, binary_id bigint, provenance_id bigint, parent_name text, "
@@ -168,64 +162,9 @@ _PODS_LIKE: Final = """ AND (lower(e.pod_name COLLATE "C") LIKE ANY(%s::text[])
 
 def merge_pods() -> None:
     """Remove duplicates from the pods: a name may occur in several chunks of days."""
-    _execute("CREATE TEMPORARY TABLE backtest_once ON COMMIT DROP AS SELECT DISTINCT name, number FROM backtest_pod")
+    _execute("CREATE TEMPORARY TABLE backtest_once ON COMMIT DROP AS SELECT DISTINCT id, number FROM backtest_pod")
     _execute("TRUNCATE backtest_pod; INSERT INTO backtest_pod SELECT * FROM backtest_once; DROP TABLE backtest_once")
     analyze("backtest_pod")
-
-
-class EventCounter:
-    """The statements that scan the events; they join only the tables that the policies need.
-
-    `selected` is what selects the decided events: `e` has their columns, `d` their decision. It takes `values(days)`.
-    """
-
-    def __init__(
-        self, until: dt.datetime, *, parents: bool, provenances: bool, pods: bool, by_day: bool = False
-    ) -> None:
-        key = "w.base + w.file * f.number"
-        source = "alerts_driftevent AS e JOIN backtest_workload AS w ON w.id = e.workload_id"
-        source += " JOIN backtest_file AS f ON f.id = e.binary_id"
-        joined = (
-            ("parent", "parent.name = e.parent_name", parents),
-            ("provenance", "provenance.id = e.provenance_id", provenances),
-            ("pod", "pod.name = e.pod_name", pods),
-        )
-        for name, condition, is_needed in joined:
-            if is_needed:
-                key += f" + w.{name} * coalesce({name}.number, 0)"
-                source += f" LEFT JOIN backtest_{name} AS {name} ON {condition}"
-        where = "WHERE e.observed_on BETWEEN %s AND %s AND e.observed_at < %s AND e.reason <> %s"
-        if Sensor.objects.filter(quarantined_at__isnull=False).exists():
-            where += " AND e.sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL)"
-        self._until = until
-        self._keys = f"INSERT INTO backtest_key SELECT DISTINCT {key} FROM {source} {where}"  # noqa: S608 - constants
-        self.selected = f"FROM {source} JOIN backtest_decision AS d ON d.key = {key} {where}"
-        self._found = f"""
-            INSERT INTO backtest_found
-            SELECT d.transition, CASE WHEN d.alerts THEN e.fingerprint END, count(*), sum(e.count)::bigint,
-                max(e.last_at), max(e.workload_id), max(e.binary_id), {"e.observed_on" if by_day else "NULL::date"}
-            {self.selected} GROUP BY 1, 2, 8
-        """
-
-    def add_keys(self, days: Days) -> None:
-        """Collect the keys that occur."""
-        _execute(self._keys, self.values(days))
-
-    def add_found(self, days: Days) -> None:
-        """Count events by transition, and those that alert by fingerprint as well."""
-        _execute(self._found, self.values(days))
-
-    def values(self, days: Days) -> list[Any]:
-        """Return the values of `selected` for these days."""
-        return [*days, self._until, UNIDENTIFIED]
-
-
-def found_keys() -> Iterator[list[int]]:
-    """Yield the keys that occur, in batches."""
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute("SELECT DISTINCT key FROM backtest_key")
-        while rows := cursor.fetchmany(BATCH):
-            yield [key for (key,) in rows]
 
 
 def copy_rows(table: str, records: Iterable[tuple[Any, ...]]) -> None:
@@ -233,6 +172,18 @@ def copy_rows(table: str, records: Iterable[tuple[Any, ...]]) -> None:
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
         for record in records:
             copy.write_row(record)
+
+
+def add_rows(table: str, query: str, values: Sequence[Any]) -> None:
+    """Add the rows of a grouped query to a temporary table: as one of its own, so that it may run in parallel."""
+    part = next(_part_numbers)
+    # PostgreSQL knows nothing of what is in an array, and would sort millions of rows rather than hash them.
+    _execute("SET LOCAL enable_sort = off")
+    _execute(f"CREATE TEMPORARY TABLE backtest_part_{part} ON COMMIT DROP AS {query}", values)
+    _execute(f"ALTER TABLE backtest_part_{part} INHERIT {table}; SET LOCAL enable_sort = on")
+
+
+_part_numbers = count()
 
 
 def analyze(table: str) -> None:
@@ -256,7 +207,8 @@ def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 
 def _drop() -> None:
-    _execute(f"DROP TABLE IF EXISTS {', '.join(_TABLES)}, backtest_alert")
+    # With their parts.
+    _execute(f"DROP TABLE IF EXISTS {', '.join(_TABLES)}, backtest_alert CASCADE")
 
 
 def _execute(statement: str, values: Sequence[Any] | None = None) -> None:
