@@ -137,7 +137,7 @@ class WayFacts(NamedTuple):
 def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Sequence[uuid.UUID]) -> None:
     """Give alerts that are about to be stored their priorities, from their first events and workloads' scopes."""
     contents = [
-        PlacedContent(event.process.sha256 or "", alert.cluster_id, alert.namespace, scope)
+        PlacedContent(event.process.sha256 or "", alert.cluster_id, alert.namespace, scope, event.process.name)
         for alert, event, scope in zip(alerts, events, scopes, strict=True)
     ]
     known = content_knowledge(contents)
@@ -194,7 +194,8 @@ def _score(ids: set[int]) -> None:
     rows = Alert.objects.filter(pk__in=ids).select_for_update(of=("self",), no_key=True).order_by("fingerprint", "pk")
     alerts = list(rows.select_related("binary", "workload", "detail"))
     contents = [
-        PlacedContent(each.binary.sha256, each.cluster_id, each.namespace, each.workload.scope) for each in alerts
+        PlacedContent(each.binary.sha256, each.cluster_id, each.namespace, each.workload.scope, each.binary.name)
+        for each in alerts
     ]
     known = content_knowledge(contents)
     events = [_stored_event(alert) for alert in alerts]
@@ -310,7 +311,10 @@ def _signals(
         place += habit_signals(facts.habit.place, here)
         place += lineage_signals(facts.lineage.place, what, here)
         is_build = any(name in BUILDS for name, _ in own)
-        in_estate, in_workload = facts.habit.estate.attack > 0, facts.habit.place.attack > 0
+        # What replaces a file has that file's name and arguments.
+        is_replaced = event.kind == "replaced"
+        in_estate = is_replaced or facts.habit.estate.attack > 0
+        in_workload = is_replaced or facts.habit.place.attack > 0
         estate += trait_signals(facts.days_in_estate, "in this estate", is_attack=in_estate, is_build=is_build)
         place += trait_signals(facts.days_in_workload, here, is_attack=in_workload, is_build=is_build)
     return ScoredSignals(own, estate, place)

@@ -18,6 +18,8 @@ _PUBLIC_IPV4: Final = (
 )
 """Private addresses stand in the command line of every other service."""
 
+REMOTE_COPY: Final = r"\b(copy|copyto|sync|move|put|upload) (-\S+ )?/\S+ :?[a-z][\w-]*:[\w.-]"
+"""To `remote:bucket` or `:mega:bucket`, not to `s3://`."""
 PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "miner": (
         r"stratum\+?(tcp|ssl|tls|1)?:",
@@ -40,14 +42,20 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"\b(ba|z|da)?sh -i\b",
         r"pty\.spawn",
     ),
-    "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b",),
+    "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/]|$)"),
+    "outside_address": (
+        r"://[\w.@-]*\.(?!(svc|local|localdomain|internal|intra|intranet|lan|corp|home|test)(?![\w.-]))[a-z]{2,}(?![\w.-])",
+    ),
     "credentials": (
         r"/var/run/secrets/|/run/secrets/kubernetes",
         r"169\.254\.169\.254|metadata\.google\.internal|fd00:ec2::254|169\.254\.170\.2",
         r"\bget (secrets?|sa|serviceaccounts?)\b",
         r"/etc/shadow|/\.ssh/|id_(rsa|ed25519|ecdsa)\b|\.aws/credentials|\.kube/config|\.docker/config",
-        r"/proc/(\d+|\*|self)/environ",
+        r"/proc/(\d+|\*|self)/(environ|mem)\b",
+        r"\.(npmrc|netrc|pypirc|pgpass|git-credentials)\b",
+        r"\bbegin [\w ]{0,20}private\b",
     ),
+    "key_store": (r"(^| )(?!-d)\S*\.(jks|keystore|p12|pfx|kdbx)\b",),
     "scan": (
         r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)\b.*( -p ?\d|--ports?\b|--(min-)?rate\b)",
         r"\b(masscan|zmap|rustscan|nmap|fscan|pnscan) .*\d",
@@ -68,10 +76,16 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "memory_file": (r"/(dev|run)/shm/\w",),
     "exfiltration": (
-        r"\b(copy|copyto|sync|move|put|upload) (-\S+ )?/\S+ [a-z][\w-]*:[\w.-]",  # to `remote:bucket`, not to `s3://`
+        REMOTE_COPY,
         r"\bcurl .*( -t |--upload-file|--data-binary @|-d @|-f \S+=@)",
         r"(transfer\.sh|file\.io|anonfiles|gofile\.io|pastebin\.com|webhook\.site|oast\.|api\.telegram\.org|/api/webhooks/)",
     ),
+    "ransom": (
+        r"(^| )--?ext(ension)?[= ]\.?\w.* --?(note|kill|threads)\b",
+        r"\b(restore|decrypt|recover|how_to|unlock)[\w-]{0,40}\.(txt|html?|hta)\b",
+    ),
+    "detached": (r"(^| )--?(daemon|daemonize|detach|detached|background)( |=|$)", r"(^| )nohup "),
+    "hidden_file": (r"(?<=[ =,:@])/(tmp|var/tmp|(dev|run)/shm)/([\w.-]+/){0,8}\.\w",),
     "data_files": (
         r"/var/lib/(postgresql|mysql|mongodb|redis|elasticsearch|clickhouse|cassandra|mariadb)\b",
         r"\.(locked|encrypted|enc|crypt)\b",
@@ -79,6 +93,7 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What argv reveals, by the signal's name."""
 _COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
+_REMOTE_COPY: Final = re.compile(REMOTE_COPY)
 _PLATFORM: Final = re.compile(r"[-_]?(v?\d|linux|amd64|x86)")
 _VERSION: Final = frozenset({"--version", "-v", "-version", "version", "--help", "-h", "help", "-V"})
 TOOLS: Final = name_set(
@@ -101,6 +116,11 @@ def argv_signals(argv: Sequence[str]) -> list[str]:
     """Return the names of the patterns that a command line matches, in the table's order."""
     line = " ".join(argv)[:MAX_CHARACTERS].lower()
     return [name for name, pattern in _COMPILED.items() if pattern.search(line)]
+
+
+def is_remote_copy(argv: Sequence[str]) -> bool:
+    """Return whether files are copied as rclone does."""
+    return _REMOTE_COPY.search(" ".join(argv)[:MAX_CHARACTERS].lower()) is not None
 
 
 def only_asks_version(argv: Sequence[str]) -> bool:

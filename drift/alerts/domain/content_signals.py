@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,9 @@ from drift.alerts.domain.priority_signals import Signal, signal
 
 OLD: Final = dt.timedelta(days=7)
 SOME, MANY = 2, 5
+SHORT_NAME: Final = 3
+"""Characters from which on the beginning of a name is much the same name."""
+_STEM: Final = re.compile(r"[-_.\d]")
 HARMLESS: Final = frozenset({"benign_true_positive", "expected", "false_positive", "accepted_risk"})
 
 
@@ -19,12 +23,13 @@ class ContentFacts:
     """What is known of a content in the whole estate, or in one namespace of a cluster alone.
 
     `workloads`: how many others ran it. `first_seen_on`: the first day on which anyone ran it, None if it is not known.
-    `verdicts`: (resolution, alert), the newest first.
+    `verdicts`: (resolution, alert), the newest first. `known_as`: the one name, another, that it has elsewhere.
     """
 
     workloads: int = 0
     first_seen_on: dt.date | None = None
     verdicts: tuple[tuple[str, int], ...] = ()
+    known_as: str = ""
 
 
 def content_signals(facts: ContentFacts, opened_on: dt.date, place: str) -> list[Signal]:
@@ -57,6 +62,8 @@ def _spread(facts: ContentFacts) -> Iterator[Signal]:
         yield signal("spread_wide", str(facts.workloads))
     elif facts.workloads >= SOME:
         yield signal("spread_some", str(facts.workloads))
+    if facts.workloads >= SOME and facts.known_as:
+        yield signal("renamed_content", facts.known_as)
 
 
 def _verdict(facts: ContentFacts) -> Iterator[Signal]:
@@ -69,3 +76,15 @@ def _verdict(facts: ContentFacts) -> Iterator[Signal]:
         if resolution in HARMLESS:
             yield signal("judged_harmless", str(alert))
             return
+
+
+def other_name(name: str, elsewhere: Collection[str]) -> str:
+    """Return the one name that a file has elsewhere; "" where it has several there, or one that is much the same."""
+    names = set(elsewhere)
+    if len(names) != 1:
+        return ""
+    other = names.pop()
+    stems = [_STEM.split(each.lower(), maxsplit=1)[0] for each in (name, other)]
+    shorter, longer = sorted(stems, key=len)
+    is_alike = shorter == longer or (len(shorter) >= SHORT_NAME and longer.startswith(shorter))
+    return "" if is_alike or not shorter else other

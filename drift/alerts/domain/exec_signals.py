@@ -9,7 +9,8 @@ from posixpath import basename
 from typing import Final
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.argv_patterns import argv_signals, attack_tool, dual_use_tool, only_asks_version
+from drift.alerts.domain.argv_patterns import attack_tool, dual_use_tool
+from drift.alerts.domain.command_signals import command_signals
 from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
 from sensor import wire
 from sensor.names.visible_text import has_mixed_scripts
@@ -32,7 +33,9 @@ ATTACKS: Final = frozenset(
         "scan",
         "escape",
         "credentials",
+        "key_store",
         "exfiltration",
+        "ransom",
     }
 )
 BUILDS: Final = frozenset({"build_child", "build_place", "build_namespace"})
@@ -41,6 +44,11 @@ INTERPRETERS: Final = names.RUNTIMES | names.SHELLS
 BUILDERS: Final = names.PACKAGE_MANAGERS | names.BUILD_TOOLS | names.RUNNERS
 SERVICES: Final = names.SERVERS - names.LOGIN_DAEMONS
 INSTALLERS: Final = names.PACKAGE_MANAGERS | names.INSTALLERS
+WRITE_ANYTHING: Final = names.SHELLS | names.COPIERS | names.DOWNLOADERS | names.RUNTIMES | names.DECODERS
+MADE: Final = frozenset({"installed", "built"})
+SESSIONS: Final = frozenset({"entered", "interactive"})
+EVERYDAY: Final = frozenset({"downloaded", "copied", "temporary_place", "root", "written_by_runtime"})
+"""What raises most of what people try in sessions."""
 SHORT_NAME: Final = 3
 """Characters of a name that says too little to call its writer the same program."""
 
@@ -55,15 +63,24 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
             _session(event),
             _place(event),
             _names(event),
-            _argv(event),
+            command_signals(event),
             _rest(event, outcome),
         )
     )
     builds = [each for each in found if each[0] in BUILDS]
     is_attack = any(name in ATTACKS for name, _ in found)
-    # Starter, directory and namespace of a build are one fact, which counts once.
+    # Starter, directory and namespace of a build are one fact, which counts once; and what runs while it is installed
+    # or built is not yet what was installed.
     counted = [] if is_attack else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
-    return [each for each in found if each not in builds or each in counted]
+    made = MADE if counted else frozenset()
+    kept = [each for each in found if each[0] not in made and (each not in builds or each in counted)]
+    return [*kept, signal("by_hand")] if _is_by_hand(kept) else kept
+
+
+def _is_by_hand(found: list[Signal]) -> bool:
+    """Return whether a person started it, and nothing but that and everyday facts raises it."""
+    raising = {name for name, _ in found if SIGNALS[name].points > 0}
+    return not raising.isdisjoint(SESSIONS) and raising <= SESSIONS | EVERYDAY
 
 
 def age_words(seconds: float) -> str:
@@ -95,7 +112,10 @@ def _is_interactive(line: list[str]) -> bool:
 
 def _is_routine(event: wire.Event) -> bool:
     """Return whether it is what a deployment mounts: not where a process has just written the file there."""
-    fresh = event.process.written_by is not None and _age_seconds(event.process.written_by, event) <= FRESH_SECONDS
+    writer = event.process.written_by
+    # Of another container or the node, but `kubectl cp`: init containers and drivers of volumes.
+    is_outside = _facts(event).writer_origin == "runtime" and writer is not None and writer.name != "tar"
+    fresh = writer is not None and not is_outside and _age_seconds(writer, event) <= FRESH_SECONDS
     return event.kind in ROUTINE_KINDS and not fresh
 
 
@@ -190,6 +210,9 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
 def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
     process, seconds = event.process, _age_seconds(writer, event)
     name = checked_name(writer)
+    if _is_self_update(event):
+        yield signal("self_update", name)
+        return
     writers = [name, *([writer.parent.name] if writer.parent else [])]
     is_updater = len(process.name) > SHORT_NAME and name.startswith(process.name[:15])
     is_loaded = event.kind == "library" and _is_loaded_by(event, name)
@@ -216,6 +239,14 @@ def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
             yield signal("foreign_library", name)
 
 
+def _is_self_update(event: wire.Event) -> bool:
+    """Return whether a program wrote its own file anew; shells and tools that write any file for anybody do not."""
+    writer, path = event.process.written_by, event.process.path
+    if event.kind != "replaced" or writer is None or writer.path != path or _facts(event).writer_origin == "drift":
+        return False
+    return not names.is_named(basename(path), WRITE_ANYTHING) and not names.LOGIN_PROGRAM.search(path)
+
+
 def _facts(event: wire.Event) -> wire.ProcessProvenance:
     return event.process.provenance or wire.ProcessProvenance()
 
@@ -233,7 +264,7 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
     line = names_above(event)
     via = basename(event.process.via or "")
     is_service = event.kind == "library" and (not via or names.is_named(via, names.SERVERS | names.RUNTIMES))
-    if is_service or _is_routine(event):
+    if is_service or _is_routine(event) or _is_self_update(event):
         # What loads a library, or runs a script of a volume, is the service itself and not something that broke out.
         return
     writer = event.process.written_by
@@ -259,8 +290,15 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
 
 def _is_session(line: list[str]) -> bool:
     """Return whether a person's shell stands above; what a login daemon starts itself is not of a session."""
-    is_shell = bool(line) and not names.is_named(line[0], names.LOGIN_DAEMONS)
-    return is_shell and all(each[:15] in names.SESSION_STARTS for each in line)
+    if not line or names.is_named(line[0], names.LOGIN_DAEMONS):
+        return False
+    above = [each for each in line if each[:15] not in names.SHELLS]
+    if above and names.is_named(above[0], names.LOGIN_DAEMONS):
+        return True  # whatever starts the daemon
+    in_notebook = [each for each in above if not names.is_named(each, names.RUNTIMES)][:1]
+    if in_notebook and in_notebook[0][:15] in names.NOTEBOOKS and line[0][:15] in names.INTERACTIVE_SHELLS:
+        return True
+    return all(each[:15] in names.SESSION_STARTS for each in line)
 
 
 def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> bool:
@@ -337,18 +375,6 @@ def _names(event: wire.Event) -> Iterator[Signal]:
         yield signal("attack_tool", tool)
     elif tool := dual_use_tool(name):
         yield signal("dual_use_tool", tool)
-
-
-def _argv(event: wire.Event) -> Iterator[Signal]:
-    argv = event.process.argv
-    found = argv_signals(argv)
-    if "memory_file" in found and event.process.path.startswith(names.WRITABLE):
-        found.remove("memory_file")  # its own path
-    if "data_files" in found and names.is_named(event.process.name, names.SERVERS):
-        found.remove("data_files")
-    yield from (signal(name) for name in found)
-    if not found and only_asks_version(argv):
-        yield signal("asks_version")
 
 
 def _rest(event: wire.Event, outcome: str) -> Iterator[Signal]:

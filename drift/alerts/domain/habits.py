@@ -27,9 +27,12 @@ DIRECTORIES: Final = 2
 """Of a path that count: what is deeper differs between versions."""
 SHELL: Final = "sh"
 """Stands for the shells of people, as the starter of a lineage."""
+RANDOM_WORD: Final = 8
+"""Characters from which on a word with digits is taken for a random one; of shorter ones the digits differ."""
+_WORD: Final = re.compile(r"[A-Za-z0-9]+")
+_DIGITS: Final = re.compile(r"\d+")
 ANY: Final = "#"
 """Stands for a name with digits: of a version, a build, a random name."""
-_DIGIT: Final = re.compile(r"\d")
 NO_STARTERS: Final = names.SHELLS | names.COPIERS
 
 
@@ -55,11 +58,11 @@ def habit(event: wire.Event) -> uuid.UUID:
     writer = names.program(checked_name(process.written_by)) if process.written_by else ""
     *directories, name = process.path.split("/")
     stem, dot, ending = name.rpartition(".")
-    form = [
-        *map(_form, directories[1 : DIRECTORIES + 1]),
-        f"{_form(stem)}{dot}{_form(ending)}" if stem else _form(name),
+    path = [
+        *map(form, directories[1 : DIRECTORIES + 1]),
+        f"{form(stem)}{dot}{form(ending)}" if stem else form(name),
     ]
-    return digest("habit", event.kind, writer, above[:1], nearest, form)
+    return digest("habit", event.kind, writer, above[:1], nearest, path)
 
 
 def lineage(event: wire.Event) -> uuid.UUID:
@@ -86,8 +89,14 @@ def _writer_and_starter(event: wire.Event) -> tuple[str, str]:
     return writer, SHELL if above and above[0][:15] in names.INTERACTIVE_SHELLS else ""
 
 
-def _form(part: str) -> str:
-    return part if part.isalpha() or not _DIGIT.search(part) else ANY
+def form(part: str) -> str:
+    """Return a part of a path with ANY for what differs each time: versions, numbers and random words."""
+    return part if part.isalpha() or not _DIGITS.search(part) else _WORD.sub(_word_form, part)
+
+
+def _word_form(word: re.Match[str]) -> str:
+    varied = _DIGITS.sub(ANY, word[0])
+    return ANY if varied != word[0] and len(word[0]) >= RANDOM_WORD else varied
 
 
 def habit_signals(facts: HabitFacts, place: str) -> Iterator[Signal]:

@@ -46,11 +46,12 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "own_library": SignalDefinition(
         30, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
     ),
-    "script": SignalDefinition(-12, "a script", "kind `script`, but where the system starts programs"),
+    "script": SignalDefinition(-15, "a script", "kind `script`, but where the system starts programs"),
     "routine_kind": SignalDefinition(
         -15,
         "{}",
-        "kinds `volume`, `interpreter` and `image_volume`, unless a process wrote the file within two minutes before",
+        "kinds `volume`, `interpreter` and `image_volume`, unless a process of the container wrote the file within two "
+        "minutes before",
     ),
     # Who wrote the file.
     "downloaded": SignalDefinition(
@@ -87,6 +88,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "system_download": SignalDefinition(
         15, "downloaded in a system namespace", "`downloaded`, in `kube-system` and the like, whose images are complete"
     ),
+    "self_update": SignalDefinition(
+        -25, "updated by {} itself", "kind `replaced`, written by the program that the file is, as updaters do"
+    ),
     # Who started it.
     "service_child": SignalDefinition(
         25, "started below the network-facing service {}", "a server among parent and ancestors"
@@ -122,12 +126,17 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "interactive": SignalDefinition(
         5, "interactive", "started by an interactive shell that nothing but a login, a terminal or other shells started"
     ),
+    "by_hand": SignalDefinition(
+        -15,
+        "what people try in sessions is often new",
+        "`entered` or `interactive`, and no signal of its kind, name, place, arguments or writer raises it",
+    ),
     # Where it is and what it is called.
     "memory_place": SignalDefinition(20, "in {}", "in `/dev/shm` or `/run/shm`"),
     "temporary_place": SignalDefinition(5, "in {}", "in `/tmp` or `/var/tmp`"),
     "web_place": SignalDefinition(15, "in a directory that a web server serves", "in a web root, and not run by PHP"),
     "hidden_name": SignalDefinition(
-        12,
+        15,
         "hidden name",
         "the name begins with a dot, or a directory does, those of libraries and known ones such as `.cache` left out",
     ),
@@ -163,14 +172,26 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "miner": SignalDefinition(40, "talks like a miner", "argv: a mining pool or a miner's options"),
     "tunnel": SignalDefinition(30, "opens a tunnel", "argv: options of tunnel and proxy tools"),
     "reverse_shell": SignalDefinition(30, "a shell for someone else", "argv: `/dev/tcp/`, `nc -e`, `bash -i` …"),
-    "bare_address": SignalDefinition(12, "connects to a bare address", "argv: a public IPv4 address with a port"),
+    "bare_address": SignalDefinition(12, "connects to a bare address", "argv: a public IPv4 address"),
+    "outside_address": SignalDefinition(
+        12, "names an address outside", "argv: a URL whose host is in a public domain; not those of libraries"
+    ),
     "credentials": SignalDefinition(30, "reaches for credentials", "argv: service account tokens, metadata, keys"),
+    "key_store": SignalDefinition(20, "names a key store", "argv: a file of keys, such as `.jks`, `.p12` or `.kdbx`"),
     "scan": SignalDefinition(30, "scans the network", "argv: an address range with ports or a rate"),
     "escape": SignalDefinition(30, "reaches for the host", "argv: `nsenter`, `core_pattern`, `release_agent` …"),
     "runtime_socket": SignalDefinition(12, "uses the container runtime's socket", "argv: `docker.sock` and the like"),
     "encoded": SignalDefinition(15, "runs encoded or downloaded commands", "argv: `base64 -d`, `curl … | sh`"),
     "memory_file": SignalDefinition(12, "uses a file in memory", "argv: a file in `/dev/shm` or `/run/shm`"),
     "exfiltration": SignalDefinition(20, "copies data out", "argv: copies to `remote:bucket`, uploads, drop sites"),
+    "renamed_tool": SignalDefinition(
+        20, "copies like rclone under another name", "argv: to `remote:bucket`, and the file name is of no copy tool"
+    ),
+    "ransom": SignalDefinition(30, "writes files under a new extension", "argv: an extension, a note: ransomware"),
+    "detached": SignalDefinition(12, "goes to the background", "argv: `--daemon`, `--detach`, `nohup` …"),
+    "hidden_file": SignalDefinition(
+        15, "uses a hidden file in a temporary directory", "argv: such as `/tmp/.x`; not where its own path has it"
+    ),
     "data_files": SignalDefinition(15, "works on the data directory", "argv: a database's files, not by a database"),
     "attack_tool": SignalDefinition(40, "named like the attack tool {}", "the file name is that of a known tool"),
     "dual_use_tool": SignalDefinition(
@@ -192,6 +213,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "seen_before": SignalDefinition(-8, "seen here for {} days", "the content ran at least a week before the alert"),
     "spread_some": SignalDefinition(-6, "also in {} other workloads", "the content ran in 2 to 4 other workloads"),
     "spread_wide": SignalDefinition(-25, "also in {} other workloads", "the content ran in 5 or more other workloads"),
+    "renamed_content": SignalDefinition(
+        25, "known in other workloads as {}", "the content ran in 2 or more other workloads, always under another name"
+    ),
     "true_positive": SignalDefinition(
         30, "the same content was a true positive (alert {})", "a reviewer resolved an alert of this content so"
     ),
@@ -223,7 +247,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     # What is known about single traits of it: drift.alerts.domain.traits.
     "new_name": SignalDefinition(8, "no file of such a name before {}", "no alert of another day had this name"),
     "known_name": SignalDefinition(
-        -15, "files of such a name on {} other days", "alerts of 2 or more other days had this name"
+        -12, "files of such a name on {} other days", "alerts of 2 or more other days had this name"
     ),
     "new_command": SignalDefinition(
         8, "no such arguments before {}", "no alert of another day had these arguments; numbers in them do not count"
@@ -237,9 +261,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "no alert of another day had this directory and this writer",
     ),
     "new_in_build": SignalDefinition(
-        15,
+        18,
         "no everyday work of a build",
-        "`build_child`, `build_place` or `build_namespace`, but new in name, arguments and place",
+        "`build_child`, `build_place` or `build_namespace`, but new in name and arguments",
     ),
     # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),

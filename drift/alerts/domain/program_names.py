@@ -73,6 +73,16 @@ INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
 SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash busybox su sudo env timeout nohup setsid")
 SESSION_STARTS: Final = SHELLS | LOGIN_DAEMONS | _names("runc crun containerd-shim tmux screen login script conmon")
 """What may stand above the shell of a person."""
+NOTEBOOKS: Final = _names(
+    "jupyterhub-singleuser jupyter-lab jupyter-notebook jupyter-server jupyter-labhub rsession rserver code-server"
+)
+"""They give people terminals."""
+COPY_TOOLS: Final = _names(
+    "rclone restic rsync aws gsutil gcloud mc s3cmd s5cmd azcopy az scp sftp kopia borg duplicity"
+)
+FETCHERS: Final = DOWNLOADERS | PACKAGE_MANAGERS | BUILD_TOOLS | COPY_TOOLS | _names("git git-remote-https")
+"""Their arguments name addresses every day."""
+KEY_TOOLS: Final = _names("keytool jarsigner apksigner openssl")
 OUTSIDE: Final = _names("containerd-shim conmon runc crun dockerd systemd init tini dumb-init")
 """Container runtimes and the first processes of containers: they start everything, so they tell nothing."""
 SYSTEM_PROGRAMS: Final = _names(

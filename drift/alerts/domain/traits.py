@@ -16,12 +16,12 @@ from typing import Final, NamedTuple
 from drift.alerts.domain import program_names as names
 from drift.alerts.domain.exec_signals import checked_name
 from drift.alerts.domain.fingerprints import digest
+from drift.alerts.domain.habits import form
 from drift.alerts.domain.priority_signals import Signal, signal
 from sensor import wire
 
 KNOWN_DAYS: Final = 2
 DIRECTORIES: Final = 3
-_WORDS: Final = re.compile(r"[0-9a-f]+")
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -49,7 +49,7 @@ def traits(event: wire.Event) -> Traits:
     # Those of a library are of the program that loads it, as every day.
     arguments = [_form(each) for each in process.argv[1:]] if event.kind != "library" else []
     return Traits(
-        digest("name", _WORDS.sub(lambda word: _form(word[0]), basename(process.path))),
+        digest("name", form(basename(process.path))),
         digest("command", arguments) if arguments else None,
         digest("place", [_form(each) for each in directories], writer),
     )
@@ -71,7 +71,7 @@ def trait_signals(days: TraitDays, where: str, *, is_attack: bool, is_build: boo
         yield signal("known_command", str(days.command))
     if days.place == 0:
         yield signal("new_place", where)
-    if is_build and days == (0, 0, 0):
+    if is_build and days.name == 0 and days.command == 0:
         yield signal("new_in_build")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from accounts.prepared_rows import prepared_rows
-from drift.alerts.domain.content_signals import HARMLESS, ContentFacts
+from drift.alerts.domain.content_signals import HARMLESS, ContentFacts, other_name
 from drift.alerts.models import HashVerdict
 
 MAX_SIGHTINGS: Final = 300
@@ -18,10 +18,10 @@ MAX_SIGHTINGS: Final = 300
 KNOWN: Final = """
 WITH content AS (SELECT sha256 FROM unnest(%s::text[]) AS content (sha256))
 SELECT 'seen' AS what, content.sha256, workload.cluster_id, workload.namespace, workload.scope,
-       min(seen.first_seen_on) AS day, NULL::text AS verdict, NULL::bigint AS alert, NULL::text AS list
+       min(seen.first_seen_on) AS day, NULL::text AS verdict, NULL::bigint AS alert, min(seen.name) AS name
 FROM content
 CROSS JOIN LATERAL (
-    SELECT workload_id, sighting.first_seen_on FROM alerts_binary AS file
+    SELECT workload_id, sighting.first_seen_on, file.name FROM alerts_binary AS file
     JOIN alerts_sighting AS sighting ON sighting.binary_id = file.id
     WHERE file.sha256 = content.sha256 LIMIT %s
 ) AS seen
@@ -41,7 +41,7 @@ SELECT 'listed', content.sha256, NULL, NULL, NULL, NULL, list.verdict, NULL, lis
 FROM content
 JOIN alerts_listedhash AS listed ON listed.sha256 = content.sha256
 JOIN alerts_hashlist AS list ON list.id = listed.hash_list_id
-ORDER BY alert DESC, list
+ORDER BY alert DESC, name
 """
 """What ran where, what reviewers and what lists say: one statement, because every batch that opens an alert has it."""
 JUDGED: Final = [*sorted(HARMLESS), "true_positive"]
@@ -50,19 +50,20 @@ Place = tuple[int, str]
 
 
 class PlacedContent(NamedTuple):
-    """A file's content in a workload: `scope` is the workload's, and "" the content of a file that has no hash."""
+    """A file's content in a workload, and its name: `scope` is the workload's, "" the content without a hash."""
 
     sha256: str
     cluster_id: int
     namespace: str
     scope: uuid.UUID
+    name: str
 
 
 @dataclass
 class ContentKnowledge:
     """What is known of some contents; of others it answers that nothing is."""
 
-    sightings: dict[str, list[tuple[Place, uuid.UUID, dt.date]]] = field(default_factory=lambda: defaultdict(list))
+    sightings: dict[str, list[tuple[Place, uuid.UUID, dt.date, str]]] = field(default_factory=lambda: defaultdict(list))
     verdicts: dict[str, list[tuple[Place, str, int]]] = field(default_factory=lambda: defaultdict(list))
     good: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
@@ -78,8 +79,9 @@ class ContentKnowledge:
     def _facts(self, content: PlacedContent, place: Place | None) -> ContentFacts:
         seen = [each for each in self.sightings.get(content.sha256, ()) if place in (None, each[0])]
         return ContentFacts(
-            workloads=len({scope for _, scope, _ in seen} - {content.scope}),
-            first_seen_on=min((day for _, _, day in seen), default=None),
+            workloads=len({scope for _, scope, _, _ in seen} - {content.scope}),
+            first_seen_on=min((day for _, _, day, _ in seen), default=None),
+            known_as=other_name(content.name, {name for _, scope, _, name in seen if scope != content.scope}),
             verdicts=tuple(
                 (verdict, alert) for at, verdict, alert in self.verdicts.get(content.sha256, ()) if place in (None, at)
             ),
@@ -95,7 +97,7 @@ def content_knowledge(contents: Iterable[PlacedContent]) -> ContentKnowledge:
     rows = prepared_rows(KNOWN, [hashes, MAX_SIGHTINGS, MAX_SIGHTINGS, JUDGED])
     for what, sha256, cluster, namespace, scope, first, verdict, alert, name in rows:
         if what == "seen":
-            known.sightings[sha256].append(((cluster, namespace), scope, first))
+            known.sightings[sha256].append(((cluster, namespace), scope, first, name))
         elif what == "judged":
             known.verdicts[sha256].append(((cluster, namespace), verdict, alert))
         else:

@@ -45,8 +45,9 @@ def writer(name: str, path: str | None = None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"process__path": "/tmp/go-build123/b1/x.test"}, {"process__path": "/tmp/go-build99/b700/x.test"}),
-        ({"process__path": "/app/lib/a-1.2.so"}, {"process__path": "/app/lib/b-1.3.so"}),
+        ({"process__path": "/tmp/go-build123/b1/x.test"}, {"process__path": "/tmp/go-build99812/b700/x.test"}),
+        ({"process__path": "/tmp/jna37465fe.so"}, {"process__path": "/tmp/q1ws2jna.so"}),
+        ({"process__path": "/app/lib/a-1.2.so"}, {"process__path": "/app/lib/a-1.10.so"}),
         ({"process__path": "/tmp/a/b/c/d"}, {"process__path": "/tmp/a/e/f/d"}),
         ({"process__written_by": writer("python3.11")}, {"process__written_by": writer("python3.12")}),
         ({"process__parent": {"name": "npm start", "pid": 1}}, {"process__parent": {"name": "npm ci", "pid": 1}}),
@@ -71,6 +72,8 @@ def test_versions_and_contents_do_not_make_another_way(one: dict[str, Any], othe
         ({"process__ancestors": [{"name": "nginx", "pid": 1}]}, {"process__ancestors": [{"name": "make", "pid": 1}]}),
         ({"process__path": "/tmp/kubectl"}, {"process__path": "/tmp/fghgf"}),
         ({"process__path": "/tmp/kubectl"}, {"process__path": "/dev/shm/kubectl"}),
+        ({"process__path": "/tmp/aapt2"}, {"process__path": "/tmp/aapt2d"}),
+        ({"process__path": "/app/lib/a-1.2.so"}, {"process__path": "/app/lib/b-1.2.so"}),
         ({"process__path": "/tmp/a1.sh"}, {"process__path": "/tmp/a1.so"}),
     ],
 )

@@ -63,6 +63,16 @@ def test_a_content_that_spreads_is_no_longer_the_first_of_its_kind(estate: Estat
     assert alert.priority < alert.scoped_priority
 
 
+def test_a_content_that_other_workloads_know_by_another_name_is_told(estate: Estate) -> None:
+    for number in range(2):
+        opened(estate, 2, container__namespace=f"other-{number}", process__name="rclone", process__path="/opt/rclone")
+
+    alert = opened(estate, process__name="dbt", process__path="/opt/dbt")
+
+    assert ["renamed_content", "rclone"] in (alert.signals or {})["estate"]
+    assert "renamed_content" not in signals(alert, "place")
+
+
 def test_two_alerts_that_open_at_once_learn_of_each_other(estate: Estate) -> None:
     """Neither sees the other's uncommitted sighting: the queue makes up for it."""
     first, second = opened(estate), opened(estate, 2, container__namespace="other")

@@ -36,7 +36,16 @@ def test_no_event_breaks_scoring(
 
 
 def test_patterns_stay_fast_on_an_argv_made_to_be_slow() -> None:
-    slow = ["chisel " * 600, "curl " * 800, "1.1.1.1/8 " * 400, "[" * 4_000, "a" * 4_096]
+    slow = [
+        "chisel " * 600,
+        "curl " * 800,
+        "1.1.1.1/8 " * 400,
+        "--ext a " * 500,
+        "://a.aa-" * 500,
+        "/tmp/a/" * 500,
+        "[" * 4_000,
+        "a" * 4_096,
+    ]
     begun = dt.datetime.now(dt.UTC)
     for line in slow:
         argv_signals([line])

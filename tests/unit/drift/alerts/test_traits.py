@@ -55,6 +55,7 @@ def test_numbers_and_what_is_another_trait_make_no_other_one(
     ("trait", "one", "other"),
     [
         ("name", {"process__path": "/tmp/kubectl-1.29"}, {"process__path": "/tmp/helm-3.1"}),
+        ("name", {"process__path": "/tmp/aapt2"}, {"process__path": "/tmp/aapt2d"}),
         ("name", {"process__path": "/tmp/a.so"}, {"process__path": "/tmp/a.sh"}),
         ("command", {"process__argv": ["a", "-p", "1"]}, {"process__argv": ["a", "-q", "1"]}),
         ("command", {"process__argv": ["a", "b c"]}, {"process__argv": ["a", "b", "c"]}),
@@ -118,10 +119,10 @@ def test_what_came_about_like_a_true_positive_is_not_lowered_by_its_traits() -> 
         (TraitDays(0, None, 0), False),
         (TraitDays(1, 0, 0), False),
         (TraitDays(0, 1, 0), False),
-        (TraitDays(0, 0, 1), False),
+        (TraitDays(0, 0, 1), True),
     ],
 )
-def test_what_is_new_in_every_trait_is_no_everyday_work_of_a_build(days: TraitDays, is_new: bool) -> None:
+def test_a_new_name_with_new_arguments_is_no_everyday_work_of_a_build(days: TraitDays, is_new: bool) -> None:
     found = {
         is_build: {name for name, _ in trait_signals(days, "in this estate", is_attack=False, is_build=is_build)}
         for is_build in (True, False)
@@ -190,6 +191,14 @@ class TestStored:
         opened(estate, 1, process__path="/srv/aaa", **runner)
 
         assert "new_in_build" not in found(first)
+
+    def test_what_replaces_a_file_is_not_everyday_by_that_files_name(self, estate: Estate) -> None:
+        same: dict[str, Any] = {"process__path": "/opt/x/health", "process__argv": ["health", "--port", "80"]}
+        for day in range(1, 4):
+            opened(estate, day, days_ago=day, **same)
+
+        assert found(opened(estate, 4, **same)) == {"known_name", "known_command"}
+        assert not found(opened(estate, 5, kind="replaced", **same))
 
     def test_a_wave_of_one_day_stays_new(self, estate: Estate) -> None:
         alerts = [opened(estate, number, process__path="/tmp/worm", process__argv=["w", "go"]) for number in range(5)]

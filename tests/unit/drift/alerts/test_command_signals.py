@@ -1,0 +1,126 @@
+"""What arguments show depends on the program: what it is for, and its own path, say nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drift.alerts.domain.argv_patterns import argv_signals
+from tests.unit.drift.alerts.test_priority_signals import below, names, written
+
+COPY = ["a", "copy", "/srv/data", ":mega:archive"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a --to wss://relay.example.net/ws", "outside_address"),
+        ("a --to https://user@metrics.example.io:8443", "outside_address"),
+        ("a copy /srv/data :mega:archive", "exfiltration"),
+        ("a --name 185.193.126.40 --port 443", "bare_address"),
+        ("a --host=185.193.126.40", "bare_address"),
+        ("a --grep BEGIN EC PRIVATE", "credentials"),
+        ("a --collect .npmrc,x", "credentials"),
+        ("a --pid 1 /proc/1/mem", "credentials"),
+        ("a -path /srv -ext lck9 -threads 16", "ransom"),
+        ("a --note RESTORE_FILES.txt", "ransom"),
+        ("a --cfg x --daemon", "detached"),
+        ("a --out /tmp/.j", "hidden_file"),
+        ("a -c/tmp/x,/dev/shm/a/.b", "hidden_file"),
+    ],
+)
+def test_arguments_that_show_an_intent_are_found(line: str, expected: str) -> None:
+    assert expected in argv_signals(line.split(" "))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "puma 6.4.2 (tcp://0.0.0.0:3000) [app]",
+        "a --repo http://nexus.build.svc.cluster.local:8081/x",
+        "a --repo https://registry.internal/x",
+        "a --db postgres://db:5432/x",
+        "tool --version 1.2.3",
+        "a --listen 10.1.2.3",
+        "java -Djavax.net.ssl.trustStore=/etc/x.jks -jar a.jar",
+        "encode --ext mp4 --path /srv",
+        "a wallet.test -test.timeout=10m0s",
+        "a --extension pdf /srv/in",
+        "a --daemon-socket /run/a.sock",
+        "a --cache /home/a/.cache/x",
+        "a /tmp/a.b/c",
+    ],
+)
+def test_addresses_inside_and_everyday_options_are_not(line: str) -> None:
+    assert argv_signals(line.split(" ")) == []
+
+
+def test_a_copy_tool_under_another_name_is_told() -> None:
+    assert {"exfiltration", "renamed_tool"} <= names(process__argv=COPY)
+    assert "renamed_tool" not in names(process__argv=COPY, process__name="rclone")
+
+
+def test_what_a_program_is_for_and_its_own_path_say_nothing() -> None:
+    fetch = ["curl", "https://example.com/x"]
+    assert "outside_address" in names(process__argv=fetch)
+    assert "outside_address" not in names(process__argv=fetch, process__name="curl")
+    assert "outside_address" not in names(process__argv=fetch, kind="library", process__via="/usr/bin/app")
+    sign = ["apksigner", "sign", "--ks", "x.jks"]
+    assert "key_store" in names(process__argv=sign)
+    assert "key_store" not in names(process__argv=sign, process__name="apksigner")
+    hidden: dict[str, Any] = {"process__argv": ["sh", "/tmp/.x"], "process__path": "/tmp/.x"}
+    assert "hidden_file" not in names(**hidden)
+
+
+def test_what_a_person_tries_is_lowered_unless_something_else_speaks() -> None:
+    person = below("bash")
+    assert "by_hand" in names(**person)
+    assert "by_hand" in names(process__path="/tmp/a", process__written_by=written("curl"), **person)
+    other_facts: list[dict[str, Any]] = [
+        {"process__argv": COPY},
+        {"process__path": "/dev/shm/a"},
+        {"process__path": "/opt/.a"},
+        {"kind": "replaced"},
+        {"kind": "fileless"},
+        {"process__provenance": {"writer_origin": "drift"}, "process__written_by": written("a")},
+    ]
+    for speaks in other_facts:
+        assert "by_hand" not in names(**person, **speaks)
+    assert "by_hand" not in names()
+
+
+def test_a_terminal_of_a_notebook_is_a_persons_and_what_its_cells_start_is_not() -> None:
+    line = ("python3.11", "jupyterhub-singleuser", "tini")
+    assert "interactive" in names(**below("bash", *line))
+    assert "runtime_child" in names(**below("sh", *line))
+    assert "interactive" not in names(**below("bash", "python3.11", "gunicorn"))
+
+
+def test_a_program_that_writes_its_own_file_is_updated_and_no_other_is() -> None:
+    own: dict[str, Any] = {"kind": "replaced", "process__path": "/opt/bin/minio", **below("minio")}
+    assert "self_update" in names(**own, process__written_by=written("minio", path="/opt/bin/minio"))
+    for path in ("/tmp/minio", "/usr/bin/sh", None):
+        assert "self_update" not in names(**own, process__written_by=written("minio", path=path))
+    for path in ("/usr/bin/bash", "/usr/bin/cp", "/usr/bin/curl", "/usr/bin/python3.12", "/usr/sbin/sshd"):
+        itself = written(path.rsplit("/", 1)[1], path=path)
+        assert "self_update" not in names(**{**own, "process__path": path}, process__written_by=itself)
+    drifted: dict[str, Any] = {"process__provenance": {"writer_origin": "drift"}}
+    assert "service_child" in names(
+        **{**own, **below("nginx"), **drifted}, process__written_by=written("minio", path="/opt/bin/minio")
+    )
+
+
+def test_what_runs_while_it_is_installed_is_not_yet_installed() -> None:
+    found = names(process__written_by=written("python3", parent="pip"), **below("python3", "pip", "bash"))
+
+    assert "build_child" in found
+    assert "installed" not in found
+    assert "installed" in names(process__written_by=written("python3", parent="pip"), **below("bash"))
+
+
+def test_a_volume_that_the_node_filled_is_a_deployments_and_one_that_was_copied_to_is_not() -> None:
+    volume: dict[str, Any] = {"kind": "volume", "process__provenance": {"writer_origin": "runtime"}}
+    assert "routine_kind" in names(**volume, process__written_by=written("cp"))
+    assert "routine_kind" not in names(**volume, process__written_by=written("tar"))
+    assert "routine_kind" not in names(kind="volume", process__written_by=written("cp"))
