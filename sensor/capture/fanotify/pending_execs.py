@@ -81,7 +81,7 @@ class PendingExecs:
         waiting, ready = [], self._ready_late(now) if self._late and now >= self._look_at else []
         for opened in self._waiting:
             facts = self._facts(opened)
-            if _is_settled(opened, facts, now):
+            if _is_settled(opened, facts):
                 ready.append((opened, facts))
             elif now < opened.until:
                 waiting.append(opened)
@@ -97,7 +97,7 @@ class PendingExecs:
         late, self._late, ready = self._late, [], []
         for opened in late:
             facts = self._facts(opened)
-            if _is_settled(opened, facts, now) or now >= opened.until + LATE_SECONDS:
+            if _is_settled(opened, facts) or now >= opened.until + LATE_SECONDS:
                 ready.append((opened, facts))
             else:
                 self._late.append(opened)
@@ -116,13 +116,9 @@ class PendingExecs:
         self._waiting, self._late = [], []
 
 
-def _is_settled(opened: ExecInProgress, facts: ProcessFacts | None, now: float) -> bool:
+def _is_settled(opened: ExecInProgress, facts: ProcessFacts | None) -> bool:
     """Return whether more can't be learned of an exec: its process is gone, or runs the file with its arguments.
 
     In the middle of an exec a process runs the file already and has no arguments yet.
     """
-    if opened.interpreter is not None and now < opened.until:
-        # Perhaps the process has run the program, and then this one: fanotify reports but once a loader that two of its
-        # programs have in common.
-        return opened.interpreter.is_known(facts)
     return facts is None or (opened.is_certain and opened.is_settled(facts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
@@ -142,23 +141,6 @@ def test_an_interpreter_finds_its_program_also_where_that_is_late() -> None:
     pending.ready()
     assert pending.add_interpreter(interpreter)
     assert program.interpreter is interpreter
-
-
-def test_a_program_whose_interpreter_may_be_a_program_of_its_own_waits_for_that_one_s_exec() -> None:
-    clock = Clock()
-    seen: list[ProcessFacts | None] = [None]
-    pending = PendingExecs(lambda _: seen[0], clock)
-    program, other = opened(until=1.0), dataclasses.replace(opened(), exe=BEFORE)
-    program.interpreter = other
-    for seen[0] in (facts(FILE, b"x"), None):
-        pending.add(program)
-        assert pending.ready() == []
-        clock.now = 1.0
-        assert pending.ready() == [(program, seen[0])]
-        clock.now = 0.0
-    pending.add(program)
-    seen[0] = facts(BEFORE, b"a")
-    assert pending.ready() == [(program, seen[0])]
 
 
 def test_at_the_end_what_waits_is_recorded_as_it_is() -> None:
