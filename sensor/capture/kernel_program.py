@@ -114,7 +114,9 @@ class KernelProgram:
             return
         self._set_state(_SESSIONS_SINCE, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
         self._set_state(_SESSIONS, _BY_JOINS if JOINS in options.record else _BY_PARENTS)
-        note_older_processes(self._libbpf, self._fds.maps["processes"], _host_namespace())
+        note_older_processes(
+            self._libbpf, self._fds.maps["processes"], self._fds.maps["first_processes"], _host_namespace()
+        )
 
     def register(
         self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False, track: Track = NO_TRACK

@@ -2,7 +2,8 @@
 
 Two things are sure: a container's own first process, and who entered a container from outside; and of the latter also
 its children, as long as no parent on the way has ended: then the kernel gives a child to another parent. All others
-are unknown.
+are unknown. So is a process that is the first of its pid namespace where an older one is, in the same mount namespace
+or with the same root: it may have entered, and made namespaces of its own.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sensor.files.handles import file_status
 from sensor.operations.machine import nested_pid_namespace
-from sensor.record import SessionOf
+from sensor.record import SessionOf, kernel_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sensor.capture.libbpf import Libbpf
 
-_ENTRY: Final = struct.Struct("<QQQIIII")
-"""`struct process` of processes.h: its start and mount namespace, 0 where it is older, when it entered, its session and
-origin, and the process that entered."""
+_ENTRY: Final = struct.Struct("<QQQQIIII")
+"""`struct process` of processes.h: its start, 0 where it is older, its mount namespace and root, when it entered, its
+session and origin, and the process that entered."""
+_FIRST: Final = struct.Struct("<QII")
+"""`struct first_process` of sessions.h: its start and pid."""
 _ENTERED_UNSEEN: Final = 1
+_NOTED_BY_INUM: Final = 1 << 63
 
 
 class OlderProcess(NamedTuple):
-    """One process in /proc: `start` in clock ticks since boot, `rank` its pid in its own pid namespace."""
+    """One process in /proc: `start` in clock ticks since boot, `rank` its pid in its own pid namespace.
+
+    `root` is the device and the inode number of its root directory.
+    """
 
     pid: int
     parent: int
@@ -34,30 +42,41 @@ class OlderProcess(NamedTuple):
     rank: int
     pid_namespace: int
     mount_namespace: int
+    root: tuple[int, int]
 
 
-def note_older_processes(libbpf: Libbpf, processes: int, host: int) -> None:
+def note_older_processes(libbpf: Libbpf, processes: int, first_processes: int, host: int) -> None:
     """Store the sessions of the processes that run now in the kernel program's map; newer ones are in it already.
 
-    `host` is the inode number of the node's mount namespace.
+    `processes` and `first_processes` are its maps, `host` is the inode number of the node's mount namespace.
     """
     if nested_pid_namespace():
         return  # the kernel program has its processes by the machine's own pids
     found = read_processes()
-    for pid, session in certain_sessions(found, host).items():
+    sessions = certain_sessions(found, host)
+    first = oldest_of_each_root(found, host)
+    for pid in {*sessions, *first}:
         key = pid.to_bytes(4, "little")
         if libbpf.find(processes, key, _ENTRY.size) is not None:
             continue
-        libbpf.update(processes, key, _ENTRY.pack(0, 0, _ENTERED_UNSEEN, session, 0, 0, 0))
+        older = found[pid]
+        where = _NOTED_BY_INUM | older.mount_namespace
+        session = sessions.get(pid, SessionOf.UNKNOWN)
+        libbpf.update(processes, key, _ENTRY.pack(0, where, 0, _ENTERED_UNSEEN, session, 0, 0, 0))
+        if pid in first:
+            # An overlay's root is known there by its device; other roots by what /proc does not show.
+            root = kernel_device(older.root[0]).to_bytes(8, "little")
+            libbpf.update(first_processes, root, _FIRST.pack(0, pid, 0))
         # One that ended before that left its pid to another.
         now = read_process(pid)
-        if now is None or now.start != found[pid].start:
+        if now is None or now.start != older.start:
             libbpf.delete(processes, key)
 
 
 def certain_sessions(processes: Mapping[int, OlderProcess], host: int) -> dict[int, int]:
     """Return the sessions that are sure, by pid."""
     first = {each.pid_namespace: each for each in processes.values() if each.rank == 1 and each.pid != 1}
+    begun = _oldest_of_each_place(processes, first.values())
     found: dict[int, int] = {}
     for each in processes.values():
         parent = processes.get(each.parent)
@@ -65,10 +84,32 @@ def certain_sessions(processes: Mapping[int, OlderProcess], host: int) -> dict[i
             continue
         own = first.get(each.pid_namespace)
         if own is each:
-            found[each.pid] = SessionOf.WORKLOAD
+            if each.pid in begun:
+                found[each.pid] = SessionOf.WORKLOAD
         elif own is not None and own.mount_namespace == each.mount_namespace:
             found[each.pid] = SessionOf.EXEC
     return found | dict.fromkeys(_descendants(processes, found), SessionOf.EXEC)
+
+
+def oldest_of_each_root(processes: Mapping[int, OlderProcess], host: int) -> set[int]:
+    """Return the pids of the oldest process of each root that is not the node's own."""
+    found: dict[tuple[int, int], OlderProcess] = {}
+    for each in sorted(processes.values(), key=lambda each: (each.start, each.pid), reverse=True):
+        if each.mount_namespace != host:
+            found[each.root] = each
+    return {each.pid for root, each in found.items() if 1 not in processes or root != processes[1].root}
+
+
+def _oldest_of_each_place(processes: Mapping[int, OlderProcess], first: Iterable[OlderProcess]) -> set[int]:
+    """Return those than which none is older in the same mount namespace, or with the same root."""
+    found: set[int] = set()
+    taken: set[object] = {processes[1].root} if 1 in processes else set()
+    for each in sorted(first, key=lambda each: (each.start, each.pid)):
+        places: set[object] = {each.mount_namespace, each.root}
+        if not places & taken:
+            found.add(each.pid)
+        taken |= places
+    return found
 
 
 def _descendants(processes: Mapping[int, OlderProcess], found: Mapping[int, int]) -> set[int]:
@@ -100,8 +141,10 @@ def read_process(pid: int) -> OlderProcess | None:
         # The name may hold anything, a parenthesis too.
         fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
         status = (directory / "status").read_bytes()
-        namespaces = ((directory / "ns" / name).stat().st_ino for name in ("pid", "mnt"))
+        pids, mounts = ((directory / "ns" / name).stat().st_ino for name in ("pid", "mnt"))
         ranks = status.partition(b"\nNSpid:")[2].partition(b"\n")[0].split()
-        return OlderProcess(pid, int(fields[1]), int(fields[19]), int(ranks[-1]), *namespaces)
+        root = file_status(f"{directory}/root")  # which may be a FUSE filesystem that never answers
+        where = root.dev, root.ino
+        return OlderProcess(pid, int(fields[1]), int(fields[19]), int(ranks[-1]), pids, mounts, where)
     except (OSError, IndexError, ValueError):
         return None

@@ -8,7 +8,7 @@ from typing import Final
 
 MAPS: Final = (
     "ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed", "tracks",
-    "kept_execs", "claims", "processes", "writers",
+    "kept_execs", "claims", "processes", "first_processes", "writers",
 )  # fmt: skip
 LINK_NAME: Final = "{}_link"
 JOINS: Final = "on_join"

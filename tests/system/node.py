@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 SLICE: Final = "kubepods.slice"
 """Where systemd makes pods' cgroups, as the kubelet asks for."""
 NODE_NETWORK: Final = 2
-OWN_PIDS: Final = 1
-"""CONTAINER: each container has a pid namespace of its own, as a kubelet asks for by default."""
+POD_PIDS, OWN_PIDS, NODE_PIDS, TARGET_PIDS = 0, 1, 2, 3
+"""Whose pid namespace a container has: its pod's (`shareProcessNamespace`), its own, as a kubelet asks for by default,
+the node's (`hostPID`), or that of another container (`kubectl debug --target`)."""
 EXITED: Final = 2
 PATIENCE: Final = 20.0
 """Seconds for one call or for the start: the machine may be busy."""
@@ -128,11 +129,18 @@ class Node(abc.ABC):
         return archive
 
     def pod(
-        self, name: str, namespace: str, labels: Mapping[str, str], uid: str = "uid-1", *, privileged: bool = False
+        self,
+        name: str,
+        namespace: str,
+        labels: Mapping[str, str],
+        uid: str = "uid-1",
+        *,
+        privileged: bool = False,
+        pids: int = OWN_PIDS,
     ) -> Pod:
         """Run an empty pod on the host's network."""
         metadata = field(1, name) + field(2, uid) + field(3, namespace)
-        security = field(1, namespace_options()) + field(6, int(privileged))
+        security = field(1, namespace_options(pids)) + field(6, int(privileged))
         parent = field(1, SLICE) if podman.has_systemd() else b""
         config = field(1, metadata) + _map(6, labels) + field(8, parent + field(2, security))
         pod = Pod(self._call("RunPodSandbox", field(1, config)).text(1), config)
@@ -148,10 +156,20 @@ class Node(abc.ABC):
         mounts: Mapping[str, Path] | None = None,
         privileged: bool = False,
         read_only: bool = False,
+        pids: int = OWN_PIDS,
+        target: str = "",
     ) -> str:
         """Run a container in a pod; see `create`."""
         container_id = self.create(
-            pod, name, image, *command, mounts=mounts, privileged=privileged, read_only=read_only
+            pod,
+            name,
+            image,
+            *command,
+            mounts=mounts,
+            privileged=privileged,
+            read_only=read_only,
+            pids=pids,
+            target=target,
         )
         self.begin(container_id)
         return container_id
@@ -165,16 +183,19 @@ class Node(abc.ABC):
         mounts: Mapping[str, Path] | None = None,
         privileged: bool = False,
         read_only: bool = False,
+        pids: int = OWN_PIDS,
+        target: str = "",
     ) -> str:
         """Make a container in a pod (`sleep` for an hour where no command is given); returns its id.
 
-        `mounts` are directories of the host by their path in the container, `read_only` says so of its root.
+        `mounts` are directories of the host by their path in the container, `read_only` says so of its root. `target`
+        is the container whose pid namespace it has by TARGET_PIDS.
         """
         # CRI-O wants the name that the pod's author wrote, too, as a kubelet gives it.
         config = field(1, field(1, name)) + field(2, field(1, image) + field(18, image))
         config += b"".join(field(3, word) for word in command or ("/bin/sleep", "3600"))
         config += b"".join(field(7, field(1, point) + field(2, str(path))) for point, path in (mounts or {}).items())
-        security = field(2, int(privileged)) + field(3, namespace_options()) + field(7, int(read_only))
+        security = field(2, int(privileged)) + field(3, namespace_options(pids, target)) + field(7, int(read_only))
         config += field(15, field(2, security))
         request = field(1, pod.id) + field(2, config) + field(3, pod.config)
         return self._call("CreateContainer", request).text(1)
@@ -223,9 +244,9 @@ class Node(abc.ABC):
         return answer
 
 
-def namespace_options() -> bytes:
+def namespace_options(pids: int = OWN_PIDS, target: str = "") -> bytes:
     """NamespaceOption of a pod on the node's network, which needs no CNI plugin."""
-    return field(1, NODE_NETWORK) + field(2, OWN_PIDS)
+    return field(1, NODE_NETWORK) + field(2, pids) + (field(4, target) if target else b"")
 
 
 def _map(number: int, items: Mapping[str, str]) -> bytes:

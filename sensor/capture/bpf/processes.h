@@ -34,13 +34,17 @@ static __always_inline __u64 start_of(struct task_struct *leader)
 
 struct process {
 	__u64 start_ns;            /* pids are given away again; 0 of one that is older than the sensor */
-	__u64 namespace_id;        /* the mount namespace where it was noted */
+	__u64 namespace_id;        /* the mount namespace where it was noted; NOTED_BY_INUM of one that is older than the sensor */
+	__u64 root;                /* `root_of` it there; 0 where that is not known */
 	__u64 entered_ns;          /* of an exec session: the first exec of the process that entered; 0 before it */
 	__u32 session;
 	__u32 origin;
 	__u32 entered_pid;
 	__u32 has_mapped;          /* a file shared and writable: it, or one that it descends from */
 };
+
+/* Beside the inode number of a mount namespace: that alone is in /proc. */
+#define NOTED_BY_INUM (1ull << 63)
 
 /* Of a process that entered before it was watched, or from another container: its next exec is not how it entered. */
 #define ENTERED_UNSEEN 1

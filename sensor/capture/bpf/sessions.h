@@ -65,6 +65,36 @@ static __always_inline bool is_from_outside(struct task_struct *leader)
 	return start_of(parent) >= state_value(STATE_SESSIONS_SINCE) && is_outside(BPF_CORE_READ(parent, real_parent, nsproxy, mnt_ns));
 }
 
+/* What a process has as its root: an overlay, whatever directory of it, by its device; else that directory. */
+static __always_inline __u64 root_of(struct task_struct *task)
+{
+	struct vfsmount *mount = BPF_CORE_READ(task, fs, root.mnt);
+	struct super_block *sb = BPF_CORE_READ(mount, mnt_sb);
+
+	return BPF_CORE_READ(sb, s_magic) == OVERLAY_MAGIC ? BPF_CORE_READ(sb, s_dev) : (__u64)BPF_CORE_READ(mount, mnt_root);
+}
+
+/* By root the first process that came there from outside of any container, as long as it lives: the container's own. */
+struct first_process { __u64 start_ns; __u32 pid; __u32 unused; };
+
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, struct first_process); } first_processes SEC(".maps");
+
+/* Whether a process from outside is the first with its root; noted if it is. Else it has entered, whatever namespaces it made. */
+static __always_inline bool is_first_with_root(struct task_struct *leader, __u64 root)
+{
+	struct first_process now = { .start_ns = start_of(leader), .pid = BPF_CORE_READ(leader, tgid) };
+	struct first_process *before = bpf_map_lookup_elem(&first_processes, &root);
+	struct process *process;
+
+	if (before && before->pid != now.pid) {
+		process = bpf_map_lookup_elem(&processes, &before->pid);
+		if (process && process->start_ns == before->start_ns)
+			return 0;
+	}
+	bpf_map_update_elem(&first_processes, &root, &now, BPF_ANY);
+	return 1;
+}
+
 /*
  * The session of a process that has none yet, at its exec in a mount namespace: it came from outside a moment ago, or it
  * was lost, or is older than the sensor.
@@ -72,20 +102,51 @@ static __always_inline bool is_from_outside(struct task_struct *leader)
 __attribute__((noinline)) __u32 new_session(__u64 leader_address, __u64 ns_address)
 {
 	struct task_struct *leader = (struct task_struct *)leader_address;
-	__u64 how = state_value(STATE_SESSIONS), id = namespace_at(ns_address);
-	bool is_known = bpf_map_lookup_elem(&namespaces, &id) != 0;
+	__u64 how = state_value(STATE_SESSIONS), id = namespace_at(ns_address), root;
+	bool is_known = bpf_map_lookup_elem(&namespaces, &id) != 0, is_first, is_alone;
 
 	if (!how || start_of(leader) < state_value(STATE_SESSIONS_SINCE) || !is_from_outside(leader))
 		return SESSION_UNKNOWN;
-	if (how == SESSIONS_BY_PARENTS) {
-		if (is_first_process(leader))
-			return is_known ? SESSION_UNKNOWN : SESSION_WORKLOAD;
+	root = root_of(leader);
+	is_first = is_first_process(leader);
+	is_alone = is_first_with_root(leader, root);
+	if (how == SESSIONS_BY_PARENTS && !is_first)
 		return is_beside_first_process(leader, ns_address) ? SESSION_EXEC : SESSION_UNKNOWN;
+	/* By joins: it has not joined, so it has made its mount namespace, where a hook of the runtime may have run before. */
+	if (is_known && (how == SESSIONS_BY_PARENTS || !is_first))
+		return SESSION_UNKNOWN;
+	/* Nor has it the root of who started it, as one of the node that made namespaces, nor the cgroup of another container. */
+	if (!is_alone || root == root_of(BPF_CORE_READ(leader, real_parent, group_leader)) || root_by_cgroup((__u64)cgroup_of(leader), id, 1))
+		return SESSION_UNKNOWN;
+	return SESSION_WORKLOAD;
+}
+
+/* Whether two mount namespaces are those of different containers. */
+static __always_inline bool are_apart(struct registration *one, struct registration *other)
+{
+	return one && other && one->is_container && other->is_container && one->root_dev != other->root_dev;
+}
+
+/* One that is older than the sensor was noted by what /proc has. Only while it is where it was: else it may be anywhere. */
+static __always_inline void complete_note(struct process *found, struct task_struct *task, struct mnt_namespace *ns)
+{
+	if (!(found->namespace_id & NOTED_BY_INUM))
+		return;
+	if (found->namespace_id == (NOTED_BY_INUM | BPF_CORE_READ(ns, ns.inum))) {
+		found->root = root_of(task);
+		found->namespace_id = namespace_at((__u64)ns);
+	} else if (found->session == SESSION_WORKLOAD) {
+		found->session = SESSION_UNKNOWN;
 	}
-	/* It has not joined, so it has made its mount namespace: a container's, unless one of that cgroup did so. */
-	if (is_first_process(leader) || (!is_known && !root_by_cgroup((__u64)cgroup_of(leader), id, 1)))
-		return SESSION_WORKLOAD;
-	return SESSION_UNKNOWN;
+}
+
+/*
+ * Whether a process may have joined another container than that where it was noted. Where user space has not registered both
+ * namespaces yet, by its root: what it makes for itself has the same, unless it chose another.
+ */
+static __always_inline bool may_be_elsewhere(struct process *found, struct registration *noted, struct registration *here, struct task_struct *task)
+{
+	return noted && here ? are_apart(noted, here) : found->root && found->root != root_of(task);
 }
 
 /* At an exec in a container: what is known of the process, noted now where it crossed. NULL where there is no room. */
@@ -97,21 +158,23 @@ static __always_inline struct process *process_at_exec(struct task_struct *task,
 	__u32 key = task->tgid;
 	struct registration *known;
 
-	if (found && found->session == SESSION_ENTERING && found->namespace_id == id) {
-		found->session = SESSION_EXEC;
+	if (found && found->session == SESSION_ENTERING) {
+		/* In another namespace than the one that it joined: one of its own, where nothing shows whose root it has. */
+		found->session = found->namespace_id == id ? SESSION_EXEC : SESSION_UNKNOWN;
 		return found;
 	}
-	if (found && found->session != SESSION_ENTERING) {
+	if (found) {
+		complete_note(found, task, ns);
 		if (found->namespace_id == id)
 			return found;
 		/* Not where it was noted outside of any container, which is known only later. */
 		known = bpf_map_lookup_elem(&namespaces, &found->namespace_id);
-		/* In another container: it may be one of its own, or one that it has joined unseen. */
-		if (known && known->is_container && here && known->root_dev != here->root_dev && state_value(STATE_SESSIONS) != SESSIONS_BY_JOINS)
+		if (state_value(STATE_SESSIONS) != SESSIONS_BY_JOINS && may_be_elsewhere(found, known, here, task))
 			found->session = SESSION_UNKNOWN;
 		if (!known || known->is_container)
 			return found;
 	}
+	first.root = root_of(task);
 	first.start_ns = own_start(task->group_leader);
 	first.session = new_session(address_of(task->group_leader), address_of(ns));
 	bpf_map_update_elem(&processes, &key, &first, BPF_ANY);
@@ -197,12 +260,16 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	found = process_of(parent);
 	if (!found)
 		return 0;
+	complete_note(found, parent, ns);
 	copy = *found;
 	if (copy.session == SESSION_ENTERING) {
+		if (copy.namespace_id == namespace_id(ns))
+			copy.session = SESSION_EXEC;
 		/* Another thread of it may have joined, and not this one. */
-		if (copy.namespace_id != namespace_id(ns))
+		else if (is_outside(ns))
 			return 0;
-		copy.session = SESSION_EXEC;
+		else
+			copy.session = SESSION_UNKNOWN;
 	}
 	copy.start_ns = own_start(child);
 	bpf_map_update_elem(&processes, &key, &copy, BPF_ANY);
@@ -222,17 +289,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-/* Whether two mount namespaces are those of different containers. */
-static __always_inline bool are_apart(__u64 one_id, __u64 other_id)
-{
-	struct registration *one = bpf_map_lookup_elem(&namespaces, &one_id), *other = bpf_map_lookup_elem(&namespaces, &other_id);
-
-	return one && other && one->is_container && other->is_container && one->root_dev != other->root_dev;
-}
-
 /*
  * setns(2) to a mount namespace. One that is in a container already keeps what it is, unless it enters another container: of that
- * it is not the workload.
+ * it is not the workload. Nor is it where that can't be told yet.
  */
 SEC("fentry/mntns_install")
 int on_join(__u64 *arguments)
@@ -243,15 +302,30 @@ int on_join(__u64 *arguments)
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct process entering = { .start_ns = start_of(leader), .namespace_id = namespace_at((__u64)ns), .session = SESSION_ENTERING, .origin = ORIGIN_RUNTIME };
 	__u32 key = bpf_get_current_pid_tgid() >> 32;
+	struct registration *one, *other;
 	struct process *found;
 
 	if (is_outside(ns))
 		return 0;
 	if (!is_outside(BPF_CORE_READ(task, nsproxy, mnt_ns))) {
 		found = bpf_map_lookup_elem(&processes, &key);
-		if (found && are_apart(found->namespace_id, entering.namespace_id)) {
+		if (!found)
+			return 0;
+		complete_note(found, task, BPF_CORE_READ(task, nsproxy, mnt_ns));
+		if (found->session == SESSION_ENTERING) {
+			found->namespace_id = entering.namespace_id;
+			return 0;
+		}
+		if (found->namespace_id == entering.namespace_id)
+			return 0;
+		one = bpf_map_lookup_elem(&namespaces, &found->namespace_id);
+		other = bpf_map_lookup_elem(&namespaces, &entering.namespace_id);
+		if (are_apart(one, other)) {
 			found->session = SESSION_EXEC;
 			found->entered_ns = ENTERED_UNSEEN;
+			note_change(found);
+		} else if (!(one && other) && found->session == SESSION_WORKLOAD) {
+			found->session = SESSION_UNKNOWN;
 			note_change(found);
 		}
 		return 0;

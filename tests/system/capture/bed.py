@@ -85,6 +85,11 @@ class Collector:
             assert not missing, f"not seen: {missing}"
             return {word: found()[word] for word in words}
 
+    def events(self) -> list[Event]:
+        """Return all that were seen and not taken off."""
+        with self._news:
+            return list(self._events)
+
     def until_that(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds, looking after each read."""
         with self._news:

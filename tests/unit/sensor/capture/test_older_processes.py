@@ -6,15 +6,27 @@ import os
 
 import pytest
 
-from sensor.capture.older_processes import OlderProcess, certain_sessions, read_process, read_processes
+from sensor.capture.older_processes import (
+    OlderProcess,
+    certain_sessions,
+    oldest_of_each_root,
+    read_process,
+    read_processes,
+)
 from sensor.record import SessionOf
 
 HOST, BOX, POD_PAUSE, POD_APP = 1, 100, 200, 201
 """Mount namespaces."""
 
 
-def process(pid: int, parent: int, rank: int = 0, pids: int = 10, mounts: int = BOX) -> OlderProcess:
-    return OlderProcess(pid, parent, start=pid, rank=rank or pid, pid_namespace=pids, mount_namespace=mounts)
+def process(
+    pid: int, parent: int, rank: int = 0, pids: int = 10, mounts: int = BOX, root: int | None = None
+) -> OlderProcess:
+    """Return a process with the root of its mount namespace, unless another one is named."""
+    where = (mounts if root is None else root, 2)
+    return OlderProcess(
+        pid, parent, start=pid, rank=rank or pid, pid_namespace=pids, mount_namespace=mounts, root=where
+    )
 
 
 NODE = [process(1, 0, rank=1, pids=1, mounts=HOST), process(50, 1, pids=1, mounts=HOST)]
@@ -39,6 +51,26 @@ def test_who_entered_from_outside_is_an_exec_with_all_below() -> None:
         71: SessionOf.EXEC,
         72: SessionOf.EXEC,
     }
+
+
+@pytest.mark.parametrize(
+    "entered",
+    [
+        pytest.param(process(70, 50, rank=1, pids=11), id="with a pid namespace of its own"),
+        pytest.param(process(70, 50, rank=1, pids=11, mounts=300, root=BOX), id="with a mount namespace too"),
+        pytest.param(process(70, 50, rank=1, pids=11, mounts=300, root=HOST), id="of the node, with the node's root"),
+    ],
+)
+def test_who_made_namespaces_of_its_own_is_not_taken_for_a_containers_first_process(entered: OlderProcess) -> None:
+    assert sessions(process(60, 50, rank=1), entered) == {60: SessionOf.WORKLOAD}
+
+
+def test_the_oldest_process_of_each_root_is_who_began_there_whatever_its_session() -> None:
+    pause, app = process(60, 50, rank=1, mounts=POD_PAUSE), process(70, 50, rank=7, mounts=POD_APP)
+    entered = process(80, 50, rank=1, pids=11, mounts=300, root=POD_APP)
+    of_node = process(90, 50, rank=1, pids=12, mounts=301, root=HOST)
+    found = {each.pid: each for each in (*NODE, pause, app, entered, of_node)}
+    assert oldest_of_each_root(found, HOST) == {60, 70}
 
 
 def test_nothing_is_said_of_a_container_that_shares_its_pods_processes() -> None:
