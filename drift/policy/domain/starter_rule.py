@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from drift.policy.domain.edits import Rule
 from sensor.policy import PROVIDERS
+
+OWN_REGISTRY: Final = " If you pull from your own mirror, replace the registry's name by the mirror's."
 
 
 class StarterRule(NamedTuple):
@@ -23,10 +25,14 @@ def starter_rule(
     *,
     resource: dict[str, list[str]],
     process: dict[str, list[str]] | None = None,
+    below: tuple[tuple[str, ...], ...] = (),
     allow: tuple[str, ...] = (),
     action: str = "ignore",
 ) -> Rule:
-    """Return a rule; `resource` and `process` map "property operator" to values, any of which may hold."""
+    """Return a rule; `resource` and `process` map "property operator" to values, any of which may hold.
+
+    `below` are names of programs above the writer: one of each tuple must be there.
+    """
     return {
         "name": name,
         "action": action,
@@ -36,7 +42,10 @@ def starter_rule(
         "allow_list": list(allow),
         "enabled": False,
         "unlisted": "next_rule",
-        "process_scope": _conditions(process or {}),
+        "process_scope": [
+            *_conditions(process or {}),
+            *(each for names in below for each in _conditions({"written_by_parent equals": list(names)})),
+        ],
         "expires_at": None,
         "note": note,
     }

@@ -3,15 +3,15 @@
 Each trusts as little as possible: an image by its registry and full name (a mirror's name in front of both matches
 too), files by their path or by a directory that only the tool uses. Other processes go on to the rules below. Paths and
 names come from the vendors: the Kubernetes executor of GitLab (`/builds`), GitHub's actions/runner (`_work`), dpkg(1)
-and apk(8) for their packages' scripts, go(1) for where it links, the NVIDIA container toolkit and GPU operator, and the
-agents' installation guides.
+and apk(8) for their packages' scripts, go(1) for where it links, the NVIDIA container toolkit and GPU operator.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from drift.policy.domain.starter_rule import StarterRule, starter_rule
+from drift.policy.domain.starter_rule import OWN_REGISTRY, StarterRule, starter_rule
+from drift.policy.domain.vendor_agent_rules import VENDOR_AGENTS
 
 
 def starter_rules() -> list[StarterRule]:
@@ -41,7 +41,6 @@ _TRUSTS_INPUT: Final = (
     " It trusts what the tool is given: who can make the workload install a package of theirs (apt install ./evil.deb) "
     "is not seen. What a person writes or runs by kubectl exec alerts, and all whose writer or session is unknown."
 )
-_OWN_REGISTRY: Final = " If you pull from your own mirror, replace the registry's name by the mirror's."
 
 _RULES: Final = (
     StarterRule(
@@ -51,7 +50,7 @@ _RULES: Final = (
             "BuildKit build steps",
             "BuildKit",
             "BuildKit unpacks the image that it builds, and runs that image's shell, package manager and compiler: "
-            "the sensor sees these as new files. Only the usual tools are listed." + _OWN_REGISTRY,
+            "the sensor sees these as new files. Only the usual tools are listed." + OWN_REGISTRY,
             resource={"image_name equals": ["docker.io/moby/buildkit"]},
             allow=_BUILD_TOOLS,
         ),
@@ -63,7 +62,7 @@ _RULES: Final = (
             "Kaniko build steps",
             "Kaniko",
             "Kaniko unpacks the base image over its own root and runs the Dockerfile's commands from there: every tool "
-            "that they use is a new file. Only the usual tools are listed." + _OWN_REGISTRY,
+            "that they use is a new file. Only the usual tools are listed." + OWN_REGISTRY,
             resource={"image_name equals": ["gcr.io/kaniko-project/executor", "gcr.io/kaniko-project/warmer"]},
             allow=_BUILD_TOOLS,
         ),
@@ -88,7 +87,7 @@ _RULES: Final = (
             "GitHub Actions jobs",
             "Files of GitHub jobs",
             "A self-hosted runner downloads actions and tools to its _work directory, and jobs compile there. Files "
-            "that a job puts elsewhere still alert." + _OWN_REGISTRY,
+            "that a job puts elsewhere still alert." + OWN_REGISTRY,
             resource={"image_name equals": ["ghcr.io/actions/actions-runner"]},
             process={"process_path starts_with": ["/home/runner/_work/"]},
         ),
@@ -199,7 +198,7 @@ _RULES: Final = (
         starter_rule(
             "Providers that Terraform installs",
             "terraform init",
-            "terraform init downloads providers into .terraform, and runs them." + _TRUSTS_INPUT + _OWN_REGISTRY,
+            "terraform init downloads providers into .terraform, and runs them." + _TRUSTS_INPUT + OWN_REGISTRY,
             resource={"image_name equals": ["docker.io/hashicorp/terraform"]},
             process={
                 **_WRITTEN_BY_WORKLOAD,
@@ -216,7 +215,7 @@ _RULES: Final = (
             "Grafana's plugins",
             "Grafana downloads and updates backend plugins (gpx_…) itself, and runs them."
             + _TRUSTS_INPUT
-            + _OWN_REGISTRY,
+            + OWN_REGISTRY,
             resource={"image_name equals": ["docker.io/grafana/grafana", "docker.io/grafana/grafana-oss"]},
             process={
                 **_WRITTEN_BY_WORKLOAD,
@@ -232,7 +231,7 @@ _RULES: Final = (
             "Updates of GitHub's runner",
             "Self-update of the runner",
             "A self-hosted runner unpacks a newer version of itself beside its directories bin and externals, and "
-            "goes on with that." + _TRUSTS_INPUT + _OWN_REGISTRY,
+            "goes on with that." + _TRUSTS_INPUT + OWN_REGISTRY,
             resource={"image_name equals": ["ghcr.io/actions/actions-runner"]},
             process={
                 **_WRITTEN_BY_WORKLOAD,
@@ -281,22 +280,41 @@ _RULES: Final = (
         "Package installs at start-up",
         starter_rule(
             "Package scripts at start-up",
-            "Scripts of dpkg, apk and rpm",
-            "An entrypoint that installs packages makes dpkg, apk or rpm run the packages' scripts. Only what the "
-            "image's package manager wrote is ignored, for anybody may name a program dpkg; the installed programs "
-            "still alert. It is safer to install packages when the image is built." + _TRUSTS_INPUT,
+            "Scripts of apk and microdnf",
+            "An entrypoint that installs packages makes apk or microdnf run the packages' scripts. Only what the "
+            "image's package manager wrote is ignored, for anybody may name a program apk; the installed programs "
+            "still alert, and so do the scripts of what dpkg or rpm installs by itself. It is safer to install "
+            "packages when the image is built." + _TRUSTS_INPUT,
             resource={},
             process={
                 **_WRITTEN_BY_WORKLOAD,
-                "written_by equals": _PACKAGE_MANAGERS,
-                "parent_process equals": ["dpkg", "apk", "rpm", "dnf", "microdnf"],
+                "written_by equals": ["/usr/bin/microdnf", "/sbin/apk"],
+                "parent_process equals": ["apk", "microdnf"],
                 "process_path starts_with": [
-                    "/var/lib/dpkg/info/",
-                    "/var/lib/dpkg/tmp.ci/",
                     "/lib/apk/exec/",
                     "/var/tmp/rpm-tmp.",  # noqa: S108 - a value to compare with
                 ],
             },
+        ),
+    ),
+    StarterRule(
+        "apt-scripts",
+        "Package installs at start-up",
+        starter_rule(
+            "Package scripts of apt at start-up",
+            "Scripts that apt has dpkg run",
+            "An entrypoint that runs apt-get install makes dpkg run the packages' scripts, which tar unpacks for "
+            "dpkg-deb, and that for dpkg. All of these must be the image's own, and apt above them: the scripts of "
+            "what dpkg installs by itself alert, and so do the installed programs. It is safer to install packages "
+            "when the image is built." + _TRUSTS_INPUT,
+            resource={},
+            process={
+                **_WRITTEN_BY_WORKLOAD,
+                "written_by equals": ["/usr/bin/tar", "/bin/tar"],
+                "parent_process equals": ["dpkg"],
+                "process_path starts_with": ["/var/lib/dpkg/info/", "/var/lib/dpkg/tmp.ci/"],
+            },
+            below=(("dpkg-deb",), ("dpkg",), ("apt-get", "apt")),
         ),
     ),
     StarterRule(
@@ -338,7 +356,7 @@ _RULES: Final = (
             "NVIDIA GPU operator",
             "GPU operator",
             "The operator's driver container compiles the kernel modules for each node, and its toolkit container "
-            "copies its programs to the node and runs them." + _OWN_REGISTRY,
+            "copies its programs to the node and runs them." + OWN_REGISTRY,
             resource={
                 "namespace equals": ["gpu-operator", "nvidia-gpu-operator"],
                 "image_name equals": ["nvcr.io/nvidia/driver", "nvcr.io/nvidia/k8s/container-toolkit"],
@@ -346,51 +364,5 @@ _RULES: Final = (
             process={"process_path starts_with": ["/usr/src/nvidia-", "/usr/local/nvidia/toolkit/"]},
         ),
     ),
-    StarterRule(
-        "datadog",
-        "Vendor agents",
-        starter_rule(
-            "Datadog agent",
-            "Datadog agent",
-            "The agent installs integrations and their interpreters in its own directory while it runs."
-            + _OWN_REGISTRY,
-            resource={
-                "image_name equals": [
-                    "gcr.io/datadoghq/agent",
-                    "public.ecr.aws/datadog/agent",
-                    "docker.io/datadog/agent",
-                ]
-            },
-            process={"process_path starts_with": ["/opt/datadog-agent/"]},
-        ),
-    ),
-    StarterRule(
-        "new-relic",
-        "Vendor agents",
-        starter_rule(
-            "New Relic infrastructure agent",
-            "New Relic agent",
-            "The agent keeps and updates integrations in its own directory." + _OWN_REGISTRY,
-            resource={
-                "image_name equals": [
-                    "docker.io/newrelic/infrastructure-bundle",
-                    "docker.io/newrelic/infrastructure-k8s",
-                ]
-            },
-            process={"process_path starts_with": ["/var/db/newrelic-infra/"]},
-        ),
-    ),
-    StarterRule(
-        "dynatrace",
-        "Vendor agents",
-        starter_rule(
-            "Dynatrace OneAgent",
-            "OneAgent",
-            "OneAgent downloads itself when it starts, and runs from its own directory." + _OWN_REGISTRY,
-            resource={
-                "image_name equals": ["public.ecr.aws/dynatrace/dynatrace-oneagent", "docker.io/dynatrace/oneagent"]
-            },
-            process={"process_path starts_with": ["/opt/dynatrace/oneagent/"]},
-        ),
-    ),
+    *VENDOR_AGENTS,
 )

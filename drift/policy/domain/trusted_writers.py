@@ -43,7 +43,9 @@ def let_through(rule: Mapping[str, Any]) -> list[str]:
 def _let_through(rule: Mapping[str, Any]) -> Iterator[str]:
     values = {each["property"]: [value["value"] for value in each["any_of"]] for each in rule["process_scope"]}
     writers = [*values.get("written_by", ()), *values.get("written_by_name", ())]
-    examples = dict.fromkeys(filter(None, (INSTALLERS.get(_tool(each)) for each in writers)))
+    # What must be above the writer is what a person would have to run: the last one, where several must be.
+    started = values.get("written_by_parent", writers)
+    examples = dict.fromkeys(filter(None, (INSTALLERS.get(_tool(each)) for each in started)))
     given = f", such as {' or '.join(list(examples)[:MAX_EXAMPLES])}" if examples else ""
     if writers:
         yield f"What the writer is made to write passes{given}."

@@ -82,7 +82,14 @@ NOISE: dict[str, dict[str, str]] = {
     },
     "package-scripts": UPDATER
     | {
-        "written_by": "/usr/bin/dpkg",
+        "written_by": "/sbin/apk",
+        "parent_process": "apk",
+        "process_path": "/lib/apk/exec/busybox-1.37.0-r12.post-install",
+    },
+    "apt-scripts": UPDATER
+    | {
+        "written_by": "/usr/bin/tar",
+        "written_by_parent": "dpkg-deb/dpkg/apt-get",
         "parent_process": "dpkg",
         "process_path": "/var/lib/dpkg/info/libc-bin.postinst",
     },
@@ -196,15 +203,44 @@ def test_a_rule_ignores_its_tools_and_nothing_else(key: str) -> None:
 
 
 def test_a_script_that_a_program_named_like_a_package_manager_wrote_and_runs_alerts() -> None:
-    noise = NOISE["package-scripts"] | {"process_path": "/var/lib/dpkg/info/x.postinst"}
+    noise = NOISE["package-scripts"] | {"process_path": "/lib/apk/exec/x.post-install"}
     assert action("package-scripts", noise) == "ignore"
     for wrote in (
-        {"written_by": "/tmp/dpkg", "writer_origin": "drift"},
-        {"written_by": "/usr/bin/dpkg", "writer_origin": "drift"},
+        {"written_by": "/tmp/apk", "writer_origin": "drift"},
+        {"written_by": "/sbin/apk", "writer_origin": "drift"},
         {"written_by": "/bin/cp"},
         {"session": "exec"},
     ):
         assert action("package-scripts", noise | wrote) == "alert", wrote
+
+
+@pytest.mark.parametrize(
+    ("above", "expected"),
+    [
+        ("dpkg-deb/dpkg/apt-get", "ignore"),
+        ("dpkg-deb/dpkg/apt", "ignore"),
+        ("dpkg-deb/dpkg/apt-get/entrypoint", "ignore"),
+        ("dpkg-deb/dpkg", "alert"),
+        ("dpkg-deb/dpkg/dash", "alert"),
+        ("dpkg/apt-get", "alert"),
+        ("apt-get", "alert"),
+        ("dpkg-deb/apt-get", "alert"),
+        ("dpkg", "alert"),
+    ],
+)
+def test_a_packages_script_is_ignored_only_where_dpkg_and_apt_had_tar_unpack_it(above: str, expected: str) -> None:
+    """Not where somebody runs dpkg -i, nor where a setting of apt's makes it start tar in place of something else."""
+    assert action("apt-scripts", NOISE["apt-scripts"] | {"written_by_parent": above}) == expected
+
+
+def test_scripts_of_what_dpkg_or_rpm_installs_by_itself_alert_at_start_up() -> None:
+    for wrote in (
+        {"written_by": "/usr/bin/rpm", "parent_process": "rpm", "process_path": "/var/tmp/rpm-tmp.Xy1"},
+        {"written_by": "/usr/bin/dpkg", "parent_process": "dpkg", "process_path": "/var/lib/dpkg/info/x.postinst"},
+        {"written_by": "/usr/bin/tar", "parent_process": "dpkg", "process_path": "/var/lib/dpkg/tmp.ci/preinst"},
+    ):
+        for key in ("package-scripts", "apt-scripts"):
+            assert action(key, UPDATER | wrote) == "alert"
 
 
 def test_chosen_rules_are_added_to_the_draft_disabled_above_the_default(
