@@ -6,12 +6,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+/* With a registered file, a registered buffer, or a thread of the kernel that looks for what is submitted. */
+enum { RING_FILES = 1, RING_BUFFERS = 2, RING_POLL = 4 };
+
 /* Returns what the write returned, or -1 where there is no ring. */
-static int uring_write(int fd, const void *data, unsigned int length, uint64_t at)
+static inline int uring_write_by(int fd, const void *data, unsigned int length, uint64_t at, int how)
 {
-	struct io_uring_params parameters = {0};
+	struct io_uring_params parameters = { .flags = how & RING_POLL ? IORING_SETUP_SQPOLL : 0, .sq_thread_idle = 1000 };
+	struct iovec buffer = { (void *)data, length };
 	int ring = syscall(SYS_io_uring_setup, 1, &parameters);
 	size_t submitted, completed;
 	char *submission, *completion;
@@ -29,14 +34,19 @@ static int uring_write(int fd, const void *data, unsigned int length, uint64_t a
 	if (submission == MAP_FAILED || completion == MAP_FAILED || entry == MAP_FAILED)
 		return -1;
 	memset(entry, 0, sizeof(*entry));
-	entry->opcode = IORING_OP_WRITE;
-	entry->fd = fd;
+	if (how & RING_FILES && syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1))
+		return -1;
+	if (how & RING_BUFFERS && syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &buffer, 1))
+		return -1;
+	entry->opcode = how & RING_BUFFERS ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+	entry->flags = how & RING_FILES ? IOSQE_FIXED_FILE : 0;
+	entry->fd = how & RING_FILES ? 0 : fd;
 	entry->addr = (uintptr_t)data;
 	entry->len = length;
 	entry->off = at;
 	*(unsigned int *)(submission + parameters.sq_off.array) = 0;
 	__atomic_store_n((unsigned int *)(submission + parameters.sq_off.tail), 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) != 1)
+	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS | (how & RING_POLL ? IORING_ENTER_SQ_WAKEUP : 0), 0, 0) != 1)
 		return -1;
 	done = (struct io_uring_cqe *)(completion + parameters.cq_off.cqes);
 	result = done->res;
@@ -45,4 +55,9 @@ static int uring_write(int fd, const void *data, unsigned int length, uint64_t a
 	munmap(entry, sizeof(*entry));
 	close(ring);
 	return result;
+}
+
+static inline int uring_write(int fd, const void *data, unsigned int length, uint64_t at)
+{
+	return uring_write_by(fd, data, length, at, 0);
 }
