@@ -94,7 +94,7 @@ def pod_owner(pod_name: str, labels: Mapping[str, str], node: str = "") -> Owner
     kind, name = (
         labelled_owner(pod_name, labels) or _built_in_owner(pod_name, labels) or _by_name(pod_name, labels, node)
     )
-    return OwnerName(kind, f"{name}{ending}"[:MAX_OWNER])
+    return OwnerName(kind, f"{name}{ending}"[:MAX_OWNER] if name else "")
 
 
 def container_owner(container_id: str, name: str, image_name: str, labels: Mapping[str, str]) -> OwnerName:

@@ -117,6 +117,8 @@ NODE = "ip-10-0-3-7.eu.compute.internal"
         ("nightly-29120340-x2kfz-x-shop-x-vc", {**VIRTUAL, "job-name": "nightly-29120340"},
          ("CronJob", "nightly-x-shop-x-vc")),
         ("cart-x-shop-x-vc", {}, ("Pod", "cart-x-shop-x-vc")),
+        ("65b8f0c2a1b2c3d4e5f60718-x2kfz-x-a-x-vc", {**VIRTUAL, "vcluster.loft.sh/namespace": "a",
+         "job-name": "65b8f0c2a1b2c3d4e5f60718"}, ("Job", "")),
         ("frontend-3-deploy", {"openshift.io/deployer-pod-for.name": "frontend-3"}, ("DeploymentConfig", "frontend")),
         ("frontend-4-hook-pre", {"openshift.io/deployer-pod-for.name": "frontend-4"}, ("DeploymentConfig", "frontend")),
         (f"installer-7-retry-2-{NODE}", {"app": "installer"}, ("Pod", "installer")),
