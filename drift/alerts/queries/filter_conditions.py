@@ -47,6 +47,9 @@ WEEKS: Final = 14
 Values = tuple[str, ...]
 Condition = Callable[[Values, User], Q]
 NOTHING: Final = Q(pk__in=[])
+NO_ROW: Final = [0]
+"""Keys of no row. Django sends no statement for an empty list: the time of a response would tell whether something out
+of the user's scope has the path or address that they asked for."""
 
 
 class Like(PostgresOperatorLookup):
@@ -138,7 +141,7 @@ def _of_binaries(condition: Q, otherwise: Q | None = None) -> Q:
     binaries = Binary.objects.filter(condition)
     ids = list(binaries.values_list("pk", flat=True)[: MAX_NAMED + 1])
     if len(ids) <= MAX_NAMED:
-        return Q(binary__in=ids)
+        return Q(binary__in=ids or NO_ROW)
     return Q(binary__in=binaries.values("pk")) if otherwise is None else otherwise
 
 
@@ -187,10 +190,11 @@ def _assignee(values: Values, user: User) -> Q:
 
 
 def _people(values: Values, user: User) -> list[int]:
-    """Return the keys of the users that are meant by `me`, an address or a number."""
+    """Return the keys of the users that are meant by `me`, an address or a number; NO_ROW for unknown addresses."""
     addresses = [value.lower() for value in values if "@" in value]
     named = User.objects.annotate(address=Lower("email")).filter(address__in=addresses) if addresses else ()
-    return [*_numbers(values), *([user.pk] if "me" in values else []), *(each.pk for each in named)]
+    unknown = NO_ROW if addresses else []
+    return [*_numbers(values), *([user.pk] if "me" in values else []), *(each.pk for each in named)] or unknown
 
 
 def _closed(values: Values, _: User) -> Q:
