@@ -56,6 +56,7 @@ _IDS: Final = {
 _DEAD: Final = (
     ("aws", re.compile(r"\d{13,}"), "An account of AWS has 12 digits."),
     ("aws", re.compile(_GUID), "This is a subscription of Azure."),
+    ("aws", re.compile(r"(?:ou|o|r)-[a-z0-9]{4,}(?:-[a-z0-9]+)?"), "Name the accounts: a rule knows no organizations."),
     ("azure", re.compile(r"\d{12}"), "This is an account of AWS."),
     ("azure", re.compile(r"[0-]{36}"), "A variable or placeholder is not filled in here."),
     ("gcp", re.compile(r"(?:organizations|folders|billingAccounts)/.*"), "Name the projects: a rule knows no folders."),

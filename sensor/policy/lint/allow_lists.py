@@ -24,6 +24,25 @@ _FORMS: Final = {
 _WILDCARDS: Final = f"Wildcards are compared as they are: a pattern begins with {GLOB_PREFIX}/."
 
 
+_NO_NAMES: Final = (
+    (re.compile(r"\.{1,2}"), "This is a directory, not a file."),
+    (re.compile(r'[\[{]\s*".*', re.DOTALL), "This is JSON: only its values belong here."),
+    (
+        re.compile(r"(?:p?pid|[ug]id|user)\s*[:=]\s*\w+"),
+        "Files are compared, not the processes or users that run them.",
+    ),
+    (
+        re.compile(r"[a-z0-9][a-z0-9._-]*:(?:latest|v?\d+\.\d[\w.-]*)"),
+        "This is an image: conditions name it, a list has files.",
+    ),
+    (
+        re.compile(r"(?:ssdeep|tlsh|imphash|telfhash|authentihash)\s*[:=].*", re.I),
+        "Files are compared by their SHA-256.",
+    ),
+)
+"""What is pasted for a file's name and is another thing, with the reason in words."""
+
+
 def entry_flaw(entry: str) -> Flaw | None:
     """Return what is wrong with an entry, None where it may match."""
     kind, key = entry_kind(entry)
@@ -43,7 +62,7 @@ def _name_flaw(entry: str) -> Flaw | None:
         return Flaw("warning", _WILDCARDS, Suggestion(entries=(f"{GLOB_PREFIX}/*",)))
     flaw = suspicious("equals", entry)
     if flaw is None:
-        return None
+        return next((Flaw("warning", words) for form, words in _NO_NAMES if form.fullmatch(entry)), None)
     if readings.WILDCARD.search(entry) and not re.search(r"\s", entry.strip()):
         unfolded = readings.unfold_regex(entry.strip())
         return _name_pattern(unfolded[0] if unfolded else entry.strip(), _WILDCARDS)
@@ -65,7 +84,9 @@ def _path_flaw(entry: str) -> Flaw | None:
         stem = posixpath.normpath(re.sub(r"^/{2,}", "/", entry.rstrip("*"))).rstrip("/")
         level: Level = "warning" if entry.endswith("*") or entry in DIRECTORIES else "error"
         words = _WILDCARDS if entry.endswith("*") else NO_FOLDER
-        return Flaw(level, words, Suggestion(entries=(f"{GLOB_PREFIX}{stem}/*",)))
+        # Whoever typed / alone did not ask to list every file.
+        meant = Suggestion(entries=(f"{GLOB_PREFIX}{stem}/*",)) if entry != "/" else None
+        return Flaw(level, words, meant)
     flaw = path_flaw("equals", entry)
     if flaw is None:
         return None

@@ -1,4 +1,4 @@
-"""The forms of what identifies a program: its path, its name, its parent; and command lines pasted for them.
+"""The forms of what identifies a program: its path and its name; and command lines pasted for them.
 
 A file's name may have any letters. So most of what is found here is suspicious, not impossible.
 """
@@ -15,6 +15,7 @@ from sensor.policy.lint import expressions, readings
 from sensor.policy.lint.contents import sha256_in
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.names import WILDCARDS
+from sensor.policy.lint.patterns import pattern_flaw
 
 # fmt: off
 COMMAND_WORDS: Final = frozenset((
@@ -86,8 +87,9 @@ def _strip_condition(string: str) -> tuple[str, str] | None:
 
 
 def _strip_mark(string: str) -> tuple[str, str] | None:
-    text = re.sub(r"""^(?:[-•+#]\s+(?=[\w/"']))""", "", string)
-    return text, "It begins with the mark of a list or comment."
+    text = re.sub(r"""^(?:[-•+#]\s+(?=[\w/"'])|[-@:+]{1,3}(?=/))""", "", string)
+    text = re.sub(r"^[-dlbcps](?:[r-][w-][xsStT-]){3}[.+@]?\s.*\s(?=/)", "", text)
+    return text, "It begins with what is not part of a path: the mark of a list or comment, or columns of ls."
 
 
 def _strip_deleted(string: str) -> tuple[str, str] | None:
@@ -105,6 +107,17 @@ def _strip_prefix(string: str) -> tuple[str, str] | None:
     return f"^{rest}$" if is_whole else rest, "Such a prefix is not known here."
 
 
+def _strip_shell(string: str) -> tuple[str, str] | None:
+    """The backslash of a continued line, and those before signs that a shell would take for its own."""
+    text = string.removesuffix("\\").rstrip()
+    return re.sub(r"\\([ ()&;'\"$])", r"\1", text), "A backslash is compared as it is."
+
+
+def _strip_mount(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"(?<=[^/:]):(?:ro|rw|[zZ]|r[ow],[zZ])$", "", string) if string.startswith("/") else string
+    return text, "The option of a mount is not part of a path."
+
+
 _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
     readings.strip_end,
@@ -113,6 +126,8 @@ _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     _strip_condition,
     readings.unquote_string,
     _strip_deleted,
+    _strip_mount,
+    _strip_shell,
     _strip_prefix,
     readings.unfold_alike_words,
     readings.decode_percent,
@@ -202,12 +217,12 @@ def path_flaw(operator: str, string: str) -> Flaw | None:
         return flaw
     problem = None if len(_split_whole(string)) > 1 else _path_problem(operator, string)
     if problem is None:
-        flaw = suspicious(operator, string)
+        flaw = suspicious(operator, string) or (pattern_flaw(string) if operator == "matches" else None)
         if flaw or operator != "equals" or string not in DIRECTORIES:
             return flaw
         return Flaw("warning", NO_FOLDER, Suggestion((("starts_with", f"{string.rstrip('/')}/"),)))
     level, words = problem
-    reading = _read(operator, string)
+    reading = read_file(operator, string)
     meant = _path_meant(operator, reading)
     usable = meant is not None and meant != (operator, string) and _path_problem(*meant) is None
     return Flaw(level, reading.reason or words, Suggestion((meant,)) if usable and meant else None)
@@ -270,7 +285,7 @@ def name_flaw(operator: str, string: str) -> Flaw | None:
         return flaw
     if "/" not in string or len(_split_whole(string)) > 1:
         return suspicious(operator, string)
-    reading = _read(operator, string)
+    reading = read_file(operator, string)
     meant = "" if reading.is_open else reading.strings[0].removeprefix("./")
     words = "A process's name has no /: it is the last part of its path."
     if meant and "/" not in meant:
@@ -292,19 +307,6 @@ def _name_meant(operator: str, meant: str) -> Suggestion | None:
     return Suggestion(of_path.values, name="process_path") if of_path and not of_path.name else None
 
 
-def parent_flaw(operator: str, string: str) -> Flaw | None:
-    """Return what is wrong with a value of a parent or writer: a program's name, or what a process calls itself."""
-    if not re.match(r"/|\.{1,2}/|~/|\$", string) and not re.search(r"(?:^|/)s?bin/", string):
-        return suspicious(operator, string)
-    reading = _read(operator, string)
-    program = without_arguments(reading.strings[0]) or reading.strings[0]
-    name = program.rstrip("/:").rpartition("/")[2]
-    usable = name and not reading.is_open and suspicious(operator, name) is None
-    level: Level = "error" if string.startswith("/") else "warning"
-    words = "A program is compared here by its name, without its directory."
-    return Flaw(level, words, Suggestion(((operator, name),)) if usable else None)
-
-
 def _split_whole(string: str) -> list[str]:
     """Return the parts of a list whose parts may be conditions themselves; the string alone where it is none."""
     parts = split_files(string)
@@ -317,11 +319,11 @@ def suspicious(operator: str, string: str) -> Flaw | None:
     """Return what is suspicious about a path or name whose form is possible."""
     several = _split_whole(string)
     if len(several) > 1:
-        read = [_read(operator, each).strings[0] for each in several]
+        read = [read_file(operator, each).strings[0] for each in several]
         return Flaw(
             "warning", "Each value needs a row of its own.", Suggestion(tuple(_as_pattern(operator, e) for e in read))
         )
-    reading = _read(operator, string)
+    reading = read_file(operator, string)
     first = reading.strings[0]
     if reading.is_open:
         return Flaw("warning", reading.reason)
@@ -356,12 +358,13 @@ def _as_pattern(operator: str, string: str) -> Value:
     return operator, string
 
 
-def _read(operator: str, string: str) -> readings.Reading:
+def read_file(operator: str, string: str) -> readings.Reading:
+    """Return what was meant by a path or name as typed."""
     # A blank where the rest of the name begins or ends is part of it.
     inner = string
-    if operator in ("ends_with", "contains", "matches"):
+    if operator in ("ends_with", "contains"):
         inner = inner.lstrip(" ")
-    if operator in ("starts_with", "contains", "matches"):
+    if operator in ("starts_with", "contains"):
         inner = inner.rstrip(" ")
     reading = readings.read(inner, _WORD_STEPS)
     text = reading.strings[0]

@@ -18,6 +18,8 @@ _REGISTRIES: Final = re.compile(
     r"|registry\.hub\.docker\.com|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?!js:)[a-z-]{2,}:(?!(?:19|20)\d\d$)\d{4,5}"
 )
 """Hosts that are known as registries, or look so: no image is called so. A year is rather a tag than a port."""
+_EDGE: Final = re.compile(r"/[._-]|[._-][/:]|:[.-]")
+_LONG_TAG: Final = re.compile(r":[^:/@]{129}")
 _DIGEST_ALONE: Final = re.compile(r"sha256[:-][0-9a-f]{0,64}|[0-9a-f]{64}")
 _TRANSPORT: Final = re.compile(r"^(?:docker-archive|docker-daemon|docker-image|containers-storage|oci-archive):", re.I)
 _IPV6: Final = re.compile(r"^\[[0-9a-f:.]*:[0-9a-f:.]*\](?=:\d+/|/)")
@@ -123,7 +125,8 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
     if operator == "matches":
         # A wildcard may stand for any part: only the letters beside it are known.
         known = readings.WILDCARD.sub("", text)
-        return None if re.fullmatch(r"[a-z0-9._/:@+-]*", known) and "://" not in text else ("error", _WORDS)
+        is_possible = re.fullmatch(r"[a-z0-9._/:@+-]*", known) and "://" not in text
+        return None if is_possible and ("+" not in text or "@" in text) else ("error", _WORDS)
     if not _LETTERS.fullmatch(text) or "//" in text or ":/" in text:
         return "error", _WORDS
     name, at, digest = text.partition("@")
@@ -145,6 +148,8 @@ def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
     if operator in ("equals", "starts_with") and re.match(r"[^/]*:(?!\d+/)[^/]*/|.+/[^/]*:[^/]*/", text):
         return "error", "A tag is the last part of an image's name."
     suspicious = {
+        "No part of an image's name begins or ends so.": operator == "equals" and _EDGE.search(text),
+        "A tag has at most 128 characters.": _LONG_TAG.search(text),
         "A digest is compared only where the value has @ before it.": _DIGEST_ALONE.fullmatch(text),
         "hub.docker.com is a web page: images come from docker.io.": text.startswith("hub.docker.com/"),
         "This is a registry, not an image.": operator in ("equals", "ends_with")

@@ -13,6 +13,7 @@ _TYPES: Final = (
     "ns|namespaces?|po|pods?|deploy|deployments?|sts|statefulsets?|ds|daemonsets?|jobs?|rs|containers?|svc|services?"
 )
 _DOCKER_NAME: Final = re.compile(r"k8s_([^_]+)_([^_]+)_([^_]+)_[0-9a-f-]{8,}_\d+", re.IGNORECASE)
+_CONTAINER_ID: Final = r"[0-9a-f]{64}|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{12}"
 WILDCARDS: Final = "Only the operator Matches knows wildcards."
 
 
@@ -117,7 +118,7 @@ class NameForm:
             return "error", self.words
         if self.place and operator == "equals" and _DOCKER_NAME.fullmatch(text):
             return "warning", "This is Docker's name of it: Kubernetes calls it by the part after k8s_."
-        if self.place and operator == "equals" and re.fullmatch(r"[0-9a-f]{64}", text):
+        if self.place and operator == "equals" and re.fullmatch(_CONTAINER_ID, text):
             return "warning", "This is a container's id, not a name."
         from_start, to_end = operator in ("equals", "starts_with"), operator in ("equals", "ends_with")
         is_unusual = not self.usual.fullmatch(text) or len(string) > self.most
@@ -219,6 +220,8 @@ _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
 
 def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FREE_STEPS) -> Flaw | None:
     """Return what is suspicious about a value that may have any letters, such as the name of a cluster."""
+    if re.match(r"\s*[a-z]+://", string, re.IGNORECASE):
+        return Flaw("warning", "This is an address, not a name.")
     several = [each for each in re.split(r"\s*[|;]\s*|,\s+", string.strip().rstrip(",;|")) if each]
     if len(several) > 1 and not re.search(r"[\[({]", string):
         return Flaw(

@@ -12,11 +12,12 @@ from sensor.policy.implication import MULTI_STRING_IMPLICATIONS, can_all_hold, m
 from sensor.policy.lint.accounts import account_flaw
 from sensor.policy.lint.allow_lists import entry_flaw
 from sensor.policy.lint.contents import kind_flaw, sha256_flaw
-from sensor.policy.lint.files import name_flaw, parent_flaw, path_flaw
+from sensor.policy.lint.files import name_flaw, path_flaw
 from sensor.policy.lint.findings import Flaw, LintFinding, Suggestion
 from sensor.policy.lint.images import image_flaw
 from sensor.policy.lint.labels import label_flaw
 from sensor.policy.lint.names import FORMS, free_flaw
+from sensor.policy.lint.parents import parent_flaw, parents_flaw
 from sensor.policy.matchers import SCOPES, folded_values
 from sensor.policy.properties import BY_NAME, PROCESS_PROPERTIES
 
@@ -36,7 +37,7 @@ _LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
     "drift_kind": kind_flaw,
     "written_by": path_flaw,
     "written_by_name": parent_flaw,
-    "written_by_parent": parent_flaw,
+    "written_by_parent": parents_flaw,
 }
 
 
@@ -111,6 +112,9 @@ def _is_usable(name: str, suggestion: Suggestion, typed: tuple[str, str]) -> boo
     meant = suggestion.name or name
     values = (*suggestion.values, *suggestion.more)
     if suggestion.values == (typed,) and meant == name:
+        return False
+    # Every path has a slash: one click must not make a rule for all of them.
+    if any(string == "/" for _, string in values):
         return False
     if not all(operator in BY_NAME[meant].operators and string for operator, string in values):
         return False
