@@ -14,12 +14,14 @@ from sensor import wire
 _UPSERT: Final = """
 INSERT INTO fleet_proof AS stored (sensor_id, seen_at, seconds) VALUES (%s, %s, %s)
 ON CONFLICT (sensor_id) DO UPDATE SET seen_at = excluded.seen_at, seconds = excluded.seconds
-WHERE stored.seen_at < excluded.seen_at
+WHERE stored.seen_at < excluded.seen_at OR stored.seen_at > now() + interval '1 minute'
 """
 
 
 def record_proof(sensor: Sensor, canaries: Sequence[wire.Event]) -> None:
-    """Record the newest of a sensor's canaries, and the seconds from its exec until now; ignore older ones."""
+    """Record the newest of a sensor's canaries, and the seconds from its exec until now; ignore older ones.
+
+    One from the future is from before a clock was set back: any takes its place."""
     if not canaries:
         return
     seen_at = max(event.observed_at for event in canaries)

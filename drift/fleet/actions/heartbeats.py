@@ -209,7 +209,8 @@ FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
 JOIN fleet_sensor AS sensor ON sensor.id = beat.sensor_id
 LEFT JOIN fleet_sensorstatus AS stored ON stored.sensor_id = beat.sensor_id
 WHERE beat.lost_total > 0 AND beat.lost_total <> coalesce(stored.lost_total, 0)
-    AND (stored.last_seen_at IS NULL OR stored.last_seen_at < beat.last_seen_at)
+    AND (stored.last_seen_at IS NULL OR stored.last_seen_at < beat.last_seen_at
+        OR stored.last_seen_at > now() + interval '1 minute')
 ORDER BY beat.sensor_id
 ON CONFLICT (sensor_id, hour) DO UPDATE SET
     since = least(known.since, excluded.since), until = greatest(known.until, excluded.until),
@@ -217,6 +218,7 @@ ON CONFLICT (sensor_id, hour) DO UPDATE SET
 """
 
 
+# A heartbeat from the future is from before the clock was set back: the next one takes its place, whatever its time.
 # In the order of ids, so that two of these cannot deadlock. A portal of the release before may have held heartbeats
 # without gaps, digests, paused rules or the clock.
 _UPSERT: Final = """
@@ -245,5 +247,5 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     machine_digest = excluded.machine_digest, boot_digest = excluded.boot_digest,
     paused_rules = excluded.paused_rules, clock_offset = excluded.clock_offset,
     lost_at = CASE WHEN excluded.lost_total > stored.lost_total THEN excluded.last_seen_at ELSE stored.lost_at END
-WHERE stored.last_seen_at < excluded.last_seen_at
+WHERE stored.last_seen_at < excluded.last_seen_at OR stored.last_seen_at > now() + interval '1 minute'
 """

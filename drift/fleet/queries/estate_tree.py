@@ -31,9 +31,9 @@ from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
 from accounts.models import Viewer
-from drift.fleet.domain.sensor_health import OFFLINE_AFTER, UNPROVEN_AFTER
+from drift.fleet.domain.sensor_health import UNPROVEN_AFTER
 from drift.fleet.models import Cluster, Environment, Provider, Sensor, SensorState
-from drift.fleet.queries.sensors import visible_sensors
+from drift.fleet.queries.sensors import offline, visible_sensors
 
 NOUNS: Final = {
     Provider.AZURE: ("subscription", "subscriptions"),
@@ -262,7 +262,7 @@ _TROUBLES: Final = frozenset({Trouble.OFFLINE, Trouble.LAGGING})
 def _trouble_filter(trouble: Trouble | None) -> Q:
     """Return the filter of sensors with this trouble: offline, or lagging."""
     if trouble == Trouble.OFFLINE:
-        return Q(status=None) | Q(status__last_seen_at__lt=timezone.now() - OFFLINE_AFTER)
+        return offline(timezone.now())
     return Q(desired_version__gt=Coalesce(F("applied_number"), 0))
 
 

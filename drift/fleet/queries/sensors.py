@@ -25,6 +25,20 @@ ACTIVE: Final = Q(
 """Live sensors whose environment is switched on, whether online or offline."""
 
 
+def online(now: dt.datetime) -> Q:
+    """Return the filter of sensors that sent one of their last heartbeats.
+
+    One from the future is from before the clock was set back: a sensor that runs sends another within a minute.
+    """
+    return Q(status__last_seen_at__range=(now - OFFLINE_AFTER, now + OFFLINE_AFTER))
+
+
+def offline(now: dt.datetime) -> Q:
+    """Return the filter of sensors that missed their last heartbeats, or never sent one."""
+    seen_at = "status__last_seen_at"
+    return Q(status=None) | Q(**{f"{seen_at}__lt": now - OFFLINE_AFTER}) | Q(**{f"{seen_at}__gt": now + OFFLINE_AFTER})
+
+
 def visible_sensors(viewer: Viewer) -> QuerySet[Sensor]:
     """Return the sensors that the viewer may see, joined with what their table rows show."""
     rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
@@ -66,7 +80,9 @@ def canary_seconds(sensor: Sensor) -> float | None:
 def is_offline(sensor: Sensor) -> bool:
     """Return whether a live sensor missed its last heartbeats."""
     status = getattr(sensor, "status", None)
-    return sensor.state == SensorState.LIVE and (status is None or status.last_seen_at < timezone.now() - OFFLINE_AFTER)
+    return sensor.state == SensorState.LIVE and (
+        status is None or abs(timezone.now() - status.last_seen_at) > OFFLINE_AFTER
+    )
 
 
 def lag(sensor: Sensor) -> int:

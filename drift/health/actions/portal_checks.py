@@ -136,9 +136,13 @@ def _process(facts: RedisFacts, role: str) -> CheckOutcome:
 
 def _queue(facts: RedisFacts) -> CheckOutcome:
     waiting = f"{facts.depth} {'task waits' if facts.depth == 1 else 'tasks wait'}"
-    if facts.oldest_sent_at is None:
+    if not facts.depth:
         return ok(waiting)
+    if facts.oldest_sent_at is None:
+        return not_checked(f"{waiting}, and the oldest does not say since when")
     age = facts.now + facts.offset - facts.oldest_sent_at
+    if age < -QUEUE_AGE:
+        return not_checked(f"{waiting}, the oldest sent in the future: a clock was set back")
     if age > QUEUE_AGE:
         return failing(f"{waiting}, the oldest for {age:.0f} s", _time(facts.oldest_sent_at))
     return ok(waiting)

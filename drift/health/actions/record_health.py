@@ -19,9 +19,11 @@ def record_health() -> None:
 
     Called every minute, also twice at once.
     """
-    findings = health_report(SYSTEM).failing
+    report = health_report(SYSTEM)
+    findings = report.failing
     codes = [each.condition.code for each in findings]
-    ConditionStart.objects.exclude(code__in=codes).delete()
+    # What could not be checked this time may hold all the while.
+    ConditionStart.objects.filter(code__in=[each.condition.code for each in report.well]).delete()
     now = timezone.now()
     ConditionStart.objects.bulk_create(
         [ConditionStart(code=code, began_at=now) for code in sorted(codes)], ignore_conflicts=True

@@ -208,9 +208,9 @@ PROTECTION: Final = (
         "blocking_stopped",
         "protection",
         "Blocking in force",
-        "All blocking is stopped.",
-        "Blocking rules only raise alerts, on every sensor.",
-        "Resume blocking in Environment settings once its reason is gone.",
+        "All blocking is stopped, or was resumed over ten minutes ago and a sensor that is online does not know it.",
+        "Blocking rules only raise alerts, on every sensor or on these.",
+        "Resume blocking in Environment settings once its reason is gone; the page lists who has not acknowledged it.",
     ),
     Condition(
         "rollout_stuck",
@@ -232,9 +232,9 @@ PROTECTION: Final = (
         "detection_narrowed",
         "protection",
         "Kinds of drift detected",
-        "The newest version of the policy detects no kind of drift.",
-        "Sensors report nothing.",
-        "Choose the kinds under Detection on the policy page.",
+        "The newest version of the policy detects no kind of drift, or ignores all drift.",
+        "Sensors report nothing, or nothing that they report raises an alert.",
+        "Choose kinds under Detection on the policy page, or let a rule or the default rule alert.",
     ),
     Condition(
         "unmonitored_kinds",
@@ -266,6 +266,15 @@ PROTECTION: Final = (
 )
 
 SENSORS: Final = (
+    Condition(
+        "quarantined",
+        "sensors",
+        "Sensors trusted",
+        "A sensor is in quarantine, since its credential may be stolen.",
+        "Alerts that it raises are set aside: nobody is notified of drift on its node.",
+        "Enrol its node anew and revoke it, or lift the quarantine.",
+        of_sensors=True,
+    ),
     Condition(
         "shared",
         "sensors",

@@ -13,9 +13,9 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.roles import Role
 from drift.alerts.models import Alert, AlertTotal, Dimension, Status
-from drift.fleet.domain.sensor_health import OFFLINE_AFTER
 from drift.fleet.models import DeliveryState, Rollout, Sensor, SensorState
 from drift.fleet.queries.rollouts import MILESTONES, milestones, progress
+from drift.fleet.queries.sensors import offline, online
 from drift.policy.models import PolicyVersion
 from sensor.names.loss_causes import LOSS_CAUSES
 
@@ -33,13 +33,13 @@ GROUP BY cause
 def sensors_by_state() -> dict[str, int]:
     """Return how many sensors are online, offline and off, and how many of each state that has ended."""
     on = Q(cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None)
-    seen = Q(status__last_seen_at__gte=timezone.now() - OFFLINE_AFTER)
+    now = timezone.now()
     live = Q(state=SensorState.LIVE)
     ended = [state for state in SensorState.values if state != SensorState.LIVE]
     return dict(
         Sensor.objects.aggregate(
-            online=Count("pk", filter=live & on & seen),
-            offline=Count("pk", filter=live & on & (Q(status=None) | ~seen)),
+            online=Count("pk", filter=live & on & online(now)),
+            offline=Count("pk", filter=live & on & offline(now)),
             off=Count("pk", filter=live & ~on),
             **{state: Count("pk", filter=Q(state=state)) for state in ended},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from typing import Final
 
 from django.db.models import Q
@@ -10,10 +11,13 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Viewer
 from drift.fleet.models import Environment, FleetState, Rollout
-from drift.fleet.queries.sensors import visible_active_sensors
+from drift.fleet.queries.sensors import online, visible_active_sensors
 from drift.health.domain.outcomes import CheckOutcome, failing, ok
+from drift.policy.domain.detection import alerts_on_nothing
 from drift.policy.models import PolicyVersion
 
+RESUMED_AFTER: Final = dt.timedelta(minutes=10)
+"""Each sensor polls every five minutes, so by then it has twice."""
 STUCK_AFTER: Final = dt.timedelta(seconds=60)
 NAMED: Final = 5
 
@@ -23,7 +27,7 @@ def protection_outcomes(viewer: Viewer) -> dict[str, CheckOutcome]:
     return {
         "no_sensors": _sensors(viewer),
         "environment_off": _environments(viewer),
-        "blocking_stopped": _blocking(),
+        "blocking_stopped": _blocking(viewer),
         "rollout_stuck": _stuck(),
         "rollout_paused": _paused(),
         "detection_narrowed": _detection(),
@@ -50,9 +54,18 @@ def _environments(viewer: Viewer) -> CheckOutcome:
     return failing(f"{names}{more}", since, len(off))
 
 
-def _blocking() -> CheckOutcome:
-    state = FleetState.objects.get()
-    return failing("stopped on all sensors", state.blocking_changed_at) if state.blocking_stopped else ok("in force")
+def _blocking(viewer: Viewer) -> CheckOutcome:
+    state, now = FleetState.objects.get(), timezone.now()
+    if state.blocking_stopped:
+        return failing("stopped on all sensors", state.blocking_changed_at)
+    if state.blocking_changed_at > now - RESUMED_AFTER:
+        return ok("in force")
+    before = Q(bundle_at__lt=state.blocking_changed_at)
+    behind = visible_active_sensors(viewer).filter(before & online(now)).count()
+    if not behind:
+        return ok("in force")
+    do = "sensor does not know that it was resumed" if behind == 1 else "sensors do not know that it was resumed"
+    return failing(f"{behind} {do}", state.blocking_changed_at, behind)
 
 
 def _stuck() -> CheckOutcome:
@@ -81,9 +94,18 @@ def _paused() -> CheckOutcome:
 
 
 def _detection() -> CheckOutcome:
-    rows = PolicyVersion.objects.order_by("-number").values_list("document__detect", "created_at", "number")
-    newest = rows.first()
+    newest = PolicyVersion.objects.order_by("-number").values_list("number", "digest", "created_at").first()
     if newest is None:
         return ok()
-    kinds, saved_at, number = newest
-    return ok(f"{len(kinds)} kinds") if kinds else failing(f"version {number}", saved_at)
+    number, digest, saved_at = newest
+    count, is_ignored = _detected(number, digest)
+    if not count:
+        return failing(f"version {number} detects nothing", saved_at)
+    return failing(f"version {number} ignores all drift", saved_at) if is_ignored else ok(f"{count} kinds")
+
+
+@functools.lru_cache(maxsize=16)
+def _detected(number: int, digest: str) -> tuple[int, bool]:
+    """Return how many kinds a version detects, and whether it ignores them all. It never changes."""
+    document = PolicyVersion.objects.values_list("document", flat=True).get(pk=number)
+    return len(document["detect"]), alerts_on_nothing(document)

@@ -10,13 +10,12 @@ from typing import Any, Final
 from django.conf import settings
 from django.db.models import Count, DateTimeField, Exists, F, Min, OuterRef, Q, Subquery, Value
 from django.db.models.expressions import Combinable, ExpressionWrapper
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
 from accounts.models import Viewer
 from drift.fleet.domain.sensor_health import (
     LAGGING_AFTER,
-    OFFLINE_AFTER,
     RECENT_LOSSES,
     RECREATED_WITHIN,
     SHARED_RETURNS,
@@ -25,7 +24,8 @@ from drift.fleet.domain.sensor_health import (
 )
 from drift.fleet.models import Bundle, Delivery, Environment
 from drift.fleet.queries.rollouts import OPEN_STATES
-from drift.fleet.queries.sensors import ACTIVE, visible_active_sensors, visible_sensors
+from drift.fleet.queries.sensors import ACTIVE, offline, visible_active_sensors, visible_sensors
+from drift.fleet.queries.sensors import online as online_filter
 from drift.fleet.queries.signing_keys import accepted_keys
 from drift.health.domain.outcomes import CheckOutcome, not_checked, ok
 from drift.health.domain.releases import is_older
@@ -56,7 +56,7 @@ def sensor_outcomes(viewer: Viewer) -> dict[str, CheckOutcome]:
     rules = _rules(now, *_reported(viewer))
     counts = active.aggregate(
         total=Count("pk"),
-        clockless=Count("pk", filter=_online(now) & Q(status__clock_offset=None)),
+        clockless=Count("pk", filter=online_filter(now) & Q(status__clock_offset=None)),
         **{code: Count("pk", filter=rule.holds) for code, rule in rules.items()},
         **{f"{code}_since": Min(rule.since, filter=rule.holds) for code, rule in rules.items() if rule.since},
     )
@@ -88,10 +88,6 @@ def _unknown(viewer: Viewer, found: dict[str, CheckOutcome], counts: dict[str, A
     return unknown
 
 
-def _online(now: dt.datetime) -> Q:
-    return Q(status__last_seen_at__gte=now - OFFLINE_AFTER)
-
-
 def _reported(viewer: Viewer) -> tuple[list[int], list[str]]:
     """Return the numbers that the viewer's sensors apply, and the versions that they run."""
     rows = visible_active_sensors(viewer).values_list("applied_number", "status__sensor_version").distinct()
@@ -100,7 +96,7 @@ def _reported(viewer: Viewer) -> tuple[list[int], list[str]]:
 
 
 def _rules(now: dt.datetime, numbers: list[int], versions: list[str]) -> dict[str, _Rule]:
-    online = _online(now)
+    online = online_filter(now)
     overdue = Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN_STATES, created_at__lt=now - LAGGING_AFTER)
     valid = dt.timedelta(days=settings.BUNDLE_VALID_DAYS)
     newer = Bundle.objects.filter(created_at__gt=OuterRef("bundle_at"), created_at__lt=now - LAGGING_AFTER)
@@ -119,6 +115,7 @@ def _rules(now: dt.datetime, numbers: list[int], versions: list[str]) -> dict[st
             settled & Q(applied_number__in=_versions_that(numbers, "block")) & ~(block & hold), F("applied_at")
         ),
         "paused": _Rule(online & ~Q(status__paused_rules=[])),
+        "quarantined": _Rule(Q(quarantined_at__isnull=False), F("quarantined_at")),
         "shared": _Rule(
             Q(status__returns__gte=SHARED_RETURNS, status__returned_at__gte=now - SHARED_WITHIN),
             F("status__returned_at"),
@@ -126,8 +123,8 @@ def _rules(now: dt.datetime, numbers: list[int], versions: list[str]) -> dict[st
         "contested": _Rule(Q(contested_at__gte=now - RECREATED_WITHIN), F("contested_at")),
         "keys": _Rule(Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=key_ids)),
         "dark": _Rule(
-            Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),
-            Coalesce("status__last_seen_at", "enrolled_at"),
+            offline(now),
+            Least(Coalesce("status__last_seen_at", "enrolled_at"), Value(now)),
         ),
         "unproven": _Rule(
             online

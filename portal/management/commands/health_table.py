@@ -26,7 +26,9 @@ TAIL = """
   tasks* and *sealing of the audit log* show it all the same, since their work is missing in PostgreSQL or not
   recorded.
 - **Tasks**: a worker records in Redis when each task last ended successfully.
-- **Sensors**: from their heartbeats, one a minute. One query counts all conditions, however large the fleet.
+- **Sensors**: from their heartbeats, one a minute. One query counts all conditions, however large the fleet. A
+  sensor that was last seen in the future is not online: the portal's clock was set back since, and the next
+  heartbeat counts, whatever the last one's time.
 - **Since**: when it was switched or last seen, where that is stored; else the first of the checks that a worker makes
   every minute. Subscribers of *sensor health* are notified at the same time ([notifications](notifications.md)).
 - **Disk**: a database server's disk cannot be seen from the portal: `DATABASE_DISK_GIB` says how large it is.

@@ -194,6 +194,7 @@ BREAK: dict[str, Callable[[World], Any]] = {
     "unmonitored_kinds": lambda w: w.status(capabilities=["ebpf", "block", "hold"]),
     "unenforceable": _cannot_hold,
     "paused": lambda w: w.status(paused_rules=[{"rule": "r1", "workloads": 5}]),
+    "quarantined": lambda w: w.sensor(quarantined_at=timezone.now(), set_aside_since=timezone.now() - HOUR),
     "shared": lambda w: w.status(returns=9, returned_at=timezone.now()),
     "contested": lambda w: w.sensor(contested_at=timezone.now()),
     "keys": _key,
