@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy.views import import_document, move_rules, page, proposals, rule_panel, starter_pack, versions
+from drift.policy.views import (
+    default_rule,
+    import_document,
+    move_rules,
+    page,
+    proposals,
+    rule_panel,
+    starter_pack,
+    versions,
+)
 
 app_name = "policy"
 urlpatterns = [
@@ -18,7 +27,7 @@ urlpatterns = [
     path("settings/policy/undo/", page.undo, name="undo"),
     path("settings/policy/rebase/", page.rebase, name="rebase"),
     path("settings/policy/save/", page.save, name="save"),
-    path("settings/policy/default/", page.default, name="default"),
+    path("settings/policy/default/", default_rule.default, name="default"),
     path("settings/policy/detect/", page.detect, name="detect"),
     path("settings/policy/review/", page.review, name="review"),
     path("settings/policy/rule/", rule_panel.rule, name="rule"),

@@ -52,6 +52,15 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (verb === "get" && after.get(detail.xhr) !== last.get(target.id)) detail.shouldSwap = false;
 });
 
+// ---- What a proxy answers in the portal's place (a limit, a page about maintenance) must not replace the page, nor what
+// was typed in it. All that the portal answers names HX-Request in Vary.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { elt, xhr } = detail;
+  if (!detail.shouldSwap || xhr.getResponseHeader("Vary")?.includes("HX-Request")) return;
+  detail.shouldSwap = false;
+  if (!isPoll(elt)) showError(`Something other than the portal has answered (status ${xhr.status}). Reload the page to see what is saved.`);
+});
+
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.
 let opener = null;
 

@@ -12,10 +12,23 @@ export function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]').content;
 }
 
-/** Show an error in the page's message area. */
+/** Fetch a part of the page. Null where it failed, or the session has ended: session.js then keeps what was typed. */
+export async function fetchPart(url, options) {
+  const response = await fetch(url, options).catch(() => null);
+  if (response?.status === 401) document.dispatchEvent(new Event("session:ended"));
+  return response?.ok ? response : null;
+}
+
+/** Show an error in the page's message area, or at the top of an open panel, which covers that and makes it inert. */
 export function showError(text) {
   const line = document.createElement("div");
   line.className = "message error";
   line.textContent = text;
-  document.getElementById("messages").replaceChildren(line);
+  const panel = document.querySelector("dialog[open] .panel-body");
+  if (!panel) { document.getElementById("messages").replaceChildren(line); return; }
+  panel.querySelector(":scope > [data-failure]")?.remove();
+  line.dataset.failure = "";
+  line.setAttribute("role", "alert");
+  panel.prepend(line);
+  line.scrollIntoView({ block: "nearest" });
 }

@@ -42,12 +42,19 @@ def _no_report_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def open_as(browser: Browser, live_server: Any, client_of: Callable[[Any], Client]) -> Iterator[Callable[..., Page]]:
+def complaints() -> list[str]:
+    """What the console complained of. A test that makes requests fail clears it."""
+    return []
+
+
+@pytest.fixture
+def open_as(
+    browser: Browser, live_server: Any, client_of: Callable[[Any], Client], complaints: list[str]
+) -> Iterator[Callable[..., Page]]:
     """Opens a path as a user; keyword arguments go to the browser's context (color_scheme, viewport …).
 
     Whatever the console complains of fails the test at its end.
     """
-    complaints: list[str] = []
     contexts: list[BrowserContext] = []
 
     def note(line: ConsoleMessage) -> None:

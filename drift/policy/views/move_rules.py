@@ -8,16 +8,28 @@ from django.http import HttpRequest, HttpResponse
 
 from drift.policy.actions.drafts import change_draft
 from drift.policy.domain import edits
+from drift.policy.errors import StaleDraft
 from drift.policy.queries.drafts import DraftState
-from drift.policy.views.responses import explains_errors, list_response, panel_response, posted_draft, shown_state
+from drift.policy.views.responses import (
+    KEPT,
+    explains_errors,
+    list_response,
+    panel_response,
+    posted_draft,
+    shown_state,
+)
 from drift.web.requests import bounded_int
 from sensor.policy import LIMITS
 
 
 @explains_errors
 def move(request: HttpRequest) -> HttpResponse:
-    """Move the rules `rule` to `position`, or above the rule named `above`; 422 keeps the panel open."""
-    state, rule_ids = posted_draft(request), request.POST.getlist("rule")
+    """Move the rules `rule` to `position`, or above the rule named `above`; 409 and 422 keep the panel open."""
+    rule_ids = request.POST.getlist("rule")
+    try:
+        state = posted_draft(request)
+    except StaleDraft:
+        return move_panel(request, rule_ids, KEPT, 409)
     above = request.POST.get("above", "").strip()
     if above:
         found = next((each for each in state.document["rules"] if each["name"].casefold() == above.casefold()), None)

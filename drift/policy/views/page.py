@@ -1,4 +1,4 @@
-"""The policy page, the commands on its list, and its panels: the default rule, detection kinds, review."""
+"""The policy page, the commands on its list, and its panels: detection kinds, review."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drift.policy.actions.versions import save_draft
 from drift.policy.domain import edits
 from drift.policy.domain.detection import detects_nothing, unreported_kinds
 from drift.policy.domain.rule_changes import rule_changes, summary
-from drift.policy.errors import UnknownRule
+from drift.policy.errors import StaleDraft, UnknownRule
 from drift.policy.forms.draft import comment, confirmation
 from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import draft_state
@@ -26,6 +26,7 @@ from drift.policy.views.change_lines import change_lines
 from drift.policy.views.lint_lines import lint_lines
 from drift.policy.views.move_rules import move_panel
 from drift.policy.views.responses import (
+    KEPT,
     explains_errors,
     list_response,
     panel_response,
@@ -37,7 +38,7 @@ from drift.web.requests import is_fragment, signed_in_user
 from sensor.policy import LIMITS, shadowed
 from sensor.policy.drift_kinds import DRIFT_KINDS
 
-DEFAULT_CHANGED, KINDS_CHANGED = "Default rule changed", "Detection kinds changed"
+KINDS_CHANGED = "Detection kinds changed"
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -153,25 +154,23 @@ def save(request: HttpRequest) -> HttpResponse:
 
 
 @explains_errors
-def default(request: HttpRequest) -> HttpResponse:
-    """Set the default rule's action, and whether it only records what it would block."""
-    action = request.POST.get("action", "")
-    dry_run = action == "block" and request.POST.get("dry_run") == "on"
-    state = change_draft(posted_draft(request), edits.set_default_action(action, dry_run=dry_run), DEFAULT_CHANGED)
-    return list_response(request, state, DEFAULT_CHANGED, closes_panel=True, can_undo=True)
-
-
-@explains_errors
 def detect(request: HttpRequest) -> HttpResponse:
-    """GET the panel of detection kinds; POST sets them."""
-    if request.method == "POST":
-        state = change_draft(posted_draft(request), edits.set_detect(request.POST.getlist("kind")), KINDS_CHANGED)
-        message = _detection_words(state.document)
-        return list_response(request, state, message, closes_panel=True, can_undo=True)
-    state = shown_state(request)
-    enabled = set(state.document["detect"])
-    rows = [(kind.name, kind.label, kind.definition, kind.is_reported, kind.name in enabled) for kind in DRIFT_KINDS]
-    return panel_response(request, state, "policy/list/detect_panel.html", {"kinds": rows})
+    """GET the panel of detection kinds; POST sets them. 409 keeps the panel open with what was ticked."""
+    if request.method != "POST":
+        return _detect_panel(request, shown_state(request).document["detect"])
+    kinds = request.POST.getlist("kind")
+    try:
+        state = change_draft(posted_draft(request), edits.set_detect(kinds), KINDS_CHANGED)
+    except StaleDraft:
+        return _detect_panel(request, kinds, KEPT, 409)
+    message = _detection_words(state.document)
+    return list_response(request, state, message, closes_panel=True, can_undo=True)
+
+
+def _detect_panel(request: HttpRequest, ticked: list[str], refusal: str = "", status: int = 200) -> HttpResponse:
+    rows = [(kind.name, kind.label, kind.definition, kind.is_reported, kind.name in ticked) for kind in DRIFT_KINDS]
+    context = {"kinds": rows, "refusal": refusal}
+    return panel_response(request, shown_state(request), "policy/list/detect_panel.html", context, status)
 
 
 def review(request: HttpRequest) -> HttpResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +24,9 @@ from drift.policy.queries.versions import latest_version
 from drift.policy.views.change_lines import change_lines, three_ways
 from drift.policy.views.rule_list import page_context
 from drift.web.requests import is_fragment, signed_in_user
+
+KEPT: Final = "Your draft was changed elsewhere. Everything you typed is still here: check it and apply again."
+"""What a panel says that comes back with a new revision of the draft."""
 
 
 def posted_draft(request: HttpRequest) -> DraftState:

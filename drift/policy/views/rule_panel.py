@@ -13,9 +13,8 @@ from drift.policy.errors import DocumentInvalid, PolicyConflict, UnknownRule
 from drift.policy.forms.draft import draft_revision
 from drift.policy.forms.rule import SCOPES, RuleForm, empty_condition, empty_rule, read_rule_form, rule_form
 from drift.policy.queries.drafts import DraftState, draft_state
-from drift.policy.queries.save_conditions import offers_default_blocking
-from drift.policy.views.change_lines import describe_default
-from drift.policy.views.responses import list_response, panel_response, shown_state
+from drift.policy.views.default_rule import default_panel
+from drift.policy.views.responses import KEPT, list_response, panel_response, shown_state
 from drift.web.requests import signed_in_user
 from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
@@ -34,7 +33,7 @@ def rule(request: HttpRequest) -> HttpResponse:
     state = shown_state(request)
     rule_id = request.GET.get("rule", "")
     if rule_id == DEFAULT_RULE:
-        return panel_response(request, state, "policy/rule/default_panel.html", _default_context(state))
+        return default_panel(request, state)
     found = find_rule(state.document, rule_id)
     if found is None:
         raise Http404
@@ -73,8 +72,7 @@ def apply(request: HttpRequest) -> HttpResponse:
             typed = {**typed, "id": ""}
             refusal, status = "This rule has been deleted. Apply adds it as a new one.", 409
         except PolicyConflict:
-            refusal = "Your draft was changed elsewhere. Everything you typed is still here: check it and apply again."
-            status = 409
+            refusal, status = KEPT, 409
         except DocumentInvalid as error:
             refusal = str(error.detail)
         else:
@@ -83,33 +81,6 @@ def apply(request: HttpRequest) -> HttpResponse:
         state = draft_state(state.user)
         form = rule_form(typed, state.document)
     return _panel(request, state, form, refusal, status)
-
-
-def _default_context(state: DraftState) -> dict[str, Any]:
-    """Return the choices of the default rule, each with what it does: blocking only where the portal allows it."""
-    rule, may_block = state.document["default"], offers_default_blocking(state.base.document, state.document)
-    choices: list[tuple[str, Rule]] = [("alert", {"action": "alert"}), ("ignore", {"action": "ignore"})]
-    if may_block:
-        choices += [("block", {"action": "block"}), ("dry_run", {"action": "block", "dry_run": True})]
-    return {
-        "action": rule["action"],
-        "dry_run": "dry_run" in rule,
-        "may_block": may_block,
-        "actions": [(name, ACTION_LABELS[name]) for name, _ in choices if name in ACTION_LABELS],
-        "sentences": [(name, describe_default(choice), _alerts(choice, rule)) for name, choice in choices],
-    }
-
-
-def _alerts(choice: Rule, rule: Rule) -> str:
-    """Return which alerts a choice for the default rule raises: those of "now", "same" as now, "counted", or "above".
-
-    Only one is counted: the others raise the same ones, and a user has one such count at a time.
-    """
-    if choice == rule:
-        return "now"
-    if (choice["action"] == "ignore") == (rule["action"] == "ignore"):
-        return "same"
-    return "above" if choice["action"] == "block" else "counted"
 
 
 def _panel(

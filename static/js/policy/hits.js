@@ -1,4 +1,6 @@
 // Fill in how often each rule decided in the last days, and when it last did. Fetched after the list, and again filled in after each swap.
+import { fetchPart } from "../tools.js";
+
 const number = new Intl.NumberFormat("en");
 
 // A user with single namespaces: hits are counted by cluster.
@@ -53,16 +55,16 @@ async function loadWorkloads() {
   requests += 1;
   const mine = requests;
   const url = document.getElementById("policy").dataset.workloadsUrl;
-  const response = url && await fetch(url).catch(() => null);
-  if (!response?.ok || mine !== requests) return;
+  const response = url && await fetchPart(url);
+  if (!response || mine !== requests) return;
   workloads = await response.json();
   fillWorkloads();
 }
 
 async function load() {
   const url = document.getElementById("policy").dataset.hitsUrl;
-  const response = url && await fetch(url).catch(() => null);
-  if (!response?.ok) return;
+  const response = url && await fetchPart(url);
+  if (!response) return;
   hits = await response.json();
   fill();
 }

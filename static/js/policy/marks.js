@@ -1,4 +1,6 @@
 // Mark the rules that can never decide, and those with values that hardly match. Fetched after the list and after each change, since the server compares all rules.
+import { fetchPart } from "../tools.js";
+
 const MARK_AFTER = 400; // ms without another change, so that marks never delay a move
 
 let requests = 0;
@@ -28,8 +30,8 @@ function lintMark(rule, findings) {
 async function mark() {
   requests += 1;
   const mine = requests;
-  const response = await fetch(document.getElementById("policy").dataset.marksUrl).catch(() => null);
-  if (!response?.ok || mine !== requests) return;
+  const response = await fetchPart(document.getElementById("policy").dataset.marksUrl);
+  if (!response || mine !== requests) return;
   const { shadowed, lint } = await response.json();
   for (const old of document.querySelectorAll("#rule-rows .shadow, #rule-rows .lint-mark")) old.remove();
   for (const row of document.querySelectorAll("#rule-rows tr.rule")) {

@@ -6,22 +6,37 @@ const PAGE_STEP = 10; // rules that Alt+PageUp and Alt+PageDown move by
 
 let sending = null;
 let waiting = false;
+let stored = null; // the order that the server has, while another is shown
+let answer = 0; // the status of the latest response to an order; 0 without one
 
+/** Send the order that is shown, and again while it changes; return whether it was stored. */
 async function send() {
-  body().setAttribute("aria-busy", "true");
+  const rows = body();
+  rows.setAttribute("aria-busy", "true");
   do {
     waiting = false;
+    answer = 0;
     const values = { order: order(), revision: document.querySelector("#policy-state [name=revision]").value };
-    // shell.js has reported a failure; the next move sends the whole order again.
     await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values }).catch(() => {});
-  } while (waiting);
-  body().removeAttribute("aria-busy");
-  sending = null;
+    if (answer === 200) stored = values.order;
+  } while (answer === 200 && waiting);
+  // The failure has been reported, and a conflict replaces the rows. Those that stayed moved would not be saved so.
+  if (answer !== 200 && body() === rows) show(stored);
+  rows.removeAttribute("aria-busy");
+  [sending, stored] = [null, null];
+  return answer === 200;
 }
 window.addEventListener("beforeunload", (event) => { if (sending) event.preventDefault(); });
 
 /** Put the rows in the order of the ids in `wanted`, and store it. */
 export function place(wanted) {
+  stored ??= order();
+  show(wanted);
+  waiting = true;
+  sending ??= send();
+}
+
+function show(wanted) {
   const rows = new Map(rules().map((row) => [row.dataset.id, row]));
   const focused = document.activeElement;
   // From the bottom, and only rows that are out of place: the browser lays out again every row that is touched.
@@ -36,8 +51,6 @@ export function place(wanted) {
     const cell = row.querySelector(".priority");
     if (cell.textContent !== String(index + 1)) cell.textContent = index + 1;
   });
-  waiting = true;
-  sending ??= send();
 }
 
 /** Return the ids after the `chosen` ones move `steps` up (negative) or down; those at the end stay. */
@@ -107,9 +120,14 @@ document.addEventListener("keydown", (event) => {
   else moveToEnd(chosen, ENDS[event.key]);
 });
 
-// Other requests wait until the order is stored: they need the draft's new revision.
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (detail.requestConfig.path === list()?.dataset.orderUrl) answer = detail.xhr.status;
+});
+
+// Other requests wait until the order is stored: they need the draft's new revision. A change that was meant to follow a
+// move that failed is not made.
 document.addEventListener("htmx:confirm", (event) => {
   if (!sending || event.detail.path === list()?.dataset.orderUrl) return;
   event.preventDefault();
-  sending.then(() => event.detail.issueRequest(true));
+  sending.then((isStored) => { if (isStored || event.detail.verb === "get") event.detail.issueRequest(true); });
 });

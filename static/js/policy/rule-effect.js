@@ -1,5 +1,5 @@
 // Show what the rule as typed would have done. Fetched after a pause in typing, since the server counts a week of executions.
-import { csrfToken } from "../tools.js";
+import { csrfToken, fetchPart } from "../tools.js";
 
 const FETCH_AFTER = 700; // ms after the last check
 
@@ -7,8 +7,8 @@ let timer = 0;
 let running = null;
 
 async function fill(place, body, signal) {
-  const response = await fetch(place.dataset.effectUrl, { method: "POST", body, signal, headers: { "X-CSRFToken": csrfToken() } });
-  place.innerHTML = response.ok ? await response.text() : "";
+  const response = await fetchPart(place.dataset.effectUrl, { method: "POST", body, signal, headers: { "X-CSRFToken": csrfToken() } });
+  if (!signal.aborted) place.innerHTML = response ? await response.text() : "";
 }
 
 async function load(form) {

@@ -3,7 +3,7 @@ import { showEffect } from "./rule-effect.js";
 import { showLint } from "./rule-lint.js";
 import { pastedEntries } from "./pasted-entries.js";
 import { valueListId } from "./rule-values.js";
-import { announce, csrfToken } from "../tools.js";
+import { announce, csrfToken, fetchPart } from "../tools.js";
 
 const CHECK_AFTER = 150; // ms without a keystroke
 
@@ -119,10 +119,13 @@ function warnOnBareName(entry, index, text) {
 async function growTree(details) {
   if (!details.dataset.treeUrl || details.dataset.grown) return;
   details.dataset.grown = "true";
-  const response = await fetch(details.dataset.treeUrl, { headers: { "HX-Request": "true" } });
+  const response = await fetchPart(details.dataset.treeUrl);
   const tree = document.createElement("ul");
-  tree.innerHTML = response.ok ? await response.text() : "";
-  if (!tree.querySelector("input[name=scope]")) return; // keep the three providers
+  tree.innerHTML = response ? await response.text() : "";
+  if (!tree.querySelector("input[name=scope]")) { // keep the three providers, and try again when the list opens again
+    delete details.dataset.grown;
+    return;
+  }
   const nodes = details.querySelector("#scope-nodes");
   const chosen = new Map([...nodes.querySelectorAll("input:checked")].map((box) => [box.value, box.closest("li")]));
   for (const box of tree.querySelectorAll("input[name=scope]")) box.checked = chosen.delete(box.value);
@@ -195,9 +198,9 @@ async function check() {
   checks += 1;
   const mine = checks;
   const here = form;
-  const response = await fetch(here.dataset.checkUrl, { method: "POST", body: new FormData(here), headers: { "X-CSRFToken": csrfToken() } });
+  const response = await fetchPart(here.dataset.checkUrl, { method: "POST", body: new FormData(here), headers: { "X-CSRFToken": csrfToken() } });
   // Ignore a response that a later check or another panel has overtaken.
-  if (!response.ok || mine !== checks || here !== form) return;
+  if (!response || mine !== checks || here !== form) return;
   const { errors, lint, words, cloud_scope: scope } = await response.json();
   showErrors(errors);
   showLint(form, lint);

@@ -1,4 +1,6 @@
 // Suggest values for a rule's conditions: those that the estate has, fetched while the user types.
+import { fetchPart } from "../tools.js";
+
 const FETCH_AFTER = 120; // ms without a keystroke
 const ESTATE = "estate-values";
 
@@ -15,8 +17,8 @@ async function suggest(input) {
   requests += 1;
   const mine = requests;
   const property = input.closest("[data-condition]").querySelector(".property").value;
-  const response = await fetch(`${url}?${new URLSearchParams({ property, typed: input.value })}`).catch(() => null);
-  if (!response?.ok || mine !== requests) return;
+  const response = await fetchPart(`${url}?${new URLSearchParams({ property, typed: input.value })}`);
+  if (!response || mine !== requests) return;
   const { values } = await response.json();
   const shown = [...list.options].map((option) => option.value);
   if (shown.join("\n") === values.join("\n")) return; // browsers close a datalist whose options change

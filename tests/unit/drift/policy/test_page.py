@@ -116,14 +116,28 @@ def test_a_stale_window_gets_an_explanation_and_the_stored_rules(
     for path, data in (
         ("command/", {"do": "delete", "rule": "a"}),
         ("order/", {"order": ["c", "a"]}),
-        ("default/", {"action": "alert"}),
-        ("detect/", {"kind": "new_file"}),
         ("discard/", {}),
         ("save/", {}),
     ):
         answer = editor.post(PAGE + path, {**data, "revision": stale}, headers=HTMX)
         assert (path, answer.status_code, names(answer)[:-1]) == (path, 409, ["A", "C"])
         assert "changed in another window" in text(answer)
+
+
+def test_a_stale_panel_comes_back_with_what_was_chosen_and_the_new_revision(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    send(editor, admin, "command/", {"do": "delete", "rule": "b"})
+    for path, data, kept in (
+        ("default/", {"action": "alert"}, '<option value="alert" selected>'),
+        ("detect/", {"kind": "fileless"}, 'value="fileless" checked'),
+        ("move/", {"rule": "c", "position": "1"}, 'value="1" inputmode'),
+    ):
+        answer = editor.post(PAGE + path, {**data, "revision": "stale"}, headers=HTMX)
+        assert (path, answer.status_code, answer.get("HX-Retarget")) == (path, 409, None)
+        assert "Everything you typed is still here" in text(answer)
+        assert kept in text(answer)
+        assert f'name="revision" value="{draft_state(admin).draft_revision}"' in text(answer)
 
 
 def test_only_the_default_rules_action_changes(editor: Client, admin: Any) -> None:
