@@ -13,7 +13,7 @@ from drift.policy.domain import edits
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from tests.browser.rules import PAGE, expect_arrived, expect_names, row
-from tests.unit.drift.policy.samples import document
+from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -108,7 +108,31 @@ def test_a_save_over_a_newer_version_shows_both_sides(
 
 
 CLIPPED = """() => [...document.querySelectorAll('.rules td, .rules td a')]
-    .filter(cell => cell.clientWidth && cell.scrollWidth > cell.clientWidth).map(cell => cell.textContent.trim())"""
+    .filter(cell => cell.clientWidth && (cell.scrollWidth > cell.clientWidth || cell.scrollHeight > cell.clientHeight))
+    .map(cell => cell.textContent.trim())"""
+
+
+CLOUDS = [
+    {"provider": "azure", "accounts": [f"00000000-1111-1111-1111-{number:012}" for number in range(135)]},
+    {"provider": "gcp", "accounts": [f"project-{number:04}" for number in range(50)]},
+    {"provider": "aws", "accounts": [f"{100_000_000_000 + number}" for number in range(120)]},
+]
+
+
+def test_no_cloud_scope_and_no_action_is_cut_off_at_any_width(
+    open_as: Callable[..., Page], admin: Any, queued: list[Any]
+) -> None:
+    rules = [
+        rule("Two", scope_description="Scope8", cloud_scope=CLOUDS[:2]),
+        rule("Three", scope_description="Scope9", cloud_scope=CLOUDS, action="block", dry_run=True, allow_list=["a"]),
+    ]
+    versions.save_document(admin, document(rules=rules), 1)
+    page = open_as(admin, PAGE)
+    expect(row(page, "Two")).to_contain_text("135 Azure subscriptions, 50 GCP projects")
+    for width in (1440, 1280, 1241, 1240, 1024, 1001, 1000, 720, 641, 640, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(CLIPPED) == [], width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [1440, 1280, 720, 390])

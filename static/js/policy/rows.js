@@ -1,5 +1,5 @@
-// Lay out the rows of a long list. At first only those in view are; the others follow in idle time, since screen readers
-// cannot see a row that is not laid out.
+// The rows of a long list are laid out in steps: at first only those in view, the others in idle time, since screen readers
+// cannot see a row that is not laid out. What a column cuts off is whole in a tooltip.
 const AT_ONCE = 20; // few enough that a key press does not have to wait
 
 const later = window.requestIdleCallback ?? ((act) => setTimeout(act, 50));
@@ -19,3 +19,9 @@ function schedule() {
 
 document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "policy") schedule(); });
 schedule();
+
+document.addEventListener("pointerover", ({ target }) => {
+  const cell = target.closest?.("#rule-rows td, #rule-rows .name a");
+  if (!cell || cell.title || cell.querySelector("[title]")) return;
+  if (cell.scrollWidth > cell.clientWidth || cell.scrollHeight > cell.clientHeight) cell.title = cell.textContent.trim();
+});
