@@ -79,5 +79,10 @@ def _words(change: RuleChange) -> str:
         return f"added {change.name} at priority {change.place}"
     if REMOVED in change.kinds:
         return f"deleted {change.name}"
-    moved = f"moved {change.name} from priority {change.moved[0]} to {change.moved[1]}" if change.moved else ""
+    moved = _move_words(change.name, *change.moved) if change.moved else ""
     return " and ".join(filter(None, [moved, f"changed {change.name}" if CHANGED in change.kinds else ""]))
+
+
+def _move_words(name: str, before: int, after: int) -> str:
+    """Return the words of a move; among others that moved, a rule may have the priority that it had."""
+    return f"moved {name} at priority {after}" if before == after else f"moved {name} from priority {before} to {after}"

@@ -58,16 +58,17 @@ class ChangeLine:
 
 def change_lines(before: Document, after: Document) -> list[ChangeLine]:
     """Return the difference of two documents as the pages show it, one entry per rule."""
-    return [_change_line(each, after) for each in rule_changes(before, after)]
+    return [_change_line(each, before, after) for each in rule_changes(before, after)]
 
 
-def _change_line(change: RuleChange, document: Document) -> ChangeLine:
-    is_new_sentence = change.before and change.after and CHANGED in change.kinds
-    was = describe_rule(change.before) if is_new_sentence and change.before else ""
-    sentence = _sentence(change, document)
+def _change_line(change: RuleChange, before: Document, after: Document) -> ChangeLine:
+    is_of_rule = change.rule not in (DETECT, DEFAULT_RULE)
+    has_two = CHANGED in change.kinds and ((change.before and change.after) or not is_of_rule)
+    was = _sentence(change, before, change.before) if has_two else ""
+    sentence = _sentence(change, after, change.after or change.before)
     return ChangeLine(
         [KIND_LABELS[kind] for kind in change.kinds],
-        change.name,
+        _visible(change.name),
         [_field_line(one) for one in change.fields],
         sentence,
         was if was != sentence else "",
@@ -76,13 +77,12 @@ def _change_line(change: RuleChange, document: Document) -> ChangeLine:
     )
 
 
-def _sentence(change: RuleChange, document: Document) -> str:
+def _sentence(change: RuleChange, document: Document, rule: Rule | None) -> str:
     if change.rule == DETECT:
         return describe_detection(document["detect"])
     if change.rule == DEFAULT_RULE:
         return describe_default(document["default"])
-    rule = change.after or change.before
-    return describe_rule(rule) if rule else ""
+    return _visible(describe_rule(rule)) if rule else ""
 
 
 def describe_default(rule: Rule) -> str:
@@ -107,8 +107,19 @@ _DEFAULT_VERBS: Final = {
 
 
 def _field_line(change: FieldChange) -> FieldLine:
-    words = _WORDS.get(change.field, _plain)
-    return FieldLine(FIELD_LABELS.get(change.field, change.field), words(change.before), words(change.after))
+    label, words = FIELD_LABELS.get(change.field, change.field), _WORDS.get(change.field, _plain)
+    before, after = _visible(words(change.before)), _visible(words(change.after))
+    if before == after:
+        # The words of a list of "a" and "b" are those of "a, b": what changed must be seen.
+        before, after = (_visible(json.dumps(each, ensure_ascii=False)) for each in (change.before, change.after))
+    return FieldLine(label, before, after)
+
+
+def _visible(text: str) -> str:
+    """Return the text with its characters that nobody sees, and blanks of other kinds, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
 
 
 WHOLE: Final = {ADDED: ("Rule", "–", "added"), REMOVED: ("Rule", "there", "deleted"), MOVED: ("Place", "", "moved")}
@@ -202,7 +213,7 @@ def _condition(condition: dict[str, Any]) -> str:
 _WORDS: dict[str, Callable[[Any], str]] = {
     "action": lambda value: ACTION_LABELS[value],
     "allow_list": _list,
-    "detect": _list,
+    "detect": lambda value: ", ".join(each.label for each in DRIFT_KINDS if each.name in value) or "none",
     "cloud_scope": _cloud,
     "resource_scope": _conditions,
     "process_scope": _conditions,

@@ -46,6 +46,64 @@ def test_each_entry_says_what_the_rule_does_and_did() -> None:
     assert lines["Detection kinds"].sentence == "Sensors report these kinds of drift: fileless."
 
 
+def one_field(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str]:
+    """Return the words of the one field that differs between two rules."""
+    [line] = change_lines(document(rules=[rule("A", **before)]), document(rules=[rule("A", **after)]))
+    [field] = line.fields
+    return field.before, field.after
+
+
+def equals(*values: str) -> list[dict[str, Any]]:
+    return [{"property": "image_name", "any_of": [{"operator": "equals", "value": value} for value in values]}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"allow_list": ["a", "b"]}, {"allow_list": ["a, b"]}),
+        ({"resource_scope": equals("x", "y")}, {"resource_scope": equals("x” or equals “y")}),
+        (
+            {"cloud_scope": [{"provider": "aws", "accounts": ["1", "2"]}]},
+            {"cloud_scope": [{"provider": "aws", "accounts": ["1, 2"]}]},
+        ),
+        ({"note": ""}, {"note": "none"}),
+    ],
+)
+def test_values_whose_words_are_the_same_are_told_apart(before: dict[str, Any], after: dict[str, Any]) -> None:
+    was, now = one_field(before, after)
+    assert was != now
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u00a0", "\ufeff", "\t"])
+def test_a_character_that_nobody_sees_is_shown_wherever_a_change_is_decided(hidden: str) -> None:
+    value = f"ng{hidden}inx"
+    after = document(rules=[rule(f"A{hidden}", resource_scope=equals(value), id="a")])
+    [line] = change_lines(document("A"), after)
+    shown = " ".join([line.name, line.sentence, *(field.after for field in line.fields)])
+    assert hidden not in shown
+    assert shown.count(f"\\u{ord(hidden):04x}") == 5
+
+
+def test_the_default_rule_and_the_kinds_show_what_they_did_before() -> None:
+    after = document("A", default={"action": "alert"}, detect=["fileless"])
+    default, kinds = change_lines(document("A"), after)
+    assert (default.was, default.sentence) == (
+        "Drift that no rule above decides is ignored: it is counted, and raises no alert.",
+        "Drift that no rule above decides raises an alert.",
+    )
+    assert kinds.was.startswith("Sensors report these kinds of drift: new file, replaced file")
+    assert kinds.fields[0].after == "Fileless"
+
+
+def test_a_rule_that_others_moved_around_is_not_said_to_move_to_where_it_was(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    ids = [rule["id"] for rule in three_rules.document["rules"]]
+    state = drafts.change_draft(draft_state(admin), edits.reorder(ids[::-1]), "Rules reordered")
+    assert "from priority 2 to 2" not in text(editor.get(f"{PAGE}review/", headers=HTMX))
+    assert "at priority 2" in summary(rule_changes(state.base.document, state.document))
+
+
 def test_a_change_of_the_note_alone_does_not_repeat_the_sentence() -> None:
     [line] = change_lines(document("A"), document(rules=[rule("A", note="why")]))
     assert line.was == ""
