@@ -173,3 +173,26 @@ def test_blocking_is_stopped_with_a_reason_that_the_policy_page_and_the_panel_sh
     expect(page.get_by_role("dialog")).to_contain_text("This rule will only alert until it is resumed")
     look(page, "block-panel-while-stopped")
     blocking_switch.resume_blocking(admin)
+
+
+def test_a_half_typed_environment_is_kept_until_its_loss_is_confirmed_also_on_a_filtered_page(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    estate.environment("aws", "7", name="Payments")
+    page = open_as(admin, "/settings/environments/")
+    page.locator("#list-tools select").first.select_option("aws")
+    expect(page).to_have_url(re.compile(r"cloud=aws"))
+    answers = Answers(page, False, False, True)
+    page.evaluate("window.isTheSamePage = true")
+    page.get_by_text("Add environment").click()
+    page.get_by_role("link", name="GCP project").click()
+    typed = page.get_by_label("Account id")
+    typed.fill("half-typed")
+    page.keyboard.press("Escape")
+    page.go_back(wait_until="commit")
+    expect(typed).to_have_value("half-typed")
+    page.go_back(wait_until="commit")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.wait_for_function("() => !history.state?.panel")
+    assert page.evaluate("window.isTheSamePage") is True
+    assert answers.asked == ["confirm", "confirm", "confirm"]

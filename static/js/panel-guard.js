@@ -1,4 +1,4 @@
-// A panel on the policy page: Back closes it, and what was typed in it is lost only after a confirmation.
+// Panels of the policy and of the estate: Back closes them, and what was typed in one is lost only after a confirmation.
 const open = () => document.querySelector("#panel > dialog.panel");
 const form = () => open()?.querySelector("form[method=post]");
 
@@ -23,6 +23,7 @@ function adopt() {
   if (form()) pristine = typed(form());
   if (history.state?.panel) return;
   history.scrollRestoration = "manual"; // closing must not scroll the list behind the panel
+  if (history.state?.htmx) history.replaceState(null, ""); // htmx would load the page again when the panel closes
   history.pushState({ panel: true }, "");
 }
 
