@@ -310,3 +310,18 @@ def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(
     page.get_by_role("button", name="Roll back to v2").click()
 
     expect(page.locator("h1")).to_contain_text("Rollout of v4")
+
+
+@pytest.mark.parametrize("width", [720, 390])
+def test_the_tree_and_all_its_controls_fit_a_narrow_screen(open_as: Open, admin: Any, width: int) -> None:
+    page = open_as(admin, SETTINGS, viewport={"width": width, "height": 800})
+    page.get_by_role("button", name="Sensors of aks-shop").click()
+    expect(page.get_by_role("link", name="node-0")).to_be_visible()
+    outside = """() => [...document.querySelectorAll(".estate :is(a, button, .badge)")]
+        .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)
+        .map((each) => each.outerHTML)"""
+    assert page.evaluate(outside) == []
+    assert page.evaluate("document.querySelector('.grid-scroll').scrollWidth") <= width
+    assert violations(page) == []
+    page.locator("[data-fold]").first.click()
+    expect(page.get_by_role("link", name="node-0")).to_be_hidden()
