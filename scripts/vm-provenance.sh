@@ -9,13 +9,15 @@
 #   provenance   every case of docs/detection.md#writers (the default)
 #   planted      five workloads with apt, pip, npm, go and a self-updater, and the starter rule for each: a quarter of an hour.
 #                PLANTED names some of them. Requires apt, node with npm, and a Go of Debian's golang-1.19, which is fetched
-#   drops        the attackers' drops of tests/system/drops.py and second_drops.jsonl: none may be hidden
+#   drops        the attackers' drops of tests/system/drops.py, second_drops.jsonl and third_drops.jsonl: none may be hidden. DROPS
+#                names some of them: first, second, third
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- bookworm trixie
 VM_DIR=${VM_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/driftwatch-vm/load}
 CHECKS=${CHECKS:-provenance}
 PLANTED=${PLANTED:-}
+DROPS=${DROPS:-first second third}
 python=$(readlink -f .venv/bin/python)
 prefix=$("$python" -c 'import sys; print(sys.base_prefix)')
 packages=$(.venv/bin/python -c 'import msgspec, pathlib; print(pathlib.Path(msgspec.__file__).parent)')
@@ -40,6 +42,7 @@ make_root() {
     cp -r tests/system/{__init__,drops,second_drops}.py tests/system/vm "$root/app/tests/system/"
     gcc -O1 -Wall -Wextra -static -o "$root/app/writers" tests/system/tools/writers.c
     gcc -O1 -Wall -Wextra -o "$root/app/writers-dynamic" tests/system/tools/writers.c
+    gcc -O1 -Wall -Wextra -static -o "$root/app/overwrite" tests/system/tools/overwrite.c
     echo 'int unused;' | gcc -shared -fPIC -x c - -o "$root/app/preload.so"
 }
 
@@ -107,7 +110,7 @@ for name in ${CHECKS//,/ }; do
     case $name in
     provenance) modules+=(provenance) ;;
     planted) modules+=("planted $PLANTED") ;;
-    drops) modules+=("drops first" "drops second") ;;
+    drops) for each in $DROPS; do modules+=("drops $each"); done ;;
     *) echo "vm-provenance: CHECKS names $name" >&2; exit 2 ;;
     esac
 done

@@ -1,8 +1,8 @@
-"""A second set of attacker's drops, written without knowledge of the product's rules: `second_drops.jsonl`.
+"""Sets of attacker's drops: `second_drops.jsonl`, by somebody who had not seen the rules, and `third_drops.jsonl`.
 
     python -m tests.system.second_drops DIRECTORY PAYLOAD
 
-puts the drops' scripts into a directory, and what they bring into the container into another.
+puts each set's scripts into a directory below the first, and what they bring into the container into the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-DROPS: Final = Path(__file__).with_name("second_drops.jsonl")
+SETS: Final = {name: Path(__file__).with_name(f"{name}_drops.jsonl") for name in ("second", "third")}
 PROGRAM: Final = "#include <stdio.h>\nint main(int count, char **words) { return puts(words[0]) < 0 || !count; }\n"
 NOBODY: Final = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 
@@ -23,7 +23,8 @@ class Drop(NamedTuple):
     """One way to bring a program into a container and to run it.
 
     `by`: `workload` or `exec`. `runs` is the path of what runs in the end; `writer` the program that
-    wrote its data last, as whoever wrote the drop sees it.
+    wrote its data last, as whoever wrote the drop sees it. `let_through` are the starter rules that hide it, as their
+    notes say: it has the workload install the attacker's package, or run the tool with the attacker's settings.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Drop(NamedTuple):
     runs: str
     writer: str
     needs: tuple[str, ...]
+    let_through: tuple[str, ...] = ()
 
     def command(self, script: str) -> str:
         """Return the command that runs the script at this path as the drop's user."""
@@ -66,18 +68,20 @@ def read_drops(path: Path) -> list[Drop]:
             row["runs"],
             row["writer"],
             tuple(row.get("needs", ())),
+            tuple(row.get("let_through", ())),
         )
         for row in rows
     ]
 
 
 def write_drops(directory: Path, payload: Path) -> None:
-    """Write the list and each drop's script, and the payload: a program and a script that print their name."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write each set's list and scripts, and the payload: a program and a script that print their name."""
+    for name, source in SETS.items():
+        (directory / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, directory / name / "drops.jsonl")
+        for number, drop in enumerate(read_drops(source)):
+            (directory / name / f"{number}.sh").write_text(drop.script)
     payload.mkdir(parents=True, exist_ok=True)
-    shutil.copy(DROPS, directory / "drops.jsonl")
-    for number, drop in enumerate(read_drops(DROPS)):
-        (directory / f"{number}.sh").write_text(drop.script)
     command = ["gcc", "-O1", "-static", "-o", str(payload / "payload"), "-x", "c", "-"]
     subprocess.run(command, input=PROGRAM, text=True, check=True)
     (payload / "payload.sh").write_text('#!/bin/sh\necho "$0"\n')

@@ -1,4 +1,4 @@
-"""What a stranger to the rules dropped with package managers and Python alerts, and has its right writer or none.
+"""What was dropped in the second and third set alerts, and has its right writer or none.
 
 The rules and their limits are those of `tests/system/capture/test_drops.py`; scripts/vm-provenance.sh tries these drops
 where writers may be the image's.
@@ -19,7 +19,7 @@ from sensor.policy import Policy, compile_policy, default_document
 from tests.system.capture.bed import Collector
 from tests.system.debian_root import write_root
 from tests.system.drops import goes_by_provenance
-from tests.system.second_drops import DROPS, Drop, read_drops, write_drops
+from tests.system.second_drops import SETS, Drop, read_drops, write_drops
 from tests.system.vm.workloads import CI_JOB
 
 if TYPE_CHECKING:
@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 
-EVERY: Final = list(enumerate(read_drops(DROPS)))
+EVERY: Final = [
+    (f"/drops/{name}/{number}.sh", drop)
+    for name, source in SETS.items()
+    for number, drop in enumerate(read_drops(source))
+]
+"""Each drop with its script."""
 
 
 @pytest.fixture(scope="module")
 def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("debian") / "root"
-    write_root(root, apt=False)
+    write_root(root)
     write_drops(root / "drops", root / "payload")
     archive = root.with_suffix(".tar")
     with tarfile.open(archive, "w") as tar:
@@ -49,13 +54,13 @@ def seen(podman: Podman, image: str) -> Iterator[Collector]:
     capture = open_ebpf(runtimes=[PodmanRuntime()])
     capture.detect(["interpreter"])
     collector = Collector(capture)
-    own = "; ".join(f"({drop.command(f'/drops/{number}.sh')})" for number, drop in EVERY if drop.by == "workload")
+    own = "; ".join(f"({drop.command(script)})" for script, drop in EVERY if drop.by == "workload")
     podman.run(image, "/bin/sh", "-c", f"{own}; exec sleep 1000", options=["--privileged"])
     # One of its own: two dpkg in one container wait for each other's lock.
     entered = podman.run(image, "/bin/sleep", "1000", options=["--privileged"])
-    for number, drop in EVERY:
+    for script, drop in EVERY:
         if drop.by == "exec":
-            podman.shell(entered, drop.command(f"/drops/{number}.sh"), check=False)
+            podman.shell(entered, drop.command(script), check=False)
     yield collector
     collector.close()
 
@@ -69,9 +74,7 @@ def policy() -> Policy:
 
 
 @pytest.mark.parametrize("drop", [drop for _, drop in EVERY], ids=lambda drop: drop.name)
-def test_a_drop_of_the_second_set_alerts_and_has_its_writer_or_none(
-    seen: Collector, policy: Policy, drop: Drop
-) -> None:
+def test_a_drop_alerts_and_has_its_writer_or_none(seen: Collector, policy: Policy, drop: Drop) -> None:
     event = seen.first(lambda each: drop.is_run(each.process.path))
     assert policy.decide({**wire.flatten(event, "aws", "1", "ci"), **CI_JOB}).action == "alert"
     known = event.process.provenance

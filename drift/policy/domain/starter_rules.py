@@ -39,7 +39,8 @@ _WRITTEN_BY_WORKLOAD: Final = {
 """The writer unchanged from the image, started by what the container started itself, as was what it wrote."""
 _TRUSTS_INPUT: Final = (
     " It trusts what the tool is given: who can make the workload install a package of theirs (apt install ./evil.deb) "
-    "is not seen. What a person writes or runs by kubectl exec alerts, and all whose writer or session is unknown."
+    "or run the tool with settings of theirs is not seen. What a person writes or runs by kubectl exec alerts, and all "
+    "whose writer or session is unknown."
 )
 
 _RULES: Final = (

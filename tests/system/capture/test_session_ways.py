@@ -228,7 +228,7 @@ def test_in_containers_older_than_the_sensor_only_their_own_first_process_is_the
 ) -> None:
     """Neither who made namespaces of their own there, before the sensor began or after, nor once it is elsewhere."""
     ways = ("newpid fork mnt:{a}", "mnt:{a} newmnt newpid fork", "newpid newmnt fork root:{a}")
-    wait = f"until [ -e /tmp/go ]; do sleep 0.05; done; {FILE} true "
+    wait = f"until [ -e /tmp/go ]; do sleep 0.2; done; {FILE} true "
     name = running(podman, image, f"{wait} own; ")
     pid = podman.pid(name)
     crossing = running(

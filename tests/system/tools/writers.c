@@ -194,7 +194,7 @@ int main(int count, char **arguments)
 		return 0;
 	}
 	if (is("late")) {
-		usleep(3000000);
+		usleep(10000000);
 		execl(arguments[2], arguments[2], "run", (char *)0);
 		return failed(arguments[2]);
 	}
