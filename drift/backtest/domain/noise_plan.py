@@ -23,7 +23,7 @@ from drift.backtest.domain.noise_evidence import (
     Refusal,
     day_numbers,
 )
-from drift.backtest.domain.noise_matching import ignored_cells, ignored_rows
+from drift.backtest.domain.noise_matching import Ignored, ignored_cells, ignored_rows
 from drift.backtest.domain.noise_refusals import RefusalTable
 from drift.backtest.domain.noise_rules import Json, NoiseRules, is_proposable
 from drift.backtest.domain.noise_wording import rule_texts
@@ -99,8 +99,8 @@ def plan(estate: NoiseEstate, document: Mapping[str, Any], budget: NoiseBudget) 
             break
         found = [each for each in found if each.rule["id"] not in unfit]
     is_open = [is_open or number in candidates.taken_strays for number, is_open in enumerate(candidates.is_open)]
-    chosen = _narrowed(estate, cells, is_open, chosen, rules)
-    planned = _planned(estate, cells, chosen, alerts, document)
+    narrowed = _narrowed(estate, cells, is_open, chosen, rules)
+    planned = _planned(estate, cells, narrowed, alerts, document)
     gone = _counts((days for rule in planned for days in rule.alerts.values()), estate.days)
     after = [count - less for count, less in zip(before, gone, strict=True)]
     return NoisePlan(
@@ -220,42 +220,50 @@ def _narrowed(
     is_open: Sequence[bool],
     chosen: Sequence[Candidate],
     rules: NoiseRules,
-) -> list[Candidate]:
-    """Return the rules made anew of what only they remove, where all together still remove as much."""
+) -> list[tuple[Candidate, Ignored]]:
+    """Return the rules made anew of what only they remove, where all together still remove as much.
+
+    With each is what it ignores.
+    """
+    narrow = _remade(chosen, rules)
+    if narrow is not None:
+        matched = ignored_cells(estate, cells, [each.rule for each in narrow])
+        now = {number for ignored in matched for number in ignored.whole}
+        # They can hardly ignore less or more than before; where they do, what was compared with every cell counts.
+        if now == frozenset[int]().union(*(each.cells for each in chosen)) and all(
+            is_open[number] for ignored in matched for number in ignored.partly
+        ):
+            return list(zip(narrow, matched, strict=True))
+    return list(zip(chosen, ignored_cells(estate, cells, [each.rule for each in chosen]), strict=True))
+
+
+def _remade(chosen: Sequence[Candidate], rules: NoiseRules) -> list[Candidate] | None:
+    """Return each rule made anew of the cells that none before it ignores; None if one of them can't be proposed."""
     taken: set[int] = set()
     narrow: list[Candidate] = []
     for candidate in chosen:
         own = sorted(candidate.cells - taken)
         rule = rules.rule(own, by_content=candidate.by_content) if own else None
         if rule is None or not is_proposable(rule):
-            return list(chosen)
+            return None
         narrow.append(Candidate(rule, frozenset(own), candidate.width, candidate.by_content))
         taken |= candidate.cells
-    matched = ignored_cells(estate, cells, [each.rule for each in narrow])
-    now = {number for ignored in matched for number in ignored.whole}
-    # It can hardly ignore less or more than before; where it does, what was compared with every cell counts.
-    if now != taken or not all(is_open[number] for ignored in matched for number in ignored.partly):
-        return list(chosen)
-    return [
-        Candidate(each.rule, frozenset(ignored.whole), each.width, each.by_content)
-        for each, ignored in zip(narrow, matched, strict=True)
-    ]
+    return narrow
 
 
 def _planned(
     estate: NoiseEstate,
     cells: Sequence[Cell],
-    chosen: Sequence[Candidate],
+    chosen: Sequence[tuple[Candidate, Ignored]],
     alerts: Sequence[AlertDays],
     document: Mapping[str, Any],
 ) -> list[PlannedRule]:
     """Return the rules with what each removes, and with their texts."""
-    matched = ignored_cells(estate, cells, [each.rule for each in chosen])
-    places = [ignored_rows(estate, cells, each.rule, ignored) for each, ignored in zip(chosen, matched, strict=True)]
+    places = [ignored_rows(estate, cells, each.rule, ignored) for each, ignored in chosen]
     removed = alerts_by_rule(estate, alerts, places)
     taken = {rule["name"].casefold() for rule in document["rules"]}
     found = []
-    for candidate, ignored, rows, gone in zip(chosen, matched, places, removed, strict=True):
+    for (candidate, ignored), rows, gone in zip(chosen, places, removed, strict=True):
         counted = sum(days.bit_count() for days in gone.values())
         touched = [cells[number] for number in (*ignored.whole, *ignored.partly)]
         rule = rule_texts(estate, touched, candidate.rule, counted, taken, by_content=candidate.by_content)

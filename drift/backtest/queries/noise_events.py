@@ -27,7 +27,10 @@ from drift.fleet.models import SensorLoss
 from sensor.policy.flat_event import PROVENANCE_ROWS, WORKLOAD_ROWS
 
 MAX_EVIDENCE: Final = 300_000
-"""Rows of evidence that a worker holds: 3 to 5 KiB each with what is worked out of them, 0.9 to 1.4 GB at most."""
+"""Rows of evidence that a worker holds: 1.2 to 1.5 KiB each with what is worked out of them, 350 to 450 MiB in all.
+
+Measured on copies of the planted estate with names and contents of their own (docs/noise-budget.md#measured).
+"""
 SLACK: Final = dt.timedelta(minutes=10)
 """By which a sensor's clock may differ from the portal's, which dated its losses."""
 BATCH: Final = 10_000
