@@ -39,7 +39,7 @@ GOAL: Final = 1.05
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 WAL: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'"
 BUFFERS: Final = """
-SELECT coalesce(sum(io.hits + io.reads), 0)
+SELECT coalesce(sum(io.hits + io.reads), 0)::bigint, array_agg(DISTINCT server.pid ORDER BY server.pid)
 FROM pg_stat_activity AS server CROSS JOIN LATERAL pg_stat_get_backend_io(server.pid) AS io
 WHERE server.backend_type = 'client backend' AND server.pid <> pg_backend_pid() AND io.object = 'relation'
 """
@@ -50,6 +50,13 @@ class Cost(NamedTuple):
 
     milliseconds: float
     wal: float
+
+
+class BuffersRead(NamedTuple):
+    """Buffers that the portal's connections have read, and their server processes: one that ends takes its own."""
+
+    total: int
+    servers: list[int]
 
 
 class Version:
@@ -97,7 +104,12 @@ def _measure(versions: list[Version], name: str) -> None:
     before = _settled(versions)
     turns = [_turn(versions, name, turn) for turn in range(ROUNDS)]
     count = ROUNDS * REQUESTS[name]
-    _report(name, turns, [(end - start) / count for start, end in zip(before, _settled(versions), strict=True)])
+    _report(name, turns, [_of_one(*each, count) for each in zip(before, _settled(versions), strict=True)])
+
+
+def _of_one(start: BuffersRead, end: BuffersRead, count: int) -> str:
+    """Return the buffers of one of `count` requests; "?" where a connection was replaced meanwhile."""
+    return f"{(end.total - start.total) / count:,.0f}" if start.servers == end.servers else "?"
 
 
 def _turn(versions: list[Version], name: str, turn: int) -> list[Cost]:
@@ -109,21 +121,21 @@ def _turn(versions: list[Version], name: str, turn: int) -> list[Cost]:
     return taken
 
 
-def _settled(versions: list[Version]) -> list[int]:
+def _settled(versions: list[Version]) -> list[BuffersRead]:
     """Return the buffers that each version has read so far."""
     for version in versions:
         version.send(SETTLE)
-    return [int(version.recv()) for version in versions]
+    return [BuffersRead(*version.recv()) for version in versions]
 
 
-def _report(name: str, turns: list[list[Cost]], buffers: list[float]) -> None:
+def _report(name: str, turns: list[list[Cost]], buffers: list[str]) -> None:
     there, here = (Cost(*map(statistics.median, zip(*each, strict=True))) for each in zip(*turns, strict=True))
     ratios = sorted(after.milliseconds / before.milliseconds for before, after in turns)
     ratio = statistics.median(ratios)
     print(
         f"{name:<16}{f'{there.milliseconds:.2f} → {here.milliseconds:.2f}':>18}{ratio:>8.2f}"
         f"{f'{ratios[0]:.2f} to {ratios[-1]:.2f}':>16}{f'{there.wal:,.1f} → {here.wal:,.1f}':>20}"
-        f"{f'{buffers[0]:,.0f} → {buffers[1]:,.0f}':>20}{'  missed' if ratio > GOAL else ''}",
+        f"{f'{buffers[0]} → {buffers[1]}':>20}{'  missed' if ratio > GOAL else ''}",
         flush=True,
     )
 
@@ -183,7 +195,7 @@ def _work_off() -> None:
         score_queued()
 
 
-def _buffers() -> int:
+def _buffers() -> BuffersRead:
     """Return the buffers that the portal's statements have read so far; renew the planner's statistics."""
     from django.db import connection
 
@@ -191,7 +203,9 @@ def _buffers() -> int:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     time.sleep(FLUSH_SECONDS)
-    return _number(BUFFERS)
+    with connection.cursor() as cursor:
+        cursor.execute(BUFFERS)
+        return BuffersRead(*cursor.fetchone())
 
 
 def _number(statement: str) -> int:
