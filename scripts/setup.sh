@@ -23,7 +23,7 @@ find_python() {
 cd "$(dirname "$0")/.."
 stamp=.venv/.driftwatch-setup
 wanted=$(cat uv.lock package-lock.json scripts/setup.sh scripts/assets.py | cksum)
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then exit 0; fi
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -f static/vendor/uplot.esm.js ] && .venv/bin/python -c '' 2>/dev/null; then exit 0; fi
 
 if ! .venv/bin/python -c '' 2>/dev/null; then
     python=$(find_python)
