@@ -18,7 +18,8 @@ _REGISTRIES: Final = re.compile(
     r"|registry\.hub\.docker\.com|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?!js:)[a-z-]{2,}:(?!(?:19|20)\d\d$)\d{4,5}"
 )
 """Hosts that are known as registries, or look so: no image is called so. A year is rather a tag than a port."""
-_EDGE: Final = re.compile(r"/[._-]|[._-][/:]|:[.-]")
+_EDGE: Final = re.compile(r"/[._-]|[_-][/:]|:[.-]")
+"""Of a part that begins or ends as none does; a host may end with the dot of its root."""
 _LONG_TAG: Final = re.compile(r":[^:/@]{129}")
 _DIGEST_ALONE: Final = re.compile(r"sha256[:-][0-9a-f]{0,64}|[0-9a-f]{64}")
 _TRANSPORT: Final = re.compile(r"^(?:docker-archive|docker-daemon|docker-image|containers-storage|oci-archive):", re.I)
