@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "position", "at_utc", "actor", "action", "object_type", "object_id", "object_name", "before", "after", "origin",
     "address", "agent", "session", "token", "request_id", "digest",
 )  # fmt: skip
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """Spreadsheets evaluate a cell that starts with one of these, so it gets an apostrophe."""
 CHUNK: Final = 2_000
 Lines = Callable[[Iterable[ShownEntry]], Iterator[str]]
@@ -65,7 +65,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
     text = "" if value is None else visible_text(str(value), several_lines=True)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    # Some spreadsheets skip blanks before a formula.
+    return f"'{text}" if text.startswith(FORMULA) or text.lstrip().startswith(FORMULA) else text
 
 
 def _as_dict(shown: ShownEntry) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 register = template.Library()
+SPACE = r"\x20"
 
 
 @register.simple_tag
@@ -36,14 +37,17 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 @register.filter
 def one_line(text: str | None) -> str:
-    """Return a text of one line with line breaks and tabs visible; other hidden characters every page shows."""
-    return visible_text(text or "")
+    """Return a text of one line with line breaks, tabs and outer spaces visible; all else hidden every page shows."""
+    shown = visible_text(text or "")
+    inner = shown.strip(" ")
+    before = len(shown) - len(shown.lstrip(" "))
+    return f"{SPACE * before}{inner}{SPACE * (len(shown) - len(inner) - before)}" if inner else SPACE * len(shown)
 
 
 @register.simple_tag
 def lookalikes(text: str | None) -> SafeString | str:
-    """Return a mark where a word has Latin letters beside Cyrillic or Greek ones, as a false `apt` has."""
-    title = "Latin letters beside Cyrillic or Greek ones, which look alike"
+    """Return a mark where a word has letters that look like Latin ones, as a false `apt` has."""
+    title = "Letters of several scripts or styles, which look alike"
     if not has_mixed_scripts(text or ""):
         return ""
     return format_html(' <span class="badge warning" title="{}">Mixed scripts</span>', title)

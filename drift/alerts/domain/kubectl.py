@@ -10,7 +10,7 @@ import json
 import shlex
 from typing import Final, NamedTuple
 
-from sensor.names.visible_text import hidden_character, visible_text
+from sensor.names.visible_text import visible_text
 
 QUARANTINE: Final = "driftwatch/quarantine"
 TOOLS_IMAGE: Final = "busybox:1.37"
@@ -155,7 +155,7 @@ def _of_container(file: PodFile) -> str:
 
 def _quoted(text: str) -> str:
     """Return the string as one word of a shell, with a hidden character as bash's and zsh's escape."""
-    if hidden_character(text) is None:
+    if visible_text(text) == text:
         return shlex.quote(text)
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"$'{visible_text(escaped)}'"

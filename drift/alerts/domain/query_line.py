@@ -130,18 +130,18 @@ def print_line(filters: Filters) -> str:
 
 
 def _printed_value(value: str) -> str:
-    return value if value and _BARE.fullmatch(value) and not hidden_character(value) else _quoted(value)
+    return value if value and _BARE.fullmatch(value) and visible_text(value) == value else _quoted(value)
 
 
 def _printed_text(text: str) -> str:
     words = text.split(" ")
-    is_plain = all(_WORD.fullmatch(word) and not _NAME.match(word) for word in words) and not hidden_character(text)
+    is_plain = all(_WORD.fullmatch(word) and not _NAME.match(word) for word in words) and visible_text(text) == text
     return text if is_plain else _quoted(text)
 
 
 def _quoted(text: str) -> str:
-    escaped = (f"\\{each}" if each in '"\\' else visible_text(each) for each in text)
-    return f'"{"".join(escaped)}"'
+    escaped = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{visible_text(escaped)}"'
 
 
 def completion_point(line: str, caret: int) -> CompletionPoint | None:

@@ -29,6 +29,7 @@ from drift.alerts.queries.query_names import with_names
 from drift.alerts.queries.search import RECENT
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, facts_etag, not_modified
+from drift.web.visible_html import visible_html
 
 ALERTS, INCIDENTS = "alerts", "incidents"
 VIEWS = (ALERTS, INCIDENTS)
@@ -251,11 +252,14 @@ def live(request: HttpRequest) -> HttpResponse:
         {
             "new": new,
             "rows": {row["pk"]: _row(row, user) for row in rows},
-            "summary": render_to_string("alerts/list/summary.html", {"open_alerts": open_alerts}, request),
+            "summary": visible_html(
+                render_to_string("alerts/list/summary.html", {"open_alerts": open_alerts}, request)
+            ),
         },
         headers={"ETag": etag},
     )
 
 
 def _row(row: alert_list.AlertRow, user: User) -> str:
-    return render_to_string("alerts/list/row.html", {"alert": row, "can_triage": user.can_triage})
+    # In JSON, which the middleware of pages leaves as it is.
+    return visible_html(render_to_string("alerts/list/row.html", {"alert": row, "can_triage": user.can_triage}))

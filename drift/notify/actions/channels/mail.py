@@ -10,6 +10,7 @@ from django.core.mail import EmailMessage
 
 from drift.notify.models import AlertRoute, Kind, MailSettings, Notice, NoticeDelivery
 from drift.notify.queries.recipients import mail_addresses, unscoped_addresses
+from sensor.names.visible_text import visible_text
 
 RETRIED: Final = (smtplib.SMTPException, OSError)
 
@@ -38,5 +39,6 @@ def send(delivery: NoticeDelivery) -> None:
     notice = delivery.notice
     link = f"\n\n{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
     # Titles hold names that others chose: a line break in one would add a header.
-    subject = " ".join(f"[Driftwatch] {notice.title}".split())
-    EmailMessage(subject, f"{notice.text}{link}\n", to=[delivery.address]).send()
+    subject = visible_text(" ".join(f"[Driftwatch] {notice.title}".split()))
+    text = visible_text(notice.text, several_lines=True)
+    EmailMessage(subject, f"{text}{link}\n", to=[delivery.address]).send()

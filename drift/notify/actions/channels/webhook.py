@@ -16,6 +16,7 @@ from drift.notify.domain.webhook_secret import ADDRESS, SECRET, unseal
 from drift.notify.domain.webhook_signature import signature_header
 from drift.notify.models import AlertRoute, Kind, MailSettings, Notice, NoticeDelivery, Webhook
 from drift.notify.queries.recipients import subscribed_webhooks
+from sensor.names.visible_text import visible_text
 
 RETRIED: Final = (InvalidToken, httpx.HTTPError)
 
@@ -39,7 +40,8 @@ def send(delivery: NoticeDelivery) -> None:
     """POST one notice, signed with the webhook's secret."""
     notice, webhook = delivery.notice, cast("Webhook", delivery.webhook)
     url = f"{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
-    message = {"id": notice.pk, "kind": notice.kind, "title": notice.title, "text": notice.text, "url": url}
+    title, text = visible_text(notice.title), visible_text(notice.text, several_lines=True)
+    message = {"id": notice.pk, "kind": notice.kind, "title": title, "text": text, "url": url}
     body = json.dumps({**message, "created_at": notice.created_at.isoformat()}).encode()
     secret = unseal(bytes(webhook.sealed), secret_keys(), SECRET)
     address = unseal(bytes(webhook.sealed_url), secret_keys(), ADDRESS)

@@ -83,12 +83,14 @@ def test_events_of_older_releases_are_exported(alert: Alert, reader: Any, client
     assert (row["command_line"], row["written_by"], row["parent"]) == ("/var/www/html/xmrig", "", "")
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "＝1", "＋1", "－1", "＠x", " =1", "\u3000=1"])
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "＝1", "＋1", "－1", "＠x", " =1"])
 def test_no_cell_starts_a_formula(cell: str) -> None:
     assert escaped(cell) == f"'{cell}"
 
 
-@pytest.mark.parametrize(("cell", "shown"), [("\t=x", "\\t=x"), ("\r=x", "\\r=x"), ("a\u202eb", "a\\u202eb")])
+@pytest.mark.parametrize(
+    ("cell", "shown"), [("\t=x", "\\t=x"), ("\r=x", "\\r=x"), ("\u3000=1", "\\u3000=1"), ("a\u202eb", "a\\u202eb")]
+)
 def test_a_cell_shows_its_hidden_characters(cell: str, shown: str) -> None:
     assert escaped(cell) == shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +23,10 @@ from drift.health.actions import health_report
 from drift.health.actions.record_health import record_health
 from drift.health.domain.conditions import BY_CODE
 from drift.health.domain.outcomes import ok
-from drift.notify.actions import channels, deliveries, notices
+from drift.notify.actions import channels, deliveries, notices, post_webhook
 from drift.notify.actions import settings as settings_actions
 from drift.notify.actions.channels import mail as mail_channel
+from drift.notify.actions.channels import webhook as webhook_channel
 from drift.notify.actions.gather import gather
 from drift.notify.domain.messages import MAX_LINES
 from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, NoticeHold, NoticeState, PendingNotice
@@ -327,6 +329,26 @@ def test_a_file_s_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) ->
     sweep()
 
     assert "/tmp/a Sign in again" in str(mail.outbox[0].body)
+
+
+@pytest.mark.parametrize("channel", [mail_channel, webhook_channel])
+def test_a_message_shows_hidden_characters_as_escapes(
+    owner: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, channel: Any
+) -> None:
+    posted: list[bytes] = []
+    monkeypatch.setattr(post_webhook, "post", lambda _, body, __: posted.append(body))
+    hook, _ = settings_actions.add_webhook(owner, name="SIEM", url="https://example.com/", alerts=True, health=True)
+    notice = Notice.objects.create(kind=Kind.MENTION, title="ev\u202eli\u200bx", text="a\u2066b\nc\ufe00")
+    goes_to = {"address": owner.email} if channel is mail_channel else {"webhook": hook}
+
+    channel.send(NoticeDelivery.objects.create(notice=notice, **goes_to))
+
+    if channel is mail_channel:
+        title, text = str(mail.outbox[0].subject), str(mail.outbox[0].body)
+    else:
+        title, text = json.loads(posted[0])["title"], json.loads(posted[0])["text"]
+    assert title.endswith("ev\\u202eli\\u200bx")
+    assert text.startswith("a\\u2066b\nc\\ufe00")
 
 
 def test_notices_are_deleted_after_thirty_days(owner: Any) -> None:

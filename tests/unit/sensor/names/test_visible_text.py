@@ -35,8 +35,8 @@ def test_the_pattern_of_the_api_s_schema_refuses_the_same_characters_up_to_the_a
     *, several_lines: bool
 ) -> None:
     pattern = re.compile(visible_pattern(several_lines=several_lines))
-    # Half of a surrogate pair is in no valid JSON.
-    characters = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
+    # Half of a surrogate pair is in no valid JSON; U+FE0F depends on what is before it.
+    characters = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000 and code != 0xFE0F]
 
     assert [
         each
@@ -45,9 +45,47 @@ def test_the_pattern_of_the_api_s_schema_refuses_the_same_characters_up_to_the_a
     ] == []
 
 
-@pytest.mark.parametrize(
-    "text", ["", "cart", "café", "Zoë’s “rule”", "规则", "правило", "قاعدة", "כלל", "👍 ok", "naïve – 5 €", "a b"]
+DEFAULT_IGNORABLE = (
+    "ad 34f 61c 115f-1160 17b4-17b5 180b-180f 200b-200f 202a-202e 2060-206f 3164 fe00-fe0f feff ffa0 fff0-fff8"
+    " 1bca0-1bca3 1d173-1d17a e0000-e0fff"
 )
+"""Of Unicode's DerivedCoreProperties.txt."""
+
+
+@pytest.mark.parametrize("span", DEFAULT_IGNORABLE.split())
+def test_every_character_that_a_font_may_leave_out_is_hidden(span: str) -> None:
+    first, _, last = span.partition("-")
+    characters = [chr(code) for code in range(int(first, 16), int(last or first, 16) + 1)]
+
+    assert [each for each in characters if hidden_character(f"xmrig{each}") is None] == []
+
+
+@pytest.mark.parametrize("text", ["❤️ ok", "1️⃣", "e\u0301", "नमस्ते", "שָׁלוֹם", "ภาษาไทยที่", "tiếng Việt"])
+def test_emoji_and_marks_that_a_letter_has_are_shown(text: str) -> None:
+    assert hidden_character(text) is None
+    assert visible_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/tmp/\u0338x", "/tmp/\\u0338x"),
+        ("\u0301x", "\\u0301x"),
+        ("x" + "\u0301" * 6, "x" + "\u0301" * 4 + "\\u0301" * 2),
+        ("a\xa0b\u2003c\u3000", "a\\u00a0b\\u2003c\\u3000"),
+        ("xmrig\ufe0f", "xmrig\\ufe0f"),
+        ("7\ufe0f", "7\\ufe0f"),
+    ],
+)
+def test_marks_without_a_letter_and_spaces_of_other_kinds_are_escapes_in_a_name(text: str, shown: str) -> None:
+    assert visible_text(text) == shown
+
+
+def test_a_text_of_several_lines_keeps_its_spaces() -> None:
+    assert visible_text("5\xa0minutes", several_lines=True) == "5\xa0minutes"
+
+
+@pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_words_of_any_language_have_no_hidden_character(text: str) -> None:
     assert hidden_character(text) is None
     assert visible_text(text) == text
@@ -78,8 +116,13 @@ def test_a_text_of_several_lines_has_line_breaks_and_tabs_but_nothing_else_hidde
     assert visible_text("a\n\x0bb", several_lines=True) == "a\n\\x0bb"
 
 
-MIXED = ("/tmp/аpt", "αpt", "x1-аpt")
-NOT_MIXED = ("/tmp/apt", "/tmp/апт", "café", "апт/apt")
+MIXED = (
+    "/tmp/аpt", "αpt", "x1-аpt", "/tmp/х11vnc", "а\u0301pt", "bаse64", "nоde",
+    "𝗑mrig", "/bin/ｃｐ", "ꓖit", "օpenssl", "Ꭺpt"
+)  # fmt: skip
+NOT_MIXED = (
+    "/tmp/apt", "/tmp/апт", "café", "апт/apt", "10 m²", "№1", "1º", "½", "日本語ver2", "한글abc", "5µs", "отчёт_v2.sh"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "mixed"), [*((text, True) for text in MIXED), *((text, False) for text in NOT_MIXED)])
