@@ -92,6 +92,8 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 """What argv reveals, by the signal's name."""
+ORDINARY: Final = frozenset({"bare_address", "memory_file", "data_files"})
+"""Patterns that the command lines of ordinary services match too."""
 _COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
 _REMOTE_COPY: Final = re.compile(REMOTE_COPY)
 _PLATFORM: Final = re.compile(r"[-_]?(v?\d|linux|amd64|x86)")
@@ -121,6 +123,11 @@ def argv_signals(argv: Sequence[str]) -> list[str]:
 def is_remote_copy(argv: Sequence[str]) -> bool:
     """Return whether files are copied as rclone does."""
     return _REMOTE_COPY.search(" ".join(argv)[:MAX_CHARACTERS].lower()) is not None
+
+
+def attack_signals(argv: Sequence[str]) -> list[str]:
+    """Return the names of the patterns that hardly anything but an attack matches."""
+    return [name for name in argv_signals(argv) if name not in ORDINARY]
 
 
 def only_asks_version(argv: Sequence[str]) -> bool:

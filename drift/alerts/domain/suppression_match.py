@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from drift.alerts.domain.argv_patterns import attack_signals
 from sensor import policy, wire
 from sensor.policy.globs import Glob
 from sensor.policy.properties import TABLE
@@ -93,6 +94,8 @@ class Suppression:
     policy: policy.Policy
     covers_any_content: bool = True
     """False where it dismisses only what its author reviewed, by content."""
+    covers_any_use: bool = True
+    """False where it dismisses no command line that looks like an attack: a harmless tool is used for one."""
 
     def matches(self, environment_id: int, flat_event: Mapping[str, object], argv: Sequence[str]) -> bool:
         """Return whether the rule dismisses the alert of this event."""
@@ -102,6 +105,8 @@ class Suppression:
             line = shlex.join(argv)
             if not any(_line_matches(line, operator, value) for operator, value in self.command_lines):
                 return False
+        elif not self.covers_any_use and attack_signals(argv):
+            return False
         return self.policy.decide(flat_event).action == "ignore"
 
 
@@ -124,7 +129,7 @@ def compile_suppression(
     values = tuple((value["operator"], value["value"]) for each in lines for value in each["any_of"])
     compiled = _compiled(policy.canonical_json(_policy_document(conditions)))
     covers_any_content = covers_new_content or names_content(conditions)
-    return Suppression(pk, name, environments, values, compiled, covers_any_content)
+    return Suppression(pk, name, environments, values, compiled, covers_any_content, covers_new_content)
 
 
 @lru_cache(maxsize=1_024)

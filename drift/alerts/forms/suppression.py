@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +12,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from drift.alerts.actions.suppression_rules import SuppressionDraft
-from drift.alerts.domain.suppression_match import CONTENT, OPERATORS, PROPERTIES, names_content
+from drift.alerts.domain.argv_patterns import attack_signals
+from drift.alerts.domain.suppression_match import COMMAND_LINE, CONTENT, OPERATORS, PROPERTIES, names_content
 from drift.alerts.forms.triage import read_day_end
 from drift.alerts.models import Alert, SuppressionRule
 from drift.web.requests import bounded_int
@@ -98,10 +100,13 @@ class SuppressionForm:
     def from_alert(cls, alert: Alert) -> SuppressionForm:
         """Return the panel that suppresses the same file in the same workload, in any release of it, for DAYS days.
 
-        The narrowest rule that makes sense: whoever wants a wider one takes conditions away.
+        The narrowest rule that makes sense: whoever wants a wider one takes conditions away. A command line that looks
+        like an attack is suppressed by itself alone.
         """
+        argv = alert.detail.event["process"].get("argv") or []
         wanted = {
             "process_path": alert.path,
+            COMMAND_LINE: shlex.join(argv) if attack_signals(argv) else "",
             CONTENT: alert.binary.sha256,
             "image_name": bare_name(alert.image_name),
             "namespace": alert.namespace,

