@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from drift.alerts.actions.route_alerts import route_alerts
 from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
-from drift.alerts.domain.exec_signals import BUILDS, exec_signals
+from drift.alerts.domain.exec_signals import exec_signals
 from drift.alerts.domain.habits import habit, habit_signals, lineage, lineage_signals, lineage_words
 from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
@@ -310,11 +310,15 @@ def _signals(
         estate += lineage_signals(facts.lineage.estate, what, "in this estate")
         place += habit_signals(facts.habit.place, here)
         place += lineage_signals(facts.lineage.place, what, here)
-        is_build = any(name in BUILDS for name, _ in own)
         # What replaces a file has that file's name and arguments.
         is_replaced = event.kind == "replaced"
         in_estate = is_replaced or facts.habit.estate.attack > 0
         in_workload = is_replaced or facts.habit.place.attack > 0
-        estate += trait_signals(facts.days_in_estate, "in this estate", is_attack=in_estate, is_build=is_build)
-        place += trait_signals(facts.days_in_workload, here, is_attack=in_workload, is_build=is_build)
+        is_written = event.process.written_by is not None
+        in_all = {name for name, _ in (*own, *estate)}
+        estate += trait_signals(
+            facts.days_in_estate, "in this estate", in_all, is_attack=in_estate, is_written=is_written
+        )
+        seen_here = {name for name, _ in (*own, *place)}
+        place += trait_signals(facts.days_in_workload, here, seen_here, is_attack=in_workload, is_written=is_written)
     return ScoredSignals(own, estate, place)

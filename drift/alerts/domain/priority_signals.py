@@ -247,13 +247,17 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     # What is known about single traits of it: drift.alerts.domain.traits.
     "new_name": SignalDefinition(8, "no file of such a name before {}", "no alert of another day had this name"),
     "known_name": SignalDefinition(
-        -12, "files of such a name on {} other days", "alerts of 2 or more other days had this name"
+        -12,
+        "files of such a name on {} other days",
+        "alerts of 2 or more other days had this name; not if it is `unlike` and a `new_lineage`, nor `new_in_build`",
     ),
     "new_command": SignalDefinition(
         8, "no such arguments before {}", "no alert of another day had these arguments; numbers in them do not count"
     ),
     "known_command": SignalDefinition(
-        -15, "the same arguments on {} other days", "alerts of 2 or more other days had these arguments"
+        -15,
+        "the same arguments on {} other days",
+        "alerts of 2 or more other days had these arguments; not where a known name does not count",
     ),
     "new_place": SignalDefinition(
         8,
@@ -263,7 +267,14 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "new_in_build": SignalDefinition(
         18,
         "no everyday work of a build",
-        "`build_child`, `build_place` or `build_namespace`, but new in name and arguments",
+        "`build_child`, `build_place` or `build_namespace`, but its arguments are new, and so is its name or they name "
+        "an `outside_address`; or a `drifted_writer` wrote it, in a `new_lineage`",
+    ),
+    "poses": SignalDefinition(
+        16,
+        "has name and arguments of everyday files, but came about as nothing before",
+        "name and arguments that alerts of 2 or more other days had, but `unlike`, a `new_lineage`, and its writer is "
+        "known; not of what replaces a file of the image",
     ),
     # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from posixpath import basename
 from typing import Final, NamedTuple
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.exec_signals import checked_name
+from drift.alerts.domain.exec_signals import BUILDS, checked_name
 from drift.alerts.domain.fingerprints import digest
 from drift.alerts.domain.habits import form
 from drift.alerts.domain.priority_signals import Signal, signal
@@ -22,6 +23,10 @@ from sensor import wire
 
 KNOWN_DAYS: Final = 2
 DIRECTORIES: Final = 3
+NEW_WAY: Final = frozenset({"unlike", "new_lineage"})
+"""The signals of what came about as nothing before it, neither in its way nor in its lineage."""
+NEW_BUILD_TOOL: Final = frozenset({"drifted_writer", "new_lineage"})
+"""Those of what a program wrote that was dropped there itself, and wrote nothing that a build started before."""
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -55,24 +60,42 @@ def traits(event: wire.Event) -> Traits:
     )
 
 
-def trait_signals(days: TraitDays, where: str, *, is_attack: bool, is_build: bool) -> Iterator[Signal]:
+def trait_signals(
+    days: TraitDays, where: str, others: AbstractSet[str], *, is_attack: bool, is_written: bool
+) -> Iterator[Signal]:
     """Yield what the traits say; `where` is "in this estate" or "in this workload".
 
-    What came about like a true positive (`is_attack`) is not made everyday by a name. `is_build`: it is lowered as a
-    build's everyday work.
+    `others` are the names of the alert's signals of its own and of its way. What came about like a true positive
+    (`is_attack`) is not made everyday by a name. `is_written`: it is known who wrote the file.
     """
+    is_named = days.name >= KNOWN_DAYS
+    is_called = days.command is not None and days.command >= KNOWN_DAYS
+    # Who poses as an everyday file takes its name and arguments, and comes by another way.
+    poses = is_named and others >= NEW_WAY
+    is_odd = _is_odd_in_build(days, others)
+    lowers = not (is_attack or poses or is_odd)
     if days.name == 0:
         yield signal("new_name", where)
-    elif days.name >= KNOWN_DAYS and not is_attack:
+    elif is_named and lowers:
         yield signal("known_name", str(days.name))
     if days.command == 0:
         yield signal("new_command", where)
-    elif days.command is not None and days.command >= KNOWN_DAYS and not is_attack:
+    elif is_called and lowers:
         yield signal("known_command", str(days.command))
     if days.place == 0:
         yield signal("new_place", where)
-    if is_build and days.name == 0 and days.command == 0:
+    if poses and is_called and is_written and not is_attack:
+        yield signal("poses")
+    if is_odd:
         yield signal("new_in_build")
+
+
+def _is_odd_in_build(days: TraitDays, others: AbstractSet[str]) -> bool:
+    """Return whether it is lowered as the everyday work of a build, but is none."""
+    if others.isdisjoint(BUILDS):
+        return False
+    is_new = days.command == 0 and (days.name == 0 or "outside_address" in others)
+    return is_new or others >= NEW_BUILD_TOOL
 
 
 def _form(part: str) -> str:

@@ -20,7 +20,8 @@ from sensor import wire
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 stored = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
-TRAITS = {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build"}
+TRAITS = {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build", "poses"}
+KNOWN = {"known_name", "known_command"}
 
 
 def of(**changes: Any) -> Traits:
@@ -100,14 +101,14 @@ def test_any_path_has_traits(path: str) -> None:
     ],
 )
 def test_one_other_day_makes_a_trait_neither_new_nor_everyday(days: TraitDays, expected: set[str]) -> None:
-    found = list(trait_signals(days, "in this estate", is_attack=False, is_build=False))
+    found = list(trait_signals(days, "in this estate", set(), is_attack=False, is_written=True))
 
     assert {name for name, _ in found} == expected
     assert all("{}" not in explanation([each]) for each in found)
 
 
 def test_what_came_about_like_a_true_positive_is_not_lowered_by_its_traits() -> None:
-    found = trait_signals(TraitDays(9, 9, 0), "in this estate", is_attack=True, is_build=False)
+    found = trait_signals(TraitDays(9, 9, 0), "in this estate", set(), is_attack=True, is_written=True)
 
     assert [SIGNALS[name].points > 0 for name, _ in found] == [True]
 
@@ -123,13 +124,87 @@ def test_what_came_about_like_a_true_positive_is_not_lowered_by_its_traits() -> 
     ],
 )
 def test_a_new_name_with_new_arguments_is_no_everyday_work_of_a_build(days: TraitDays, is_new: bool) -> None:
-    found = {
-        is_build: {name for name, _ in trait_signals(days, "in this estate", is_attack=False, is_build=is_build)}
-        for is_build in (True, False)
+    assert ("new_in_build" in said(days, "build_child")) is is_new
+    assert "new_in_build" not in said(days)
+
+
+@pytest.mark.parametrize("build", ["build_child", "build_place", "build_namespace"])
+@pytest.mark.parametrize(
+    ("days", "others", "is_odd"),
+    [
+        (TraitDays(9, 0, 9), {"outside_address"}, True),
+        (TraitDays(9, 1, 9), {"outside_address"}, False),
+        (TraitDays(9, 9, 9), {"outside_address"}, False),
+        (TraitDays(9, None, 9), {"outside_address"}, False),
+        (TraitDays(9, 0, 9), {"bare_address"}, False),
+        (TraitDays(9, 9, 9), {"drifted_writer", "new_lineage"}, True),
+        (TraitDays(9, 9, 9), {"drifted_writer", "rare_lineage"}, False),
+        (TraitDays(9, 9, 9), {"written_by_runtime", "new_lineage"}, False),
+    ],
+)
+def test_new_arguments_that_name_an_address_and_what_a_dropped_program_wrote_anew_are_no_everyday_work_of_a_build(
+    build: str, days: TraitDays, others: set[str], is_odd: bool
+) -> None:
+    found = said(days, build, *others)
+
+    assert ("new_in_build" in found) is is_odd
+    assert found.isdisjoint(KNOWN) is is_odd
+    assert "new_in_build" not in said(days, *others)
+
+
+@pytest.mark.parametrize(
+    ("days", "others", "lowered"),
+    [
+        (TraitDays(2, 2, 0), {"unlike", "new_lineage"}, set()),
+        (TraitDays(2, 0, 0), {"unlike", "new_lineage"}, set()),
+        (TraitDays(2, 2, 0), {"unlike"}, KNOWN),
+        (TraitDays(2, 2, 0), {"new_lineage"}, KNOWN),
+        (TraitDays(2, 2, 0), {"habit", "known_lineage"}, KNOWN),
+        # Arguments alone, such as --version, are nobody's.
+        (TraitDays(0, 2, 0), {"unlike", "new_lineage"}, {"known_command"}),
+        (TraitDays(1, 2, 0), {"unlike", "new_lineage"}, {"known_command"}),
+    ],
+)
+def test_a_known_name_lowers_only_what_came_by_a_known_way(
+    days: TraitDays, others: set[str], lowered: set[str]
+) -> None:
+    assert said(days, *others) & KNOWN == lowered
+
+
+@pytest.mark.parametrize(
+    ("days", "poses"),
+    [
+        (TraitDays(2, 2, 0), True),
+        (TraitDays(2, 1, 0), False),
+        (TraitDays(2, 0, 0), False),
+        (TraitDays(2, None, 0), False),
+        (TraitDays(1, 2, 0), False),
+        (TraitDays(0, 0, 0), False),
+    ],
+)
+def test_name_and_arguments_of_everyday_files_raise_what_came_about_as_nothing_before(
+    days: TraitDays, poses: bool
+) -> None:
+    new_way = {"unlike", "new_lineage"}
+
+    assert ("poses" in said(days, *new_way)) is poses
+    assert "poses" not in said(days, "unlike") | said(days, "new_lineage")
+    assert "poses" not in said(days, *new_way, is_written=False)
+    assert "poses" not in said(days, *new_way, is_attack=True)
+
+
+def test_to_pose_as_an_everyday_file_gains_nothing() -> None:
+    new_way = ("unlike", "new_lineage")
+    points = {
+        days: sum(SIGNALS[name].points for name in said(TraitDays(days, days, 0), *new_way)) for days in (0, 2, 30)
     }
 
-    assert ("new_in_build" in found[True]) is is_new
-    assert "new_in_build" not in found[False]
+    assert points[2] == points[30] >= points[0]
+
+
+def said(days: TraitDays, *others: str, is_attack: bool = False, is_written: bool = True) -> set[str]:
+    found = trait_signals(days, "in this estate", set(others), is_attack=is_attack, is_written=is_written)
+    return {name for name, _ in found}
 
 
 def opened(estate: Estate, number: int, *, days_ago: int = 0, sensor: int = 2, **changes: Any) -> Alert:
@@ -199,6 +274,18 @@ class TestStored:
 
         assert found(opened(estate, 4, **same)) == {"known_name", "known_command"}
         assert not found(opened(estate, 5, kind="replaced", **same))
+
+    def test_an_everyday_file_that_another_program_wrote_is_not_lowered_by_its_name(self, estate: Estate) -> None:
+        same: dict[str, Any] = {"process__path": "/opt/agent/agent", "process__argv": ["agent", "run"]}
+        updates = [opened(estate, 0, days_ago=day, process__written_by=writer("updater"), **same) for day in (1, 2, 3)]
+        other = opened(estate, 1, process__written_by=writer("python3"), **same)
+
+        assert found(other) == {"poses", "new_place"}
+        assert found(updates[0]) == KNOWN
+
+        opened(estate, 2, process__written_by=writer("python3"), days_ago=4, **same)
+
+        assert found(other) == KNOWN
 
     def test_a_wave_of_one_day_stays_new(self, estate: Estate) -> None:
         alerts = [opened(estate, number, process__path="/tmp/worm", process__argv=["w", "go"]) for number in range(5)]
