@@ -108,6 +108,14 @@ async function tick() {
   active = false;
 }
 
+// A page that the browser kept alive: of another session, or of an earlier state. A page that loads its data anew by
+// itself prevents the default.
+addEventListener("pageshow", async (event) => {
+  if (!event.persisted) return;
+  await check();
+  if (isOver || hasUnsaved()) return;
+  if (document.dispatchEvent(new Event("page:returned", { cancelable: true }))) location.reload();
+});
 document.addEventListener("session:ended", () => check());
 document.addEventListener("visibilitychange", () => { if (!document.hidden && (isOver || Date.now() > Math.min(idleEnd, end))) check(); });
 window.addEventListener("focus", () => { if (isOver) check(); });

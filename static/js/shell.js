@@ -3,6 +3,7 @@
 import { announce, csrfToken, showError } from "./tools.js";
 
 const etags = new WeakMap();
+const UNCERTAIN = "Check whether the change was made."; // the answer may have been lost, not the request
 
 document.addEventListener("htmx:configRequest", (event) => {
   const { headers, verb, elt } = event.detail;
@@ -21,10 +22,12 @@ document.addEventListener("htmx:afterRequest", (event) => {
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.getResponseHeader("X-Confirm")) return; // confirm.js asks and repeats the request
   const status = event.detail.xhr.status;
-  showError(status === 403 ? "Your role does not allow this." : `Something went wrong (error ${status}). Nothing was changed.`);
+  if (status === 403) showError("Your role does not allow this.");
+  else if ([502, 504].includes(status)) showError(`The portal did not answer (error ${status}). ${UNCERTAIN}`); // a proxy's word
+  else showError(`Something went wrong (error ${status}). Nothing was changed.`);
 });
 document.addEventListener("htmx:sendError", (event) => {
-  if (!event.detail.elt.matches("[hx-trigger*=every]")) showError("The portal cannot be reached. Nothing was changed.");
+  if (!event.detail.elt.matches("[hx-trigger*=every]")) showError(`The portal cannot be reached. ${UNCERTAIN}`);
 });
 
 // ---- Responses may overtake each other: a target shows the user's latest request. A poll that was sent before that
@@ -58,6 +61,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { elt, xhr } = detail;
   if (!detail.shouldSwap || xhr.getResponseHeader("Vary")?.includes("HX-Request")) return;
   detail.shouldSwap = false;
+  document.dispatchEvent(new CustomEvent("request:unanswered", { detail }));
   if (!isPoll(elt)) showError(`Something other than the portal has answered (status ${xhr.status}). Reload the page to see what is saved.`);
 });
 

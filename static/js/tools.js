@@ -32,3 +32,21 @@ export function showError(text) {
   panel.prepend(line);
   line.scrollIntoView({ block: "nearest" });
 }
+
+const STALE = 10_000; // ms
+
+/** Return a function that takes whether the latest poll was answered, and shows since when none was. */
+export function freshness() {
+  let latest = Date.now();
+  return (isAnswered) => {
+    const shown = document.getElementById("stale");
+    if (isAnswered) { latest = Date.now(); shown?.remove(); return; }
+    if (shown || Date.now() - latest < STALE) return;
+    const line = document.createElement("div");
+    line.id = "stale";
+    line.className = "message warning";
+    line.setAttribute("role", "status");
+    line.textContent = `Not updated since ${new Date(latest).toISOString().slice(11, 16)} UTC: the portal does not answer.`;
+    document.getElementById("messages").after(line);
+  };
+}

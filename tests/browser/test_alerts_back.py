@@ -161,6 +161,72 @@ def test_back_to_a_page_shows_the_whole_page(
     assert_whole(page)
 
 
+def test_back_returns_the_focus_to_a_list_that_shows_what_happened_meanwhile(
+    estate: Estate, open_as: Open, operator: Any, admin: Any
+) -> None:
+    send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
+    page = open_as(operator, "/alerts/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    focused = page.locator("tr:focus-within")
+    row = str(focused.get_attribute("id"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    other = Alert.objects.exclude(pk=int(row.removeprefix("alert-"))).earliest("pk")
+    triage.change_status(admin, {other.pk: 1}, triage.StatusChange(Status.IN_PROGRESS))
+
+    page.go_back()
+
+    expect(page.locator(f"#alert-{other.pk}")).to_contain_text("In progress")
+    expect(focused).to_have_attribute("id", row)
+
+
+def test_back_to_any_page_shows_it_as_it_is_now(estate: Estate, open_as: Open, owner: Any) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    incident = Alert.objects.earliest("pk").incident_id
+    page = open_as(owner, "/alerts/charts/")
+    site = page.url.removesuffix("/alerts/charts/")
+    for path in (
+        f"/alerts/incidents/{incident}/", "/alerts/suppression/", "/alerts/suppression/report/", "/alerts/known-files/",
+        "/audit/", "/users/", "/tokens/", "/notifications/", "/alerts/charts/",
+    ):  # fmt: skip
+        page.goto(site + path)
+        page.evaluate("window.isLeft = true")
+        page.goto(f"{site}/alerts/")
+
+        page.go_back()
+
+        page.wait_for_function("window.isLeft === undefined")
+        assert_whole(page)
+
+
+def test_back_never_shows_the_page_of_who_was_signed_in_before(
+    estate: Estate,
+    open_as: Open,
+    owner: Any,
+    reader: Any,
+    client_of: Callable[[Any], Any],
+    complaints: list[str],
+) -> None:
+    page = open_as(owner, "/users/")
+    site = page.url.removesuffix("/users/")
+    page.goto(f"{site}/alerts/")
+    page.context.clear_cookies()
+    page.go_back()
+    expect(page).to_have_url(re.compile("/sign-in/"))
+
+    session = client_of(owner).cookies["sessionid"].value
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
+    page.goto(f"{site}/audit/")
+    expect(page.locator(".topbar")).to_contain_text("Owner")
+    page.goto(f"{site}/alerts/")
+    session = client_of(reader).cookies["sessionid"].value
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
+    page.go_back()
+    expect(page.locator(".topbar")).to_contain_text("Reader")
+    complaints.clear()  # the reader has no audit log
+
+
 def assert_whole(page: Page) -> None:
     """Assert that the page has its styles, heading and scripts: a part of it has none."""
     expect(page.locator(".topbar")).to_be_visible()

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
 
 NINE = [f"Rule {number}" for number in range(1, 10)]
-UNREACHED = "The portal cannot be reached. Nothing was changed."
+UNREACHED = "The portal cannot be reached. Check whether the change was made."
 
 
 def answers(page: Page, path: str, status: int = 0) -> None:

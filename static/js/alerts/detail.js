@@ -1,7 +1,9 @@
 // One alert: copy buttons, and a body that stays current.
-import { announce } from "../tools.js";
+import { announce, freshness } from "../tools.js";
 
 const POLL = 2000;
+const LONGEST = 15_000; // ms that a poll may take
+const note = freshness();
 const page = () => document.querySelector("[data-alert-url]");
 
 document.addEventListener("click", async (event) => {
@@ -18,7 +20,10 @@ async function reload() {
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#alert-body", swap: "innerHTML" });
 }
 document.body.addEventListener("alerts:changed", () => reload().finally(() => document.body.dispatchEvent(new Event("alerts:reloaded"))));
-addEventListener("pageshow", (event) => { if (event.persisted && !busy()) reload(); }); // kept alive by the browser
+document.addEventListener("page:returned", (event) => {
+  event.preventDefault();
+  if (!busy()) reload();
+});
 
 function busy() {
   const typing = document.activeElement?.matches("#alert-body textarea, #alert-body input");
@@ -26,13 +31,15 @@ function busy() {
   return typing || written || document.querySelector("details.menu[open], dialog[open]");
 }
 
+/** Bring the page up to date; return whether the portal answered. */
 async function poll() {
   const { pulse, url } = page().dataset;
-  const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { headers: { "X-Poll": "1" }, redirect: "manual", cache: "no-store" });
+  const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { headers: { "X-Poll": "1" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(LONGEST) });
   if (answer.status === 401) document.dispatchEvent(new Event("session:ended"));
-  if (answer.status !== 200 || busy()) return;
+  if (answer.status !== 200 || busy()) return [200, 204, 304].includes(answer.status);
   polling = true;
   await reload().finally(() => { polling = false; });
+  return true;
 }
 let polling = false;
 // What was opened or typed while a poll reloads the page stays: the next poll tries again.
@@ -42,9 +49,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 async function live() {
   try {
-    if (!document.hidden) await poll();
+    if (!document.hidden) note(await poll());
   } catch {
-    // The portal cannot be reached: the next poll retries.
+    note(false); // the portal cannot be reached: the next poll retries
   }
   setTimeout(live, POLL);
 }

@@ -1,12 +1,12 @@
 // Triage by keyboard, on the list and on one alert: single keys, which can be turned off (WCAG 2.1.4) and do nothing
-// while typing. Keys that are pressed while the portal answers are kept, and pressed once it has.
+// while typing. Keys that are pressed while the portal answers are kept, and pressed once it has, unless it refused.
 import { announce } from "../tools.js";
 
 const STORED = "alerts-keys";
 const PLACE = "alerts-place"; // the list that alerts were opened from: its address, its alerts, and the one in focus
 const UNDO = "alerts-undo"; // what can be undone in this tab, latest last
 const MOST_UNDO = 20;
-const PATIENCE = 8000; // ms that keys are kept
+const PATIENCE = 30_000; // ms that keys are kept
 
 const on = () => localStorage.getItem(STORED) !== "off";
 const remembered = (name, fallback) => JSON.parse(sessionStorage.getItem(name) ?? "null") ?? fallback;
@@ -22,13 +22,19 @@ const kept = [];
 
 function wait(until = "alerts:reloaded") {
   clearTimeout(waiting);
-  waiting = setTimeout(proceed, PATIENCE);
+  waiting = setTimeout(drop, PATIENCE);
   awaited = until;
 }
 function proceed() {
   clearTimeout(waiting);
   waiting = 0;
   while (kept.length && !waiting) press(kept.shift());
+}
+/** End the wait without the keys that were kept: they are not for what a refused change leaves open. */
+function drop() {
+  if (kept.length) announce("Keys pressed meanwhile are ignored.");
+  kept.length = 0;
+  proceed();
 }
 
 // ---- The list: its rows are alerts, incidents or groups
@@ -120,6 +126,7 @@ function settle() {
 }
 document.addEventListener("htmx:afterSettle", (event) => {
   const { id } = event.detail.target;
+  if (event.detail.xhr?.status >= 400) drop(); // a conflict, or what is not valid
   if (id === "results" && !panel()) settle();
   if (id === "panel" || id === awaited) proceed();
 });
@@ -127,6 +134,8 @@ document.body.addEventListener("alerts:reloaded", () => {
   if (!panel()) settle();
   if (awaited === "alerts:reloaded") proceed();
 });
+// Rows that are loaded again while one of them has the focus.
+document.addEventListener("htmx:beforeSwap", (event) => { if (event.detail.target.id === "results" && !place) note(); });
 // A panel that is cancelled changes nothing: neither the focus nor the selection.
 document.addEventListener("panel:closing", () => setTimeout(() => {
   if (panel() || !onList()) return;
@@ -143,12 +152,12 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id !== "alert-body" || !wasInside || document.activeElement !== document.body) return;
   (document.querySelector("#alert-status > summary") ?? document.querySelector(".alert-tabs .tabs [aria-current]"))?.focus();
 });
-document.addEventListener("htmx:responseError", proceed);
-document.addEventListener("htmx:sendError", proceed);
-document.addEventListener("htmx:afterSwap", (event) => {
-  // What is not valid changes nothing, so nothing is loaded again.
-  if (event.detail.target.id === "messages" && event.detail.xhr.status === 422) proceed();
+for (const failed of ["htmx:responseError", "htmx:sendError", "request:unanswered"]) document.addEventListener(failed, (event) => {
+  if (event.detail.requestConfig.path === UNDO_URL && undoing) remember(UNDO, [...remembered(UNDO, []), undoing]);
+  undoing = null;
+  drop();
 });
+document.addEventListener("session:ended", drop);
 
 // ---- Back to the list: the focus is where it was
 function leave() {
@@ -229,13 +238,17 @@ async function openStatusMenu() {
   menu.querySelector("button:not(:disabled)").focus();
 }
 
-const undoButton = () => document.querySelector('#messages form[action$="/undo/"] button');
+const UNDO_URL = "/alerts/undo/";
+let undoing = null; // what is being undone: it can be undone still if the portal cannot be reached
+const undoButton = () => document.querySelector(`#messages form[action="${UNDO_URL}"] button`);
 document.addEventListener("htmx:afterSwap", (event) => {
   const form = event.detail.target.id === "messages" && undoButton()?.form;
   if (form) remember(UNDO, [...remembered(UNDO, []), new FormData(form).getAll("alert")].slice(-MOST_UNDO));
 });
 document.addEventListener("submit", (event) => {
-  if (event.target.matches('#messages form[action$="/undo/"]')) remember(UNDO, remembered(UNDO, []).slice(0, -1));
+  if (!event.target.matches(`#messages form[action="${UNDO_URL}"]`)) return;
+  undoing = remembered(UNDO, []).at(-1) ?? null;
+  remember(UNDO, remembered(UNDO, []).slice(0, -1));
 }, true);
 
 /** Undo the latest change of this tab, also after the page that it was made on is gone. */
@@ -247,9 +260,10 @@ async function undo() {
   if (!button && !latest) { announce("Nothing to undo"); return; }
   wait();
   if (button) { button.click(); return; }
+  undoing = latest;
   remember(UNDO, stack.slice(0, -1));
-  const answer = window.htmx.ajax("POST", "/alerts/undo/", { target: "#messages", values: { alert: latest, next: address() } });
-  await answer;
+  const values = { alert: latest, next: address() };
+  await window.htmx.ajax("POST", UNDO_URL, { target: "#messages", values }).catch(() => {}); // shell.js shows why
 }
 
 function turnPage(text) {

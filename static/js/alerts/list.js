@@ -1,7 +1,9 @@
 // The list of alerts: selection, and updates that never move the rows being read.
-import { announce, showError } from "../tools.js";
+import { announce, freshness, showError } from "../tools.js";
 
 const POLL = 2000;
+const LONGEST = 15_000; // ms that a poll may take
+const note = freshness();
 let etag = null;
 let waiting = new Set();
 const shapes = new WeakMap();
@@ -58,7 +60,11 @@ async function reload(message) {
 }
 document.body.addEventListener("alerts:changed", () => reload().finally(() => document.body.dispatchEvent(new Event("alerts:reloaded"))));
 document.body.addEventListener("alerts:selected", showSelection);
-addEventListener("pageshow", (event) => { if (event.persisted) reload(); }); // a page that the browser kept alive
+document.addEventListener("page:returned", (event) => {
+  if (!table()?.dataset.live) return; // the timeline of an incident
+  event.preventDefault();
+  reload();
+});
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "results") etag = null;
   if (["results", "everything"].includes(event.detail.target.id)) showSelection();
@@ -108,29 +114,31 @@ function takeNews(numbers) {
   document.getElementById("news").replaceChildren(button);
 }
 
+/** Bring the list up to date; return whether the portal answered. */
 async function poll() {
-  if (!table()?.dataset.live) return; // the timeline of an incident
+  if (!table()?.dataset.live) return true; // the timeline of an incident
   const shown = [...document.querySelectorAll("#alerts [data-alert]")].map((row) => row.dataset.alert);
   const query = new URLSearchParams({ since: table().dataset.since, shown: shown.join(",") });
   const headers = { "X-Poll": "1", ...(etag && { "If-None-Match": etag }) };
   const polled = table();
-  const answer = await fetch(`${polled.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
+  const answer = await fetch(`${polled.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(LONGEST) });
   if (answer.status === 401) document.dispatchEvent(new Event("session:ended"));
-  if (answer.status !== 200) return;
+  if (answer.status !== 200) return answer.status === 304;
   const { new: news, rows, summary } = await answer.json();
-  if (table() !== polled) return; // another list was loaded during the request
+  if (table() !== polled) return true; // another list was loaded during the request
   etag = answer.headers.get("ETag");
   document.getElementById("summary").innerHTML = summary;
   for (const [id, html] of Object.entries(rows)) takeRow(id, html);
   showSelection();
   takeNews(news);
+  return true;
 }
 
 async function live() {
   try {
-    if (!document.hidden) await poll();
+    if (!document.hidden) note(await poll());
   } catch {
-    // The portal cannot be reached: the next poll retries, and commands show their own errors.
+    note(false); // the portal cannot be reached: the next poll retries, and commands show their own errors
   }
   setTimeout(live, POLL);
 }
@@ -152,7 +160,7 @@ function arrange() {
 }
 narrow.addEventListener("change", arrange);
 arrange();
-document.addEventListener("visibilitychange", () => { if (!document.hidden) poll().catch(() => {}); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) poll().then(note, () => note(false)); });
 window.addEventListener("error", (event) => showError(event.message));
 showSelection();
 setTimeout(live, POLL);
