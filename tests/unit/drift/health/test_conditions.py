@@ -66,7 +66,6 @@ def node(settings: Any) -> Iterator[Sensor]:
     """One sensor; everything is well."""
     row = well.sensor()
     well.portal(settings)
-    cache.delete(PROXY_KEY)
     client = queue.redis_client()  # before a test changes its address
     yield row
     client.delete(KEY, ENDED_AT, "celery")

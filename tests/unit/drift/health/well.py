@@ -8,8 +8,10 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 
+from accounts.queries.proxy_warnings import KEY as PROXY_KEY
 from drift import queue
 from drift.alerts.actions.partitions import keep_partitions
 from drift.fleet.models import Environment, Proof, Rollout, Sensor, SensorStatus
@@ -32,6 +34,7 @@ def portal(configured: Any) -> None:
     """Let every part of the portal be well; `configured` is pytest-django's `settings`."""
     client = queue.redis_client()
     client.delete(KEY, ENDED_AT, "celery")
+    cache.delete(PROXY_KEY)  # other tests' requests came through proxies
     for role in ROLES:
         report(role)
     for entry in current_app.conf.beat_schedule.values():
