@@ -59,7 +59,8 @@ def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
     environment = Environment.objects.get(pk=token.environment_id)
     _check_usable(token, environment)
     cluster = _cluster(token, environment, request.cluster)
-    rows = Sensor.objects.select_for_update().filter(cluster=cluster, node=request.node)
+    # Without its key: a heartbeat locks its status, then the key of its sensor, and `is_recreated` locks that status.
+    rows = Sensor.objects.select_for_update(no_key=True).filter(cluster=cluster, node=request.node)
     live = next((row for row in rows.exclude(state__in=[SensorState.RELEASED, SensorState.RETIRED])), None)
     took_over_at = None
     if live is not None and _is_replaced(live, request):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from drift import queue
-from drift.fleet.actions import heartbeats, quarantine, sensors
+from drift.fleet.actions import enrolment, heartbeats, quarantine, sensors, takeover
 from drift.fleet.models import Delivery, EnrolmentToken, Sensor, SensorState, SensorStatus
 from drift.fleet.queries.rollouts import OPEN_STATES
 from tests.unit.drift.fleet import estate
@@ -290,3 +292,28 @@ def test_a_heartbeat_and_a_takeover_at_once_leave_one_live_sensor() -> None:
     assert (taken, live.took_over_at is None) in [(201, False), (409, True)]
     assert beat in (200, 401)
     assert (beat, taken) != (401, 409)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heartbeat_that_arrives_while_a_takeover_is_decided_neither_waits_for_it_nor_stops_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env = estate.environment()
+    old, text = old_sensor(estate.token(env)[1]), estate.token(env)[1]
+    answers: list[int] = []
+
+    def beat() -> None:
+        post = estate.as_sensor(old).post(estate.HEARTBEAT, json.dumps(estate.beat()), content_type="application/json")
+        answers.append(post.status_code)
+        connection.close()
+
+    def after_it(sensor: Sensor, request: Any) -> bool:
+        thread = threading.Thread(target=beat)
+        thread.start()
+        thread.join(5)
+        return takeover.is_recreated(sensor, request)
+
+    monkeypatch.setattr(enrolment, "is_recreated", after_it)
+
+    assert enrol(text, B, B).status_code == 409
+    assert answers == [200]
