@@ -7,8 +7,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from django.conf import settings
 
@@ -54,29 +56,40 @@ class SignedConsumer(Consumer):
         handle = super().create_task_handler(*args, **options)
 
         def take(message: Any) -> Any:
-            message.ack_log_error = partial(_settle, message.ack)
-            message.reject_log_error = partial(_settle, message.reject)
+            # As methods of these names: a pool that stops looks for them, to report the tasks that ended meanwhile.
+            message.ack_log_error = MethodType(ack_log_error, message)
+            message.reject_log_error = MethodType(reject_log_error, message)
             if reason := rejection(
                 message.headers, message.body, [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
             ):
                 self.refused += 1
                 logger.error("refused a task message, the %d. since the start: %s", self.refused, reason)
-                return message.ack_log_error(logger, self.connection_errors)  # type: ignore[attr-defined]
+                return ack_log_error(message, logger, self.connection_errors)  # type: ignore[attr-defined]
             return handle(message)
 
         return take
 
 
-def _settle(
-    settle: Callable[..., None], log: logging.Logger, errors: tuple[type[Exception], ...], **options: Any
-) -> None:
+def ack_log_error(message: Any, log: logging.Logger, errors: tuple[type[Exception], ...], **options: bool) -> None:
+    """Acknowledge a message, in place of kombu's method of this name."""
+    _settle(partial(message.ack, **options), log, errors)
+
+
+def reject_log_error(message: Any, log: logging.Logger, errors: tuple[type[Exception], ...], **options: bool) -> None:
+    """Reject a message, in place of kombu's method of this name."""
+    _settle(partial(message.reject, **options), log, errors)
+
+
+def _settle(settle: Callable[[], None], log: logging.Logger, errors: tuple[type[Exception], ...]) -> None:
     """Acknowledge or reject a message; let a connection error end the connection, after which the worker makes another.
 
     Celery itself only logs the error. The message then counts as unfinished for as long as the connection lasts: a
-    worker with one process would wait for it and take no other task, though Redis has long been back.
+    worker with one process would wait for it and take no other task, though Redis has long been back. A worker that
+    stops connects no more, and goes on to the other messages.
     """
     try:
-        settle(**options)
+        settle()
     except errors as error:
-        log.warning("a task's end could not be reported, connecting anew: %r", error)
-        raise
+        log.warning("a task's end could not be reported: %r", error)
+        if state.should_stop is None and state.should_terminate is None:
+            raise

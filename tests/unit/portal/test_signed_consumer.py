@@ -8,7 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.concurrency import prefork
+from celery.worker import state
 from celery.worker.consumer import Consumer
+from kombu.asynchronous.hub import Hub
+from kombu.message import Message
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from portal import signed_consumer
@@ -16,24 +20,31 @@ from portal.signed_consumer import SignedConsumer
 from portal.task_signatures import sign
 
 BODY = "[[], {}, {}]"
+LOG = logging.getLogger("celery.worker.request")
 
 
-class Message:
-    """As kombu's, of a Redis that answers nothing."""
+class Channel:
+    """Collects what is settled; of a Redis that is away, it raises then."""
 
-    def __init__(self) -> None:
-        self.body, self.headers = BODY, {"id": "1", "task": "fleet.sweep"}
+    no_ack_consumers = None
 
-    def ack(self, *, multiple: bool = False) -> None:
-        raise RedisTimeoutError("no answer")
+    def __init__(self, settled: list[str], *, is_away: bool = False) -> None:
+        self.settled, self.is_away = settled, is_away
 
-    def reject(self, *, requeue: bool = False) -> None:
-        raise RedisTimeoutError("no answer")
+    def basic_ack(self, tag: str, *, multiple: bool = False) -> None:
+        self.settled.append(tag)
+        if self.is_away:
+            raise RedisTimeoutError("no answer")
 
-    def ack_log_error(self, *args: Any) -> None:
-        """What kombu has: it logs the error."""
+    def basic_reject(self, tag: str, *, requeue: bool = False) -> None:
+        self.basic_ack(tag)
 
-    reject_log_error = ack_log_error
+
+def message(*, is_signed: bool = True) -> Message:
+    found = Message(BODY, "1", channel=Channel([], is_away=True), headers={"id": "1", "task": "fleet.sweep"})
+    if is_signed:
+        sign(found.headers, BODY, "key")
+    return found
 
 
 @pytest.fixture
@@ -46,19 +57,41 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
 
 
 def test_an_acknowledgement_without_an_answer_ends_the_connection(take: Callable[[Any], Any]) -> None:
-    message = Message()
-    sign(message.headers, BODY, "key")
-    taken = take(message)
-    log = logging.getLogger("celery.worker.request")
+    taken = take(message())
     with pytest.raises(RedisTimeoutError):
-        taken.ack_log_error(log, (RedisTimeoutError,))
+        taken.ack_log_error(LOG, (RedisTimeoutError,))
     with pytest.raises(RedisTimeoutError):
-        taken.reject_log_error(log, (RedisTimeoutError,), requeue=True)
+        taken.reject_log_error(LOG, (RedisTimeoutError,), requeue=True)
 
 
 def test_so_does_that_of_a_forged_message(take: Callable[[Any], Any]) -> None:
     with pytest.raises(RedisTimeoutError):
-        take(Message())
+        take(message(is_signed=False))
+
+
+@pytest.mark.parametrize("method", ["ack_log_error", "reject_log_error"])
+def test_a_pool_that_stops_still_reports_the_ends_of_finished_tasks(take: Callable[[Any], Any], method: str) -> None:
+    settled, hub = list[str](), Hub()
+    for _ in range(3):
+        taken = take(message())
+        taken.channel = Channel(settled)
+        hub.call_soon(getattr(taken, method), LOG, (RedisTimeoutError,))
+    prefork._run_ready_callbacks(hub)  # type: ignore[attr-defined]
+    assert settled == ["1", "1", "1"]
+
+
+@pytest.mark.parametrize("way", ["should_stop", "should_terminate"])
+def test_a_worker_that_stops_goes_on_to_the_other_tasks(
+    take: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(state, way, 0)
+    tried, hub = list[str](), Hub()
+    for _ in range(3):
+        taken = take(message())
+        taken.channel = Channel(tried, is_away=True)
+        hub.call_soon(taken.ack_log_error, LOG, (RedisTimeoutError,))
+    hub.close()
+    assert tried == ["1", "1", "1"]
 
 
 def test_attempts_to_reach_redis_are_five_seconds_apart_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
