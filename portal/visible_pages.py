@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from drift.web.visible_html import visible_html
-from sensor.names.visible_text import visible_text
+from sensor.names.visible_text import has_escapable
 
 _PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 
@@ -22,10 +22,10 @@ class VisiblePagesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        is_page = isinstance(response, HttpResponse) and response.get("Content-Type", "").startswith("text/html")
-        if is_page and isinstance(response, HttpResponse):
+        if isinstance(response, HttpResponse) and response.get("Content-Type", "").startswith("text/html"):
             # Without what most pages consist of: searching all of a long page would take milliseconds.
             unusual = response.content.translate(None, _PLAIN).decode()
-            if visible_text(unusual, several_lines=True) != unusual:
+            # Its characters have lost their neighbours, without which a mark may pass for one of a letter.
+            if has_escapable(unusual):
                 response.content = visible_html(response.content.decode()).encode()
         return response

@@ -86,6 +86,12 @@ def visible_text(text: str, *, several_lines: bool = False) -> str:
     return "".join(_with_visible_marks(text)) if _mark_pattern().search(text) else text
 
 
+def has_escapable(text: str) -> bool:
+    """Return whether `visible_text` would escape a character of the text, of several lines, in some surroundings."""
+    # The selector for emoji is a mark as well.
+    return bool(_HIDDEN_IN_LINES.search(text) or _mark_pattern().search(text))
+
+
 @cache
 def _mark_pattern() -> re.Pattern[str]:
     # Up to the emoji: behind them are variation selectors alone, which are hidden. Compiled when a text needs it.
@@ -96,7 +102,8 @@ def _mark_pattern() -> re.Pattern[str]:
 def _with_visible_marks(text: str) -> Iterator[str]:
     marks = MOST_MARKS  # at the beginning there is nothing that a mark belongs to
     for letter in text:
-        is_mark = letter > "\u02ff" and unicodedata.category(letter) in _MARKS
+        # A selector that was not hidden belongs to an emoji, which need not be a letter: ©, or # of a key.
+        is_mark = letter > "\u02ff" and letter != "\ufe0f" and unicodedata.category(letter) in _MARKS
         if not is_mark:
             marks = 0 if letter.isalnum() or letter > "\u02ff" else MOST_MARKS
             yield letter

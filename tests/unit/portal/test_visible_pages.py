@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from django.db import DataError, IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +20,7 @@ from drift.alerts.models import AlertDetail, HashList, PodEntry
 from drift.notify.models import AlertRoute, Notice, NoticeDelivery, Webhook
 from drift.siem.models import SiemDestination
 from drift.web.visible_html import visible_html
+from portal.visible_pages import VisiblePagesMiddleware
 from sensor.names.visible_text import hidden_character
 from tests.database import without_triggers
 from tests.unit.drift.alerts.conftest import _fresh_memories, make_estate  # noqa: F401 - a fixture
@@ -177,6 +179,26 @@ def test_no_page_shows_a_hidden_character(queued: list[Any], monkeypatch: pytest
     assert bad == []
     assert failed == []
     assert found > 20
+
+
+@pytest.mark.parametrize("page", ["<i>–</i><td>/{}tmp</td>", "<i>✓…</i><td>ls{}</td>", "<p>é</p><td>{}</td>", "{}"])
+def test_each_character_that_needs_an_escape_gets_it_whatever_else_the_page_has(page: str) -> None:
+    codes = [*range(9), *range(0x7F, 0x3100), *range(0xFE00, 0x10000), *range(0xE0000, 0xE0100)]
+    pages = [page.format(chr(code)) for code in codes]
+    escaped = [each for each in pages if visible_html(each) != each]
+
+    assert len(escaped) > 300
+    assert [each for each in escaped if shown_page(each) != visible_html(each)] == []
+
+
+@pytest.mark.parametrize("page", ["<i>…</i><b>❤️ 1️⃣ ©️</b>", "<td>café – naïve</td>", "<td>नमस्ते</td>"])
+def test_a_page_with_emoji_and_letters_with_marks_stays_as_it_was(page: str) -> None:
+    assert shown_page(page) == page
+
+
+def shown_page(page: str) -> str:
+    response = VisiblePagesMiddleware(lambda _: HttpResponse(page))(HttpRequest())
+    return response.content.decode()  # type: ignore[attr-defined, no-any-return]
 
 
 def test_what_a_form_sends_back_stays_as_it_was() -> None:

@@ -60,7 +60,10 @@ def test_every_character_that_a_font_may_leave_out_is_hidden(span: str) -> None:
     assert [each for each in characters if hidden_character(f"xmrig{each}") is None] == []
 
 
-@pytest.mark.parametrize("text", ["❤️ ok", "1️⃣", "e\u0301", "नमस्ते", "שָׁלוֹם", "ภาษาไทยที่", "tiếng Việt"])
+@pytest.mark.parametrize(
+    "text",
+    ["❤️ ok", "1️⃣", "#️⃣", "*\ufe0f\u20e3", "©️", "a ®\ufe0f 1", "‼️", "e\u0301", "नमस्ते", "שָׁלוֹם", "ภาษาไทยที่", "tiếng Việt"],
+)
 def test_emoji_and_marks_that_a_letter_has_are_shown(text: str) -> None:
     assert hidden_character(text) is None
     assert visible_text(text) == text
@@ -75,6 +78,8 @@ def test_emoji_and_marks_that_a_letter_has_are_shown(text: str) -> None:
         ("a\xa0b\u2003c\u3000", "a\\u00a0b\\u2003c\\u3000"),
         ("xmrig\ufe0f", "xmrig\\ufe0f"),
         ("7\ufe0f", "7\\ufe0f"),
+        ("#\ufe0f", "#\\ufe0f"),
+        ("©\ufe0f\ufe0f", "©\ufe0f\\ufe0f"),
     ],
 )
 def test_marks_without_a_letter_and_spaces_of_other_kinds_are_escapes_in_a_name(text: str, shown: str) -> None:
