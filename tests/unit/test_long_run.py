@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,15 @@ def test_a_part_that_does_not_end_is_missed(tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture
+def _interrupts_are_heeded() -> Iterator[None]:
+    """A shell that starts the tests in its background lets them, and whatever they start, ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_are_heeded")
 @pytest.mark.parametrize(
     ("script", "ended_by"),
     [("trap '' INT; sleep 600 & echo $!; wait", signal.SIGKILL), ("sleep 600 & echo $!; wait", signal.SIGINT)],
