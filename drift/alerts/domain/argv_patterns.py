@@ -18,6 +18,11 @@ _PUBLIC_IPV4: Final = (
 )
 """Private addresses stand in the command line of every other service."""
 
+_RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
+_FILE_TYPES: Final = (
+    r"(mp[34]|mkv|mov|avi|webm|wav|jpe?g|png|gif|webp|svg|pdf|docx?|xlsx?|csv|json|ya?ml|xml|html?|css|txt|md|log|"
+    r"[cm]?[jt]sx?|py|rb|go|rs|java|php|sql|gz|zip|tar|parquet|avro)"
+)
 REMOTE_COPY: Final = r"\b(copy|copyto|sync|move|put|upload) (-\S+ )?/\S+ :?[a-z][\w-]*:[\w.-]"
 """To `remote:bucket` or `:mega:bucket`, not to `s3://`."""
 PATTERNS: Final[dict[str, tuple[str, ...]]] = {
@@ -32,14 +37,14 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "tunnel": (
         r"\br:(socks|\d)",
         r"(chisel|ligolo|frp[cs]|ngrok|iodine|dnscat|gost|rathole|bore|cloudflared) .*(client|server|-c|tunnel|tcp|-l)",
-        r"socks5?[:@ ]",
-        r"\bssh .*-[rd] ?\d+",
+        r"(?<!py)socks5?[:@ ]",
+        r"\bssh .*-[rd] ?(\d{1,3}(\.\d{1,3}){3}:)?\d{1,5}(?![.\d])",  # not `rsync -e ssh -r 10.1.2.3:/data`
     ),
     "reverse_shell": (
         r"/dev/(tcp|udp)/",
-        r"\b(nc|ncat|netcat|nc\.\w+)\b.* (-e|-c|--exec)\b",
+        r"(?<![\w.-])(nc|ncat|netcat|nc\.\w+)(?= )[^;&|]* (-e|-c|--exec)\b",
         r"\bsocat\b.*exec:",
-        r"\b(ba|z|da)?sh -i\b",
+        r"(?<![\w.-])(ba|z|da)?sh -i\b",  # not `convert.sh -i in.csv`
         r"pty\.spawn",
     ),
     "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/]|$)"),
@@ -47,22 +52,25 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"://[\w.@-]*\.(?!(svc|local|localdomain|internal|intra|intranet|lan|corp|home|test)(?![\w.-]))[a-z]{2,}(?![\w.-])",
     ),
     "credentials": (
-        r"/var/run/secrets/|/run/secrets/kubernetes",
+        r"/var/run/secrets/(?!kubernetes\.io/serviceaccount/(ca\.crt|namespace)\b)",
+        r"(?<!/var)/run/secrets/kubernetes(?!\.io/serviceaccount/(ca\.crt|namespace)\b)",
         r"169\.254\.169\.254|metadata\.google\.internal|fd00:ec2::254|169\.254\.170\.2",
-        r"\bget (secrets?|sa|serviceaccounts?)\b",
-        r"/etc/shadow|/\.ssh/|id_(rsa|ed25519|ecdsa)\b|\.aws/credentials|\.kube/config|\.docker/config",
+        r"\bget (secrets?|sa|serviceaccounts?)\b(?!/)",  # not `vault kv get secret/app`
+        r"/etc/shadow|/\.ssh/(?!known_hosts)|id_(rsa|ed25519|ecdsa)\b|\.aws/credentials|\.kube/config|\.docker/config",
         r"/proc/(\d+|\*|self)/(environ|mem)\b",
         r"\.(npmrc|netrc|pypirc|pgpass|git-credentials)\b",
         r"\bbegin [\w ]{0,20}private\b",
     ),
     "key_store": (r"(^| )(?!-d)\S*\.(jks|keystore|p12|pfx|kdbx)\b",),
     "scan": (
-        r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)\b.*( -p ?\d|--ports?\b|--(min-)?rate\b)",
+        # A server has a trusted range and a port of its own too, so that one port counts only of what is no option's.
+        rf"(^| )(?!--)\S{{1,{MAX_CHARACTERS}}} {_RANGE}\b.*( -p ?\d|--port\b)",
+        rf"{_RANGE}\b.*(( -p ?|--port[= ])\d+[-,]\d|--ports\b|--(min-)?rate\b)",
         r"\b(masscan|zmap|rustscan|nmap|fscan|pnscan) .*\d",
         r"--(min-rate|top-ports)[= ]?\d",
     ),
     "escape": (
-        r"\bnsenter\b|--target[= ]1\b",
+        r"\bnsenter\b|--target[= ]1(?![\w.])",
         r"/proc/(1|self)/root|/proc/sys/kernel/core_pattern|release_agent|notify_on_release",
         r"mount-disk|mount-cgroup|shim-pwn|runc-pwn|cap-dac-read-search",
         r"\bchroot /host",
@@ -78,11 +86,13 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "exfiltration": (
         REMOTE_COPY,
         r"\bcurl .*( -t |--upload-file|--data-binary @|-d @|-f \S+=@)",
-        r"(transfer\.sh|file\.io|anonfiles|gofile\.io|pastebin\.com|webhook\.site|oast\.|api\.telegram\.org|/api/webhooks/)",
+        r"(//|\b(curl|wget)\b.* )(transfer\.sh|file\.io)\b",
+        r"(anonfiles|gofile\.io|pastebin\.com|webhook\.site|\boast\.|api\.telegram\.org|/api/webhooks/)",
     ),
     "ransom": (
-        r"(^| )--?ext(ension)?[= ]\.?\w.* --?(note|kill|threads)\b",
-        r"\b(restore|decrypt|recover|how_to|unlock)[\w-]{0,40}\.(txt|html?|hta)\b",
+        rf"(^| )--?ext(ension)?[= ]\.?(?!{_FILE_TYPES}\b)\w.* --?(note|kill|threads)\b",
+        r"(?<![a-z])(restore|decrypt|recover|how_to|unlock)[_-][\w-]{1,40}\.(txt|hta)\b",
+        r"(?<![a-z])(restore|decrypt|recover|how_to|unlock)[_-](your|my|files?|data|instructions?)[\w-]{0,40}\.html?\b",
     ),
     "detached": (r"(^| )--?(daemon|daemonize|detach|detached|background)( |=|$)", r"(^| )nohup "),
     "hidden_file": (r"(?<=[ =,:@])/(tmp|var/tmp|(dev|run)/shm)/([\w.-]+/){0,8}\.\w",),
@@ -92,8 +102,6 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 """What argv reveals, by the signal's name."""
-ORDINARY: Final = frozenset({"bare_address", "memory_file", "data_files"})
-"""Patterns that the command lines of ordinary services match too."""
 _COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
 _REMOTE_COPY: Final = re.compile(REMOTE_COPY)
 _PLATFORM: Final = re.compile(r"[-_]?(v?\d|linux|amd64|x86)")
@@ -123,11 +131,6 @@ def argv_signals(argv: Sequence[str]) -> list[str]:
 def is_remote_copy(argv: Sequence[str]) -> bool:
     """Return whether files are copied as rclone does."""
     return _REMOTE_COPY.search(" ".join(argv)[:MAX_CHARACTERS].lower()) is not None
-
-
-def attack_signals(argv: Sequence[str]) -> list[str]:
-    """Return the names of the patterns that hardly anything but an attack matches."""
-    return [name for name in argv_signals(argv) if name not in ORDINARY]
 
 
 def only_asks_version(argv: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,8 +11,36 @@ from drift.alerts.domain.argv_patterns import argv_signals, is_remote_copy, only
 from drift.alerts.domain.priority_signals import Signal, signal
 from sensor import wire
 
-OF_A_PROGRAM: Final = frozenset({"outside_address", "detached", "hidden_file"})
+OF_A_PROGRAM: Final = frozenset({"outside_address", "key_store", "detached", "hidden_file"})
 """What servers have in their arguments too: a library's are those of the program that loads it."""
+
+_WHAT_THEY_ARE_FOR: Final = {
+    "data_files": names.SERVERS,
+    "key_store": names.KEY_TOOLS,
+    "runtime_socket": names.RUNTIME_DAEMONS,
+    "outside_address": names.FETCHERS,
+}
+OF_ATTACKS: Final = names.name_set(
+    "miner tunnel reverse_shell credentials scan escape runtime_socket encoded exfiltration ransom"
+)
+"""What hardly anything but an attack has in its arguments. The rest, such as an address outside, is an attack's only
+beside other facts."""
+_OWN_OPTIONS: Final = re.compile(
+    r"(--(kubeconfig|private-key|identity-file|userconfig|netrc-file)[= ]|(?<![\w-])ssh -i ?)(?!/proc/)[\w./~-]{0,256}"
+    r"(\.kube/config|\.ssh/id_\w{1,32}|\.npmrc|\.netrc)(?![\w./-])"
+)
+"""With these options clients are given the credentials that they are to use."""
+
+
+def attack_signals(event: wire.Event) -> list[str]:
+    """Return the names of what hardly anything but an attack has in its arguments, in the table's order.
+
+    None of a library: its arguments are those of the program that loads it.
+    """
+    if event.kind == "library":
+        return []
+    found = argv_signals([_OWN_OPTIONS.sub("", " ".join(event.process.argv))])
+    return [name for name in found if name in OF_ATTACKS and not _is_everyday(name, event)]
 
 
 def command_signals(event: wire.Event) -> Iterator[Signal]:
@@ -33,10 +62,6 @@ def _is_everyday(name: str, event: wire.Event) -> bool:
         return path.startswith(names.WRITABLE)
     if name == "hidden_file" and "/." in path:
         return True
-    if name == "data_files":
-        return names.is_named(program, names.SERVERS)
-    if name == "key_store":
-        return names.is_named(program, names.KEY_TOOLS) or event.kind == "library"
-    if name == "outside_address" and names.is_named(program, names.FETCHERS):
+    if name in _WHAT_THEY_ARE_FOR and names.is_named(program, _WHAT_THEY_ARE_FOR[name]):
         return True
     return event.kind == "library" and name in OF_A_PROGRAM

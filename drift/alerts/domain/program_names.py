@@ -83,6 +83,10 @@ COPY_TOOLS: Final = _names(
 FETCHERS: Final = DOWNLOADERS | PACKAGE_MANAGERS | BUILD_TOOLS | COPY_TOOLS | _names("git git-remote-https")
 """Their arguments name addresses every day."""
 KEY_TOOLS: Final = _names("keytool jarsigner apksigner openssl")
+RUNTIME_DAEMONS: Final = _names(
+    "dockerd containerd containerd-shim-runc-v2 docker-containerd crio conmon kubelet cadvisor"
+)
+"""They serve the container runtime's socket, or watch all containers: not its clients, which start new ones."""
 OUTSIDE: Final = _names("containerd-shim conmon runc crun dockerd systemd init tini dumb-init")
 """Container runtimes and the first processes of containers: they start everything, so they tell nothing."""
 SYSTEM_PROGRAMS: Final = _names(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from drift.alerts.domain.argv_patterns import attack_signals
+from drift.alerts.domain.command_signals import attack_signals
 from sensor import policy, wire
 from sensor.policy.globs import Glob
 from sensor.policy.properties import TABLE
@@ -97,15 +97,15 @@ class Suppression:
     covers_any_use: bool = True
     """False where it dismisses no command line that looks like an attack: a harmless tool is used for one."""
 
-    def matches(self, environment_id: int, flat_event: Mapping[str, object], argv: Sequence[str]) -> bool:
-        """Return whether the rule dismisses the alert of this event."""
+    def matches(self, environment_id: int, flat_event: Mapping[str, object], event: wire.Event | None) -> bool:
+        """Return whether the rule dismisses the alert of this event. Without it the command line is empty."""
         if self.environments and environment_id not in self.environments:
             return False
         if self.command_lines:
-            line = shlex.join(argv)
+            line = shlex.join(event.process.argv if event else ())
             if not any(_line_matches(line, operator, value) for operator, value in self.command_lines):
                 return False
-        elif not self.covers_any_use and attack_signals(argv):
+        elif event and not self.covers_any_use and attack_signals(event):
             return False
         return self.policy.decide(flat_event).action == "ignore"
 

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from django.http import QueryDict
 from django.utils import timezone
 
 from drift.alerts.actions.suppression_rules import SuppressionDraft
-from drift.alerts.domain.argv_patterns import attack_signals
+from drift.alerts.domain.command_signals import attack_signals
 from drift.alerts.domain.suppression_match import COMMAND_LINE, CONTENT, OPERATORS, PROPERTIES, names_content
 from drift.alerts.forms.triage import read_day_end
 from drift.alerts.models import Alert, SuppressionRule
 from drift.web.requests import bounded_int
+from sensor import wire
 from sensor.names.images import bare_name
 from sensor.names.owners import stable_container_name
 from sensor.names.visible_text import visible_text
@@ -103,10 +105,10 @@ class SuppressionForm:
         The narrowest rule that makes sense: whoever wants a wider one takes conditions away. A command line that looks
         like an attack is suppressed by itself alone.
         """
-        argv = alert.detail.event["process"].get("argv") or []
+        event = msgspec.convert(alert.detail.event, wire.Event)
         wanted = {
             "process_path": alert.path,
-            COMMAND_LINE: shlex.join(argv) if attack_signals(argv) else "",
+            COMMAND_LINE: shlex.join(event.process.argv) if attack_signals(event) else "",
             CONTENT: alert.binary.sha256,
             "image_name": bare_name(alert.image_name),
             "namespace": alert.namespace,

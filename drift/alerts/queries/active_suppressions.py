@@ -70,7 +70,7 @@ class ActiveSuppressions:
 
     def _matches(self, rule: Suppression, reviewed_at: dt.datetime, enriched: EnrichedEvent) -> bool:
         flat_event = self._source.flat_event(enriched.event)
-        if not rule.matches(self._source.environment_id, flat_event, enriched.event.process.argv):
+        if not rule.matches(self._source.environment_id, flat_event, enriched.event):
             return False
         sha256 = enriched.event.process.sha256
         if sha256 in self._known_bad:

