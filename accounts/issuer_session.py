@@ -6,10 +6,14 @@ import socket
 import threading
 from concurrent.futures import Future
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from django.conf import settings
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
 
 from accounts.network_addresses import is_platform
 
@@ -27,6 +31,11 @@ class IssuerSession(requests.Session):
     """Follows no redirect (one could lead into our network, or the client secret elsewhere), and reads so much and no
     more. Raises RequestException.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _CheckedAdapter())
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         """Return the whole response."""
@@ -65,12 +74,46 @@ def _is_allowed(url: str) -> bool:
 
 def _refuse_platform(url: str) -> None:
     """Raise InvalidURL where a cloud serves its own machines: a hostile issuer could have us read there."""
+    # As it is sent: `https://a\\@b/` and `https://%61/` are sent to `a`, which urlsplit does not find in them.
+    host = urlsplit(str(requests.Request("GET", url).prepare().url)).hostname or ""
     try:
-        found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(unquote(host), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return  # The request itself says so; a proxy may know the name.
     if any(is_platform(str(each[4][0])) for each in found):
         raise requests.exceptions.InvalidURL("a cloud's service for its own machines")
+
+
+class _Checked(HTTPConnection):
+    """A connection that is never to where a cloud serves its own machines, whatever a name leads to by now."""
+
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        if is_platform(str(connected.getpeername()[0])):
+            connected.close()
+            raise NewConnectionError(self, "a cloud's service for its own machines")
+        return connected
+
+
+class _CheckedTls(_Checked, HTTPSConnection):
+    """The same with TLS: nothing is sent before the check."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Checked
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _CheckedTls
+
+
+class _CheckedAdapter(HTTPAdapter):
+    """Makes checked connections. To a proxy of the environment it makes others: the proxy looks the name up."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pools."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
 def _read(response: requests.Response) -> bytes:

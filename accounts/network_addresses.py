@@ -19,8 +19,11 @@ PLATFORM: Final = tuple(
         "100.100.100.200/32",  # Alibaba Cloud: metadata (shared address space)
         "192.0.0.0/24",  # IETF protocol assignments; Oracle Cloud's metadata is 192.0.0.192
         "169.254.0.0/16",  # link-local: AWS, Google, Azure, DigitalOcean metadata
+        "fe80::/10",  # link-local: OpenStack metadata is fe80::a9fe:a9fe
         "fd00:ec2::/32",  # AWS metadata
         "fd20:ce::/64",  # Google metadata
+        "fd00:42::/32",  # Scaleway metadata
+        "fd00:c1::/32",  # Oracle Cloud metadata
     )
 )
 TEREDO: Final = ipaddress.ip_network("2001::/32")

@@ -235,6 +235,49 @@ def test_no_name_of_the_configuration_leads_to_a_cloud_s_own_services(monkeypatc
         IssuerSession().get("https://keys.issuer.example/jwks")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254\\@keys.issuer.example/jwks",
+        "https://169.254.169.254\\.keys.issuer.example/",
+        "https://keys.issuer.example@169.254.169.254/",
+        "https://%31%36%39.254.169.254/",
+        "https://169.254.169.254?@keys.issuer.example/",
+        "https://169.254.169.254#@keys.issuer.example/",
+        "HTTPS://169.254.169.254:80/",
+        " https://169.254.169.254/",
+    ],
+)
+def test_the_host_that_is_checked_is_the_one_that_is_sent_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *args, **options: real(
+            "192.0.2.1" if "issuer" in host else host, *args, **options
+        )
+    )  # fmt: skip
+    monkeypatch.setattr(requests.Session, "request", lambda *_, **__: pytest.fail("it was sent"))
+    with pytest.raises(requests.exceptions.InvalidURL):
+        IssuerSession().get(url)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_leads_elsewhere_once_it_was_checked_leads_nowhere(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        settings.OIDC_ISSUER = f"{scheme}://issuer.example:{server.getsockname()[1]}"
+        answers = iter(["10.1.2.3", "127.0.0.1"])
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda host, port, *_, **__: [(socket.AF_INET, 1, 6, "", (next(answers), port))]
+        )
+        monkeypatch.setattr(issuer_session, "is_platform", lambda address: address == "127.0.0.1")
+        with pytest.raises(requests.ConnectionError, match="a cloud's service"):
+            IssuerSession().get(settings.OIDC_ISSUER)
+        with server.accept()[0] as connected:
+            assert connected.recv(1) == b""
+
+
 def test_while_the_issuer_hangs_most_sign_ins_fail_at_once_and_threads_stay_free(
     served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
