@@ -214,7 +214,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "spread_some": SignalDefinition(-6, "also in {} other workloads", "the content ran in 2 to 4 other workloads"),
     "spread_wide": SignalDefinition(-25, "also in {} other workloads", "the content ran in 5 or more other workloads"),
     "renamed_content": SignalDefinition(
-        25, "known in other workloads as {}", "the content ran in 2 or more other workloads, always under another name"
+        25,
+        "known in other workloads as {}",
+        "the content ran in 2 or more other workloads, always under one other name",
     ),
     "true_positive": SignalDefinition(
         30, "the same content was a true positive (alert {})", "a reviewer resolved an alert of this content so"

@@ -18,7 +18,8 @@ MAX_SIGHTINGS: Final = 300
 KNOWN: Final = """
 WITH content AS (SELECT sha256 FROM unnest(%s::text[]) AS content (sha256))
 SELECT 'seen' AS what, content.sha256, workload.cluster_id, workload.namespace, workload.scope,
-       min(seen.first_seen_on) AS day, NULL::text AS verdict, NULL::bigint AS alert, min(seen.name) AS name
+       min(seen.first_seen_on) AS day, NULL::text AS verdict, NULL::bigint AS alert,
+       array_agg(DISTINCT seen.name)::text[] AS names
 FROM content
 CROSS JOIN LATERAL (
     SELECT workload_id, sighting.first_seen_on, file.name FROM alerts_binary AS file
@@ -37,16 +38,25 @@ CROSS JOIN LATERAL (
 ) AS alert
 WHERE alert.verdict = ANY(%s::text[]) AND alert.set_aside_at IS NULL AND NOT alert.sample
 UNION ALL
-SELECT 'listed', content.sha256, NULL, NULL, NULL, NULL, list.verdict, NULL, list.name
+SELECT 'listed', content.sha256, NULL, NULL, NULL, NULL, list.verdict, NULL, ARRAY[list.name]::text[]
 FROM content
 JOIN alerts_listedhash AS listed ON listed.sha256 = content.sha256
 JOIN alerts_hashlist AS list ON list.id = listed.hash_list_id
-ORDER BY alert DESC, name
+ORDER BY alert DESC, names
 """
 """What ran where, what reviewers and what lists say: one statement, because every batch that opens an alert has it."""
 JUDGED: Final = [*sorted(HARMLESS), "true_positive"]
 Place = tuple[int, str]
 """Cluster and namespace."""
+
+
+class Sighted(NamedTuple):
+    """That a workload ran a content: since which day, and all the names that it has there."""
+
+    place: Place
+    scope: uuid.UUID
+    day: dt.date
+    names: list[str]
 
 
 class PlacedContent(NamedTuple):
@@ -63,7 +73,7 @@ class PlacedContent(NamedTuple):
 class ContentKnowledge:
     """What is known of some contents; of others it answers that nothing is."""
 
-    sightings: dict[str, list[tuple[Place, uuid.UUID, dt.date, str]]] = field(default_factory=lambda: defaultdict(list))
+    sightings: dict[str, list[Sighted]] = field(default_factory=lambda: defaultdict(list))
     verdicts: dict[str, list[tuple[Place, str, int]]] = field(default_factory=lambda: defaultdict(list))
     good: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
@@ -77,11 +87,13 @@ class ContentKnowledge:
         return self._facts(content, (content.cluster_id, content.namespace))
 
     def _facts(self, content: PlacedContent, place: Place | None) -> ContentFacts:
-        seen = [each for each in self.sightings.get(content.sha256, ()) if place in (None, each[0])]
+        seen = [each for each in self.sightings.get(content.sha256, ()) if place in (None, each.place)]
         return ContentFacts(
-            workloads=len({scope for _, scope, _, _ in seen} - {content.scope}),
-            first_seen_on=min((day for _, _, day, _ in seen), default=None),
-            known_as=other_name(content.name, {name for _, scope, _, name in seen if scope != content.scope}),
+            workloads=len({each.scope for each in seen} - {content.scope}),
+            first_seen_on=min((each.day for each in seen), default=None),
+            known_as=other_name(
+                content.name, {name for each in seen if each.scope != content.scope for name in each.names}
+            ),
             verdicts=tuple(
                 (verdict, alert) for at, verdict, alert in self.verdicts.get(content.sha256, ()) if place in (None, at)
             ),
@@ -95,11 +107,11 @@ def content_knowledge(contents: Iterable[PlacedContent]) -> ContentKnowledge:
     if not hashes:
         return known
     rows = prepared_rows(KNOWN, [hashes, MAX_SIGHTINGS, MAX_SIGHTINGS, JUDGED])
-    for what, sha256, cluster, namespace, scope, first, verdict, alert, name in rows:
+    for what, sha256, cluster, namespace, scope, first, verdict, alert, names in rows:
         if what == "seen":
-            known.sightings[sha256].append(((cluster, namespace), scope, first, name))
+            known.sightings[sha256].append(Sighted((cluster, namespace), scope, first, names))
         elif what == "judged":
             known.verdicts[sha256].append(((cluster, namespace), verdict, alert))
         else:
-            (known.bad if verdict == HashVerdict.BAD else known.good).setdefault(sha256, name)
+            (known.bad if verdict == HashVerdict.BAD else known.good).setdefault(sha256, names[0])
     return known

@@ -73,6 +73,19 @@ def test_a_content_that_other_workloads_know_by_another_name_is_told(estate: Est
     assert "renamed_content" not in signals(alert, "place")
 
 
+@pytest.mark.parametrize("names", [("cargo", "rustc"), ('a","b{}', "rustc")])
+def test_a_content_that_other_workloads_know_by_this_name_too_is_not_renamed(
+    estate: Estate, names: tuple[str, ...]
+) -> None:
+    for number in range(2):
+        for name in names:
+            opened(estate, 2, container__namespace=f"other-{number}", process__name=name, process__path=f"/opt/{name}")
+
+    alert = opened(estate, process__name="rustc", process__path="/opt/rustc")
+
+    assert signals(alert) == {"spread_some"}
+
+
 def test_two_alerts_that_open_at_once_learn_of_each_other(estate: Estate) -> None:
     """Neither sees the other's uncommitted sighting: the queue makes up for it."""
     first, second = opened(estate), opened(estate, 2, container__namespace="other")
