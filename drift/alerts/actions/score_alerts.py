@@ -24,7 +24,7 @@ from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.domain.traits import TraitDays, trait_signals, traits
 from drift.alerts.models import Alert
-from drift.alerts.models.alerts import FLOODS
+from drift.alerts.models.alerts import FLOODS, Resolution
 from drift.alerts.queries.content_facts import ContentKnowledge, PlacedContent, content_knowledge
 from drift.alerts.queries.habit_facts import KnownHabits, KnownTrait, PlacedHabit, known_habits, known_traits
 from sensor import wire
@@ -204,18 +204,28 @@ def _score(ids: set[int]) -> None:
         _set_ways(alert, event)
     ways = [_ways(alert, alert.workload.scope) for alert in alerts]
     _learn(alerts, ways)
-    changed = []
+    changed, taught = [], []
     for alert, event, content, facts, before in zip(alerts, events, contents, _facts(ways), stored, strict=True):
         if alert.signals is not None and not alert.is_open:
-            continue  # closed alerts keep their priority: what they teach counts
+            # Closed alerts keep their priority: what they teach counts, and true positives are found by their way.
+            if event and _stored_ways(alert) != before:
+                changed.append(_row(alert, alert.priority, alert.scoped_priority, alert.signals))
+                taught += [alert.habit] if alert.verdict == Resolution.TRUE_POSITIVE else []
+            continue
         scored = _signals(alert, event, content, known, facts)
         if scored.as_json() != alert.signals or _stored_ways(alert) != before:
-            priorities = {"priority": scored.priority, "scoped_priority": scored.scoped_priority}
-            same = {column: str(way) if way else None for column, way in _stored_ways(alert).items()}
-            changed.append({"id": alert.pk, **priorities, **same, "signals": scored.as_json()})
+            changed.append(_row(alert, scored.priority, scored.scoped_priority, scored.as_json()))
     if changed:
         with connection.cursor() as cursor:
             cursor.execute(STORE, [json.dumps(changed)])
+    if taught:
+        queue_ways(taught)
+
+
+def _row(alert: Alert, priority: int, scoped_priority: int, signals: object) -> dict[str, object]:
+    """Return what STORE writes of an alert."""
+    ways = {column: str(way) if way else None for column, way in _stored_ways(alert).items()}
+    return {"id": alert.pk, "priority": priority, "scoped_priority": scoped_priority, "signals": signals, **ways}
 
 
 def _set_ways(alert: Alert, event: wire.Event | None) -> None:
