@@ -45,6 +45,9 @@ BUILDERS: Final = names.PACKAGE_MANAGERS | names.BUILD_TOOLS | names.RUNNERS
 SERVICES: Final = names.SERVERS - names.LOGIN_DAEMONS
 INSTALLERS: Final = names.PACKAGE_MANAGERS | names.INSTALLERS
 WRITE_ANYTHING: Final = names.SHELLS | names.COPIERS | names.DOWNLOADERS | names.RUNTIMES | names.DECODERS
+TAKEN_OVER: Final = names.SERVERS | names.PARSERS
+"""Whoever breaks into one of these writes and starts files as it: only names.SELF_UPDATERS update themselves."""
+NO_UPDATERS: Final = (WRITE_ANYTHING | TAKEN_OVER) - names.SELF_UPDATERS
 MADE: Final = frozenset({"installed", "built"})
 SESSIONS: Final = frozenset({"entered", "interactive"})
 EVERYDAY: Final = frozenset({"downloaded", "copied", "temporary_place", "root", "written_by_runtime"})
@@ -210,10 +213,11 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
 def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
     process, seconds = event.process, _age_seconds(writer, event)
     name = checked_name(writer)
+    writers = [name, *([writer.parent.name] if writer.parent else [])]
     if _is_self_update(event):
         yield signal("self_update", name)
+        yield from _written_by_service(writers)
         return
-    writers = [name, *([writer.parent.name] if writer.parent else [])]
     is_updater = len(process.name) > SHORT_NAME and name.startswith(process.name[:15])
     is_loaded = event.kind == "library" and _is_loaded_by(event, name)
     unpacks = not names.is_named(name, names.SERVERS | names.SHELLS | names.DOWNLOADERS | names.COPIERS)
@@ -223,28 +227,33 @@ def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
         yield signal("installed", name)
     elif names.is_named(name, names.COMPILERS | names.BUILD_TOOLS) and _is_build([*writers[1:], *names_above(event)]):
         yield signal("built", name)
-    elif unpacks and (is_loaded or (is_updater and not names.is_named(name, names.RUNTIMES))):
+    elif unpacks and (is_loaded or (is_updater and not names.is_named(name, names.RUNTIMES | names.PARSERS))):
         yield signal("unpacked", f"{name}, which loads it" if is_loaded else name)
     elif names.is_named(name, names.DOWNLOADERS) and seconds <= FRESH_SECONDS:
         yield signal("downloaded", f"{name} {age_words(seconds)}")
         if names.SYSTEM_NAMESPACE.search(event.container.namespace or ""):
             yield signal("system_download")
     else:
-        for found, program in _service(writers, "written_by_service", "written_by_runtime"):
-            service = f"the network-facing service {program}" if found == "written_by_service" else program
-            yield signal(found, service if program == name else f"{name} below {service}")
+        yield from _written_by_service(writers)
         if is_loaded and names.is_named(name, names.SERVERS):
             yield signal("own_library")
         elif event.kind == "library" and not _is_compiled_for_itself(event, name):
             yield signal("foreign_library", name)
 
 
+def _written_by_service(writers: list[str]) -> Iterator[Signal]:
+    name = writers[0]
+    for found, program in _service(writers, "written_by_service", "written_by_runtime"):
+        service = f"the network-facing service {program}" if found == "written_by_service" else program
+        yield signal(found, service if program == name else f"{name} below {service}")
+
+
 def _is_self_update(event: wire.Event) -> bool:
-    """Return whether a program wrote its own file anew; shells and tools that write any file for anybody do not."""
+    """Return whether a program wrote its own file anew, and is of those that may: no shell, server or download tool."""
     writer, path = event.process.written_by, event.process.path
     if event.kind != "replaced" or writer is None or writer.path != path or _facts(event).writer_origin == "drift":
         return False
-    return not names.is_named(basename(path), WRITE_ANYTHING) and not names.LOGIN_PROGRAM.search(path)
+    return not names.is_named(basename(path), NO_UPDATERS) and not names.LOGIN_PROGRAM.search(path)
 
 
 def _facts(event: wire.Event) -> wire.ProcessProvenance:
@@ -264,7 +273,7 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
     line = names_above(event)
     via = basename(event.process.via or "")
     is_service = event.kind == "library" and (not via or names.is_named(via, names.SERVERS | names.RUNTIMES))
-    if is_service or _is_routine(event) or _is_self_update(event):
+    if is_service or _is_routine(event):
         # What loads a library, or runs a script of a volume, is the service itself and not something that broke out.
         return
     writer = event.process.written_by

@@ -89,7 +89,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         15, "downloaded in a system namespace", "`downloaded`, in `kube-system` and the like, whose images are complete"
     ),
     "self_update": SignalDefinition(
-        -25, "updated by {} itself", "kind `replaced`, written by the program that the file is, as updaters do"
+        -25,
+        "updated by {} itself",
+        "kind `replaced`, written by the program that the file is, as updaters do; of servers only `minio` and `caddy`",
     ),
     # Who started it.
     "service_child": SignalDefinition(

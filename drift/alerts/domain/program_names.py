@@ -31,6 +31,8 @@ SERVERS: Final = _names(
     "gitlab-workhorse gitea forgejo grafana openvpn snmpd asterisk"
 )
 """They take requests from the network, and have no reason to write or start programs."""
+SELF_UPDATERS: Final = _names("minio caddy")
+"""Servers that have a command which exchanges their own file."""
 RUNTIMES: Final = _names("java node nodejs deno bun python python3 python2 ruby perl php dotnet mono erl elixir lua")
 """What web applications run in: services too, unless a build tool started them."""
 PACKAGE_MANAGERS: Final = _names(

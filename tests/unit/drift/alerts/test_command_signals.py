@@ -106,9 +106,37 @@ def test_a_program_that_writes_its_own_file_is_updated_and_no_other_is() -> None
         itself = written(path.rsplit("/", 1)[1], path=path)
         assert "self_update" not in names(**{**own, "process__path": path}, process__written_by=itself)
     drifted: dict[str, Any] = {"process__provenance": {"writer_origin": "drift"}}
-    assert "service_child" in names(
-        **{**own, **below("nginx"), **drifted}, process__written_by=written("minio", path="/opt/bin/minio")
-    )
+    assert "self_update" not in names(**own, **drifted, process__written_by=written("minio", path="/opt/bin/minio"))
+    apt: dict[str, Any] = {
+        "kind": "replaced",
+        "process__path": "/usr/bin/apt",
+        "process__written_by": written("apt", path="/usr/bin/apt"),
+    }
+    assert not {"installed", "unpacked"} & names(**apt), "one fact counts once"
+
+
+@pytest.mark.parametrize("server", ["nginx", "postgres", "redis-server", "php-fpm8.2", "httpd"])
+def test_a_server_that_exchanges_its_own_file_was_broken_into(server: str) -> None:
+    path = f"/usr/sbin/{server}"
+    taken: dict[str, Any] = {"process__written_by": written(server, path=path), **below(server)}
+
+    found = names(kind="replaced", process__path=path, process__name=server, **taken)
+
+    assert {"replaced", "written_by_service", "service_child", "started_by_writer"} <= found
+    assert "self_update" not in found
+    assert found >= names(process__path="/usr/sbin/x", **taken)
+
+
+def test_an_update_hides_no_service_around_it() -> None:
+    for program in ("minio", "agent"):
+        update: dict[str, Any] = {"kind": "replaced", "process__path": f"/opt/{program}", "process__name": program}
+        itself = written(program, path=f"/opt/{program}", parent="nginx")
+        found = names(**update, process__written_by=itself, **below(program, "nginx"))
+        assert {"self_update", "written_by_service", "service_child"} <= found
+    assert "below_parser" in names(**update, process__written_by=itself, **below("sh", "exiftool"))
+    parser: dict[str, Any] = {"kind": "replaced", "process__path": "/usr/bin/ffmpeg", "process__name": "ffmpeg"}
+    parser["process__written_by"] = written("ffmpeg", path="/usr/bin/ffmpeg")
+    assert not {"self_update", "unpacked"} & names(**parser)
 
 
 def test_what_runs_while_it_is_installed_is_not_yet_installed() -> None:
