@@ -50,8 +50,8 @@ TAKEN_OVER: Final = names.SERVERS | names.PARSERS
 NO_UPDATERS: Final = (WRITE_ANYTHING | TAKEN_OVER) - names.SELF_UPDATERS
 MADE: Final = frozenset({"installed", "built"})
 SESSIONS: Final = frozenset({"entered", "interactive"})
-EVERYDAY: Final = frozenset({"downloaded", "copied", "temporary_place", "root", "written_by_runtime"})
-"""What raises most of what people try in sessions."""
+EVERYDAY: Final = frozenset({"copied", "temporary_place", "root", "written_by_runtime"})
+"""What raises most of what people try in sessions. Not what they download: so do attackers with a stolen login."""
 SHORT_NAME: Final = 3
 """Characters of a name that says too little to call its writer the same program."""
 
@@ -77,11 +77,14 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
     counted = [] if is_attack else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
     made = MADE if counted else frozenset()
     kept = [each for each in found if each[0] not in made and (each not in builds or each in counted)]
-    return [*kept, signal("by_hand")] if _is_by_hand(kept) else kept
+    return [*kept, signal("by_hand")] if _is_by_hand(event, kept) else kept
 
 
-def _is_by_hand(found: list[Signal]) -> bool:
-    """Return whether a person started it, and nothing but that and everyday facts raises it."""
+def _is_by_hand(event: wire.Event, found: list[Signal]) -> bool:
+    """Return whether a person started it, did not download it, and nothing but everyday facts raises it."""
+    writer = event.process.written_by
+    if writer is not None and names.is_named(checked_name(writer), names.DOWNLOADERS):
+        return False  # however long ago: who waits two minutes gains nothing
     raising = {name for name, _ in found if SIGNALS[name].points > 0}
     return not raising.isdisjoint(SESSIONS) and raising <= SESSIONS | EVERYDAY
 

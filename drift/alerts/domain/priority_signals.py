@@ -131,7 +131,8 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "by_hand": SignalDefinition(
         -15,
         "what people try in sessions is often new",
-        "`entered` or `interactive`, and no signal of its kind, name, place, arguments or writer raises it",
+        "`entered` or `interactive`, no download tool wrote it, and nothing else raises it but `copied`, "
+        "`temporary_place`, `written_by_runtime` or `root`",
     ),
     # Where it is and what it is called.
     "memory_place": SignalDefinition(20, "in {}", "in `/dev/shm` or `/run/shm`"),

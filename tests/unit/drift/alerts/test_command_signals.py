@@ -76,13 +76,14 @@ def test_what_a_program_is_for_and_its_own_path_say_nothing() -> None:
 def test_what_a_person_tries_is_lowered_unless_something_else_speaks() -> None:
     person = below("bash")
     assert "by_hand" in names(**person)
-    assert "by_hand" in names(process__path="/tmp/a", process__written_by=written("curl"), **person)
+    assert "by_hand" in names(process__path="/tmp/a", process__uid=0, process__written_by=written("tar"), **person)
     other_facts: list[dict[str, Any]] = [
         {"process__argv": COPY},
         {"process__path": "/dev/shm/a"},
         {"process__path": "/opt/.a"},
         {"kind": "replaced"},
         {"kind": "fileless"},
+        *({"process__written_by": written(tool, seconds)} for tool in ("curl", "wget") for seconds in (3, 900)),
         {"process__provenance": {"writer_origin": "drift"}, "process__written_by": written("a")},
     ]
     for speaks in other_facts:
