@@ -9,6 +9,8 @@ HUB_HOSTS: Final = ("docker.io", "index.docker.io", "registry-1.docker.io", "reg
 _PORT: Final = ":443"
 """That of registries which name none."""
 LIBRARY: Final = "docker.io/library/"
+_ANCHORED: Final = {"contains": "starts_with", "ends_with": "equals"}
+"""Of an operator that may begin within a name, the one that holds where it begins with the name."""
 
 
 def image_reference(name: str | None, digest: str | None) -> str | None:
@@ -46,10 +48,23 @@ def image_forms(image: str) -> tuple[list[tuple[str, str]], str | None]:
     return forms, digest if at else None
 
 
-def compared_value(value: str) -> str:
-    """Return a rule's folded value in the spelling of the forms: that of its registry's host."""
-    host, path = _split_host(value)
-    return f"{host}/{path}" if host is not None else _usual_host(value)
+def compared_values(operator: str, value: str) -> list[tuple[str, str]]:
+    """Return what holds for the forms where a rule's folded value holds for some spelling of the registry's host.
+
+    Only a whole host at the value's start is spelled anew, and it stays a whole one at the image's start: else the rule
+    would hold for other registries, and for folders that are called as one.
+    """
+    host, slash, path = value.partition("/")
+    usual = _usual_host(host)
+    # A wildcard in a host may stand for a slash too.
+    if usual == host or not _is_host(host) or "*" in host or "?" in host:
+        return [(operator, value)]
+    if not slash:
+        # Else what looks like a host with its port is rather a name with its tag.
+        is_host = operator == "starts_with" or (operator == "contains" and usual == HUB_HOSTS[0])
+        return [(operator, value), *([("starts_with", f"{usual}/")] if is_host else [])]
+    anchored = _ANCHORED.get(operator)
+    return [(operator, value), (anchored, f"{usual}/{path}")] if anchored else [(operator, f"{usual}/{path}")]
 
 
 def names_registry(value: str) -> bool:

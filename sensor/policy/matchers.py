@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sensor.names.images import compared_value, image_forms
+from sensor.names.images import compared_values, image_forms
 from sensor.policy.bounded_cache import BoundedCache
 from sensor.policy.decisions import FlatEvent
 from sensor.policy.properties import BY_NAME, NAME_SEPARATOR
@@ -138,13 +138,16 @@ def rule_conditions(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def folded_values(condition: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a condition's operators and strings as they are compared: folded, images as their forms are spelled."""
+    """Return a condition's operators and strings as they are compared: folded, images as their forms are spelled.
+
+    An image's value may become two, either of which satisfies the condition.
+    """
     compared = BY_NAME[condition["property"]]
     values = [(each["operator"], each["value"]) for each in condition["any_of"]]
     if compared.folds_case:
         values = [(operator, string.casefold()) for operator, string in values]
     if compared.form == "image":
-        values = [(operator, compared_value(string)) for operator, string in values]
+        values = [each for operator, string in values for each in compared_values(operator, string)]
     return values
 
 

@@ -87,7 +87,8 @@ def resource_value_holds(name: str, value: Json, event: Json) -> bool:
     else:
         texts = [event[name]]
     wanted = value["value"].casefold()
-    wanted = image_value(wanted) if is_image else wanted
+    if is_image and any(image_value_holds(value["operator"], wanted, text.casefold()) for text in texts):
+        return True
     return any(OPERATORS[value["operator"]](text.casefold(), wanted) for text in texts)
 
 
@@ -103,11 +104,18 @@ def process_value_holds(name: str, value: Json, event: Json) -> bool:
 HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
 
 
-def image_value(value: str) -> str:
+def image_value_holds(operator: str, value: str, text: str) -> bool:
+    """Whether the value, with its whole host in the usual spelling, holds from the start of the text on."""
     host, slash, rest = value.partition("/")
-    if slash and not ("." in host or ":" in host or host == "localhost"):
-        return value
-    return usual_host(host) + slash + rest
+    usual = usual_host(host)
+    if usual == host or (operator == "matches" and ("*" in host or "?" in host)):
+        return False
+    if slash == "":
+        return (operator == "starts_with" or (operator == "contains" and usual == "docker.io")) and (
+            text[: len(usual) + 1] == usual + "/"
+        )
+    anchored = {"contains": "starts_with", "ends_with": "equals"}.get(operator, operator)
+    return OPERATORS[anchored](text, usual + "/" + rest)
 
 
 def usual_host(host: str) -> str:
