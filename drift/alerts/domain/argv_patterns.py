@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from drift.alerts.domain.program_names import name_set
+from sensor import wire
 
-MAX_CHARACTERS: Final = 4_096
+MAX_CHARACTERS: Final = wire.MAX_ARGV_BYTES + wire.MAX_ARGV_ITEMS
+"""What sensors send, with the blanks between; masks may make it longer."""
 _PUBLIC_IPV4: Final = (
     r"(?<![\d./])(?!(?:0|10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\.)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.argv_patterns import argv_signals, is_remote_copy, only_asks_version
+from drift.alerts.domain.argv_patterns import MAX_CHARACTERS, argv_signals, is_remote_copy, only_asks_version
 from drift.alerts.domain.priority_signals import Signal, signal
 from sensor import wire
 
@@ -41,6 +41,17 @@ def attack_signals(event: wire.Event) -> list[str]:
         return []
     found = argv_signals([_OWN_OPTIONS.sub("", " ".join(event.process.argv))])
     return [name for name in found if name in OF_ATTACKS and not _is_everyday(name, event)]
+
+
+def is_known_whole(event: wire.Event) -> bool:
+    """Return whether the patterns see all of a command line: its end may be what counts.
+
+    One that was dropped, as past a limit or by retention, is as if it were empty.
+    """
+    argv = event.process.argv
+    # Masks make an argument longer, and a sensor cuts one that got too long without flagging argv.
+    is_cut = event.process.argv_truncated or any(len(each) >= wire.MAX_ARGV_BYTES for each in argv)
+    return not argv or not (is_cut or len(" ".join(argv)) > MAX_CHARACTERS)
 
 
 def command_signals(event: wire.Event) -> Iterator[Signal]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from drift.alerts.domain.command_signals import attack_signals
+from drift.alerts.domain.command_signals import attack_signals, is_known_whole
 from sensor import policy, wire
 from sensor.policy.globs import Glob
 from sensor.policy.properties import TABLE
@@ -105,7 +105,7 @@ class Suppression:
             line = shlex.join(event.process.argv if event else ())
             if not any(_line_matches(line, operator, value) for operator, value in self.command_lines):
                 return False
-        elif event and not self.covers_any_use and attack_signals(event):
+        elif event and not self.covers_any_use and (not is_known_whole(event) or attack_signals(event)):
             return False
         return self.policy.decide(flat_event).action == "ignore"
 

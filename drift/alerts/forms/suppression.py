@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from drift.alerts.actions.suppression_rules import SuppressionDraft
-from drift.alerts.domain.command_signals import attack_signals
+from drift.alerts.domain.command_signals import attack_signals, is_known_whole
 from drift.alerts.domain.suppression_match import COMMAND_LINE, CONTENT, OPERATORS, PROPERTIES, names_content
 from drift.alerts.forms.triage import read_day_end
 from drift.alerts.models import Alert, SuppressionRule
@@ -103,12 +103,11 @@ class SuppressionForm:
         """Return the panel that suppresses the same file in the same workload, in any release of it, for DAYS days.
 
         The narrowest rule that makes sense: whoever wants a wider one takes conditions away. A command line that looks
-        like an attack is suppressed by itself alone.
+        like an attack, or whose end is unknown, is suppressed by itself alone.
         """
         event = msgspec.convert(alert.detail.event, wire.Event)
         wanted = {
             "process_path": alert.path,
-            COMMAND_LINE: shlex.join(event.process.argv) if attack_signals(event) else "",
             CONTENT: alert.binary.sha256,
             "image_name": bare_name(alert.image_name),
             "namespace": alert.namespace,
@@ -120,6 +119,8 @@ class SuppressionForm:
             for name, value in wanted.items()
             if value
         ]
+        if line := _command_line(event):
+            conditions.append({"property": COMMAND_LINE, "any_of": [line]})
         if pods := _pods(alert):
             conditions.append({"property": "pod_name", "any_of": [pods]})
         return cls(
@@ -154,6 +155,16 @@ class SuppressionForm:
             covers_new_content=self.covers_new_content,
             reviews_again=self.reviews_again,
         )
+
+
+def _command_line(event: wire.Event) -> dict[str, str] | None:
+    """Return the value that matches an event's command line; None where a rule matches it without naming it."""
+    line = shlex.join(event.process.argv)[: wire.MAX_ARGV_BYTES]
+    if is_known_whole(event):
+        return {"operator": "equals", "value": line} if attack_signals(event) else None
+    # The panel takes each line for a value of its own, and a later one is nothing that command lines should start with.
+    is_one_line = len(line.splitlines()) == 1
+    return {"operator": "starts_with" if is_one_line else "equals", "value": line}
 
 
 def _pods(alert: Alert) -> dict[str, str] | None:

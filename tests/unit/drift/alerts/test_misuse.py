@@ -10,6 +10,9 @@ import pytest
 from drift.alerts.domain.command_signals import attack_signals
 from drift.alerts.domain.suppression_match import compile_suppression
 from sensor import wire
+from sensor.delivery.truncation import truncated
+from sensor.judgement.events import bounded_argv
+from sensor.names.masking import Masker
 from tests.unit.drift.alerts.conftest import event
 
 HARMLESS = [
@@ -94,7 +97,8 @@ ATTACKS = {
 
 def started(line: str, **changes: Any) -> wire.Event:
     argv = line.split(" ")
-    return msgspec.convert(event(process__argv=argv, process__name=argv[0], **changes), wire.Event)
+    given = {"process__argv": argv, "process__name": argv[0], **changes}
+    return msgspec.convert(event(**given), wire.Event)
 
 
 def dismisses(sent: wire.Event, *, covers_new_content: bool = False) -> bool:
@@ -126,3 +130,39 @@ def test_a_library_has_the_command_line_of_what_loads_it() -> None:
 
     assert dismisses(started(line, kind="library", process__via="/bin/bash"))
     assert not dismisses(started(line))
+
+
+def test_a_command_line_whose_end_is_unknown_is_not_dismissed_unless_the_rule_covers_any_use() -> None:
+    argv, _ = bounded_argv([b"tool", b"--x=" + b"A" * 4_080, b"-o", b"stratum+tcp://pool.example:3333"])
+    cut = started(" ".join(argv), process__argv_truncated=True)
+
+    assert attack_signals(cut) == []
+    assert not dismisses(cut)
+    assert dismisses(cut, covers_new_content=True)
+
+
+def test_a_command_line_of_the_most_that_sensors_send_is_searched_to_its_end() -> None:
+    end = b"stratum+tcp://pool.example:3333"
+    most = [b"tool", *[b"a"] * 61, b"A" * (wire.MAX_ARGV_BYTES - 65 - len(end)), end]
+    argv, is_cut = bounded_argv(most)
+
+    assert (len(argv), is_cut) == (wire.MAX_ARGV_ITEMS, False)
+    assert attack_signals(started(" ".join(argv))) == ["miner"]
+
+
+@pytest.mark.parametrize("items", [1, 2])
+def test_a_command_line_that_masks_made_longer_than_what_is_searched_is_not_dismissed(items: int) -> None:
+    long = b" ".join([b"a://b@"] * (580 // items))
+    argv, is_cut = bounded_argv([b"tool", *[long] * (items - 1), long + b" stratum+tcp://pool.example:3333"])
+    sent = started("tool")
+    sent.process.argv = Masker().mask(argv)
+    masked = truncated(sent)
+
+    assert not is_cut
+    assert not masked.process.argv_truncated
+    assert attack_signals(masked) == []
+    assert not dismisses(masked)
+
+
+def test_a_command_line_that_was_dropped_is_dismissed() -> None:
+    assert dismisses(started("tool", process__argv=[], process__argv_truncated=True))

@@ -1,4 +1,5 @@
-"""What a suppression rule never dismisses: events beside those that it matches, known-bad files, unreviewed attacks."""
+"""What a suppression rule never dismisses: events beside those that it matches, known-bad files, unreviewed attacks,
+command lines whose end is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +16,16 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
 from drift.alerts.models import Alert, HashVerdict, Resolution, SuppressionRule
 from tests.unit.drift.alerts.conftest import Estate, now, raw, save_reviewed
-from tests.unit.drift.alerts.test_suppression_content import KNOWN, TOOL, close_all, tool
+from tests.unit.drift.alerts.test_suppression_content import (
+    HTMX,
+    KNOWN,
+    TOOL,
+    URL,
+    ClientOf,
+    close_all,
+    fields_of,
+    tool,
+)
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 ONLY_QUIET = [
@@ -102,3 +112,30 @@ def test_an_event_that_arrives_after_its_rule_was_deleted_opens_an_alert(estate:
     assert (late.status, late.previous_id) == ("active", dismissed.pk)
     dismissed.refresh_from_db()
     assert (dismissed.status, dismissed.pulse.count) == ("dismissed", 1)
+
+
+def test_a_rule_from_an_alert_whose_command_line_was_cut_names_its_beginning(
+    estate: Estate, operator: Any, client_of: ClientOf
+) -> None:
+    cut = {"process__argv": ["gdb", *["a b"] * 63], "process__argv_truncated": True}
+    ingest(estate.sensors[0], raw(tool(**cut)))
+    browser = client_of(operator)
+    panel = fields_of(browser.get(URL, {"alert": Alert.objects.get().pk}, headers=HTMX).content.decode())
+    assert panel["operator-command_line"] == "starts_with"
+    assert browser.post(URL, panel, headers=HTMX).status_code == 200
+    close_all(operator)
+
+    ingest(estate.sensors[0], raw(tool(**cut)))
+    assert Alert.objects.latest("pk").status == "dismissed"
+    ingest(estate.sensors[0], raw(tool(**{**cut, "process__argv": ["gdb", *["b a"] * 63]})))
+    assert Alert.objects.latest("pk").status == "active"
+
+
+def test_a_rule_from_an_alert_whose_cut_command_line_has_lines_starts_with_none_of_them(
+    estate: Estate, operator: Any, client_of: ClientOf
+) -> None:
+    cut = {"process__argv": ["gdb", "-ex", "x\ngdb\n"], "process__argv_truncated": True}
+    ingest(estate.sensors[0], raw(tool(**cut)))
+    panel = fields_of(client_of(operator).get(URL, {"alert": Alert.objects.get().pk}, headers=HTMX).content.decode())
+
+    assert panel["operator-command_line"] == "equals"
