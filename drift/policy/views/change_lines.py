@@ -10,6 +10,7 @@ from typing import Any, Final
 from drift.policy.domain.diff import ADDED, CHANGED, MOVED, REMOVED, Change, FieldChange
 from drift.policy.domain.edits import Document, Rule
 from drift.policy.domain.rule_changes import DETECT, RuleChange, rule_changes
+from sensor.names.visible_text import visible_text
 from sensor.policy import DEFAULT_RULE, describe_rule
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS
 from sensor.policy.drift_kinds import DRIFT_KINDS
@@ -116,10 +117,8 @@ def _field_line(change: FieldChange) -> FieldLine:
 
 
 def _visible(text: str) -> str:
-    """Return the text with its characters that nobody sees, and blanks of other kinds, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
+    """Return the text with its characters that nobody sees, and blanks of other kinds, as escapes; notes keep lines."""
+    return "\n".join(visible_text(line) for line in text.split("\n"))
 
 
 WHOLE: Final = {ADDED: ("Rule", "–", "added"), REMOVED: ("Rule", "there", "deleted"), MOVED: ("Place", "", "moved")}

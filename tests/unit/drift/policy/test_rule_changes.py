@@ -74,14 +74,25 @@ def test_values_whose_words_are_the_same_are_told_apart(before: dict[str, Any], 
     assert was != now
 
 
-@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u00a0", "\ufeff", "\t"])
-def test_a_character_that_nobody_sees_is_shown_wherever_a_change_is_decided(hidden: str) -> None:
+@pytest.mark.parametrize(
+    ("hidden", "escape"),
+    [
+        *(("\u200b", r"\u200b"), ("\u202e", r"\u202e"), ("\u00a0", r"\u00a0"), ("\ufeff", r"\ufeff"), ("\t", r"\t")),
+        *(("\u3164", r"\u3164"), ("\ufe01", r"\ufe01"), ("\U000e0041", r"\U000e0041")),
+    ],
+)
+def test_a_character_that_nobody_sees_is_shown_wherever_a_change_is_decided(hidden: str, escape: str) -> None:
     value = f"ng{hidden}inx"
     after = document(rules=[rule(f"A{hidden}", resource_scope=equals(value), id="a")])
     [line] = change_lines(document("A"), after)
     shown = " ".join([line.name, line.sentence, *(field.after for field in line.fields)])
     assert hidden not in shown
-    assert shown.count(f"\\u{ord(hidden):04x}") == 5
+    assert shown.count(escape) == 5
+
+
+def test_a_note_keeps_its_lines_and_shows_what_nobody_sees_in_each() -> None:
+    [line] = change_lines(document("A"), document(rules=[rule("A", note="one\u3164\ntwo\u00a0\U000e0041")]))
+    assert line.fields[0].after == "one\\u3164\ntwo\\u00a0\\U000e0041"
 
 
 def test_the_default_rule_and_the_kinds_show_what_they_did_before() -> None:
