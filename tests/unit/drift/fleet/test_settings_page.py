@@ -302,6 +302,20 @@ def test_an_account_is_added_once(managing: Any) -> None:
     assert Environment.objects.count() == 1
 
 
+def test_a_refused_environment_counts_as_typed_so_that_leaving_it_asks_first(managing: Any) -> None:
+    env = estate.environment("aws", "1")
+    change = f"{SETTINGS}{env.pk}/change/"
+    refused = [
+        managing.post(f"{SETTINGS}add/", {"provider": "aws", "account": "1", "name": "Again"}),
+        managing.post(f"{SETTINGS}add/", {"provider": "aws", "account": "2"}),
+        managing.post(change, {"name": "Pay\u202ements"}),
+    ]
+    opened = [managing.get(f"{SETTINGS}add/"), managing.get(change)]
+
+    assert [(each.status_code, b" data-typed>" in each.content) for each in refused] == [(422, True)] * 3
+    assert not any(b" data-typed" in each.content for each in opened)
+
+
 def test_a_panel_is_a_fragment_for_htmx_and_a_page_without_it(managing: Any) -> None:
     part = managing.get(f"{SETTINGS}add/", {"provider": "gcp"}, headers=HTMX)
     page = managing.get(f"{SETTINGS}add/", {"provider": "gcp"})

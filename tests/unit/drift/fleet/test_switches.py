@@ -102,6 +102,8 @@ def test_a_reason_that_hides_a_character_is_refused_beside_its_field(managing: C
 
     assert (answer.status_code, FleetState.objects.get().blocking_stopped) == (422, False)
     assert "is not allowed" in answer.content.decode()
+    assert " data-typed>" in answer.content.decode()
+    assert " data-typed" not in managing.get("/settings/blocking/", headers=HTMX).content.decode()
 
 
 def test_a_second_stop_changes_the_reason_alone(admin: User, queued: Any) -> None:

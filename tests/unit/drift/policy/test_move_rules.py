@@ -43,6 +43,9 @@ def test_a_place_that_does_not_exist_keeps_the_panel_open(
     refused = send(editor, admin, "move/", {"rule": ["c"], **fields})
     assert refused.status_code == 422
     assert 'name="rule" value="c"' in text(refused)
+    # Leaving the panel asks first: what was refused is nowhere else.
+    assert " data-typed>" in text(refused)
+    assert " data-typed" not in text(send(editor, admin, "command/", {"do": "move", "rule": ["c"]}))
 
 
 def test_a_rule_that_is_gone_is_not_moved(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
