@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Viewer
 from drift.fleet.models import FleetState, Sensor
-from drift.fleet.queries.sensors import ACTIVE, visible_active_sensors, visible_sensors
+from drift.fleet.queries.sensors import ACTIVE, online, visible_active_sensors, visible_sensors
 
 SHOWN: Final = 5
 """Sensors that are named where some cannot block."""
@@ -46,6 +47,11 @@ def unacknowledged_sensors(viewer: Viewer, state: FleetState, after: uuid.UUID |
         same_cluster = Q(cluster__name=cluster) & (Q(node__gt=node) | Q(node=node, pk__gt=after))
         rows = rows.filter(Q(cluster__name__gt=cluster) | same_cluster)
     return rows.order_by("cluster__name", "node", "pk")
+
+
+def online_unaware(viewer: Viewer, state: FleetState, now: dt.datetime) -> QuerySet[Sensor]:
+    """Return the active sensors that are online and whose newest bundle is from before the switch."""
+    return visible_active_sensors(viewer).filter(Q(bundle_at__lt=state.blocking_changed_at) & online(now))
 
 
 def _unacknowledged(state: FleetState) -> Q:

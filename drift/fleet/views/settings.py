@@ -6,10 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
+from accounts.models import User
 from drift.fleet.forms.estate_filters import tree_filters
 from drift.fleet.models import FleetState, Provider
-from drift.fleet.queries.blocking_status import acknowledgement
+from drift.fleet.queries.blocking_status import Acknowledgement, acknowledgement, online_unaware
 from drift.fleet.queries.estate_tree import Trouble, estate_tree, tree_summary
 from drift.fleet.queries.protection import switched_off
 from drift.fleet.queries.resume_request import resume_requester
@@ -43,8 +45,14 @@ def settings_context(request: HttpRequest) -> dict[str, Any]:
         "state": state,
         "switched_off": None if filters.retired else switched_off(user),
         "resume_asked_by": resume_requester(state),
-        "acknowledgement": acknowledgement(user, state) if state.blocking_stopped else None,
+        "acknowledgement": None if is_fragment(request) else _awaited_acknowledgement(user, state),
     }
+
+
+def _awaited_acknowledgement(user: User, state: FleetState) -> Acknowledgement | None:
+    """Return who knows that blocking is stopped, or was resumed; None once all that are online know the latter."""
+    is_awaited = state.blocking_stopped or online_unaware(user, state, timezone.now()).exists()
+    return acknowledgement(user, state) if is_awaited else None
 
 
 def settings_panel(request: HttpRequest, panel: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:

@@ -210,7 +210,7 @@ PROTECTION: Final = (
         "Blocking in force",
         "All blocking is stopped, or was resumed over ten minutes ago and a sensor that is online does not know it.",
         "Blocking rules only raise alerts, on every sensor or on these.",
-        "Resume blocking in Environment settings once its reason is gone; the page lists who has not acknowledged it.",
+        "Resume blocking in Environment settings once its reason is gone; a link lists who has not acknowledged it.",
     ),
     Condition(
         "rollout_stuck",

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Viewer
 from drift.fleet.models import Environment, FleetState, Rollout
-from drift.fleet.queries.sensors import online, visible_active_sensors
+from drift.fleet.queries.blocking_status import online_unaware
+from drift.fleet.queries.sensors import visible_active_sensors
 from drift.health.domain.outcomes import CheckOutcome, failing, ok
 from drift.policy.domain.detection import alerts_on_nothing
 from drift.policy.models import PolicyVersion
@@ -60,8 +61,7 @@ def _blocking(viewer: Viewer) -> CheckOutcome:
         return failing("stopped on all sensors", state.blocking_changed_at)
     if state.blocking_changed_at > now - RESUMED_AFTER:
         return ok("in force")
-    before = Q(bundle_at__lt=state.blocking_changed_at)
-    behind = visible_active_sensors(viewer).filter(before & online(now)).count()
+    behind = online_unaware(viewer, state, now).count()
     if not behind:
         return ok("in force")
     do = "sensor does not know that it was resumed" if behind == 1 else "sensors do not know that it was resumed"

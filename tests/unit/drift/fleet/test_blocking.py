@@ -116,6 +116,29 @@ def test_resuming_is_acknowledged_again(cluster: Cluster, token: EnrolmentToken,
     assert blocking_reading.acknowledgement(admin, FleetState.objects.get()).line == "acknowledged by 0 of 1 sensor"
 
 
+def test_the_settings_page_links_to_who_does_not_know_of_the_resumption_until_all_that_are_online_do(
+    cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any
+) -> None:
+    def page(**headers: str) -> str:
+        return estate.text_of(reading.get("/settings/environments/", headers=headers))
+
+    (one, credential), (off, other), (new, _) = (estate.sensor(cluster, name, token) for name in ("one", "off", "new"))
+    for sensor, ago in ((one, 0), (off, 10), (new, 0)):
+        estate.seen(sensor, dt.timedelta(minutes=ago))
+    blocking_switch.stop_all_blocking(admin)
+    for each in (credential, other):
+        acknowledge(each, tag_of(each))
+    assert "Blocking was resumed" not in page()
+    blocking_switch.resume_blocking(admin)
+    shown = page()
+
+    assert "some sensors still only raise alerts" in shown
+    assert '<a href="/settings/blocking/sensors/">Acknowledged by 0 of 3 sensors</a>' in shown
+    assert "Acknowledged by" not in page(**{"HX-Request": "true"})
+    acknowledge(credential, tag_of(credential))
+    assert "Acknowledged by" not in page()
+
+
 def test_a_heartbeat_acknowledges_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
     sensor, credential = estate.sensor(cluster)
     acknowledge(credential, tag_of(credential))

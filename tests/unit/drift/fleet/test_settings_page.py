@@ -81,9 +81,9 @@ def test_the_page_takes_the_same_queries_however_large_the_estate(
         estate.seen(estate.sensor(cluster)[0])
     opened = {"open": [row.environment_id for row in clusters], "cluster": [row.pk for row in clusters]}
 
-    with django_assert_num_queries(6):  # counts, environments, their sensors and clusters; what is off; the switch
+    with django_assert_num_queries(7):  # counts, environments, sensors, clusters; what is off; the switch, known to all
         reading.get(SETTINGS, {"open": ""})
-    with django_assert_num_queries(9):  # and the clusters, their coverage, and sensors
+    with django_assert_num_queries(10):  # and the clusters, their coverage, and sensors
         page = estate.text_of(reading.get(SETTINGS, opened))
 
     assert page.count(">node-1</a>") == environments
