@@ -114,7 +114,10 @@ class DetectsNothing(ConfirmationRequired):
 
 
 class SensorsLack(ConfirmationRequired):
-    """A save, without its typed confirmation, of a policy that live sensors reject, since it uses what they lack."""
+    """A save, without its typed confirmation, of a policy that live sensors reject, or disable rules of.
+
+    They lack what it uses.
+    """
 
     default_code = "sensors_lack"
     phrase = "leave sensors behind"

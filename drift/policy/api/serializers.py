@@ -19,8 +19,9 @@ from drift.web.requests import MAX_BIGINT
 from drift.web.serializers import StrictSerializer
 
 CONFIRMATION: Final = (
-    f"“{DETECT_NOTHING}”, where the policy reports no kind of drift; “{LEAVE_BEHIND}”, where live sensors reject it;"
-    f" “{BLOCK_BY_DEFAULT}”, where the default rule begins to block. Several are joined by commas."
+    f"“{DETECT_NOTHING}”, where the policy reports no kind of drift; “{LEAVE_BEHIND}”, where live sensors reject it,"
+    f" or disable rules of it; “{BLOCK_BY_DEFAULT}”, where the default rule begins to block."
+    " Several are joined by commas."
 )
 
 

@@ -69,7 +69,9 @@ class Command(BaseCommand):
             "--detects-nothing", action="store_true", help="confirm that the policy reports no kind of drift"
         )
         import_.add_argument(
-            "--leave-sensors-behind", action="store_true", help="confirm that live sensors reject what the policy uses"
+            "--leave-sensors-behind",
+            action="store_true",
+            help="confirm that live sensors reject the policy, or disable rules of it",
         )
         import_.add_argument(
             "--block-by-default", action="store_true", help="confirm that the default rule begins to block"

@@ -82,7 +82,7 @@ def on_parent(**changes: Any) -> dict[str, Any]:
     return document(rules=[rule("apt", process_scope=scope, **changes)])
 
 
-def test_sensors_that_do_not_know_the_origin_of_a_writers_parents_are_listed_as_matching_nothing(admin: Any) -> None:
+def test_sensors_that_do_not_know_the_origin_of_a_writers_parents_are_listed_as_disabling_rules(admin: Any) -> None:
     cluster = estate.cluster()
     known = ["policy-provenance", "policy-writer-lineage"]
     estate.seen(estate.sensor(cluster, "new-node")[0], capabilities=known)
@@ -90,14 +90,54 @@ def test_sensors_that_do_not_know_the_origin_of_a_writers_parents_are_listed_as_
     estate.seen(estate.sensor(cluster, "oldest")[0], capabilities=["ebpf"])
     with pytest.raises(SensorsLack) as refused:
         versions.save_document(admin, on_parent(), latest_number())
-    rejects, ignores = str(refused.value).split(" until upgraded. ")[:2]
+    rejects, disables = str(refused.value).split(" until upgraded. ")[:2]
     assert "prod/oldest. It keeps its present policy" in rejects and "prod/older" not in rejects
-    assert "prod/older. Rules on that match nothing there" in ignores and "prod/oldest" not in ignores
+    assert "prod/older. It disables the rules that use it" in disables and "prod/oldest" not in disables
     saved = versions.save_document(admin, on_parent(), latest_number(), confirmation=TYPED).version
     payload = msgspec.json.decode(bytes(signed_bundle(saved.number).payload), type=wire.BundlePayload)
     assert payload.lineage_rules == ["apt"]
     assert not payload.document["rules"][0]["enabled"]
     assert payload.digest == saved.digest
+
+
+@pytest.fixture
+def older_sensor() -> None:
+    """A live sensor that knows provenance, but not the origin of a writer's parents; and one that rejects both."""
+    cluster = estate.cluster()
+    estate.seen(estate.sensor(cluster, "older")[0], capabilities=["policy-provenance"])
+    estate.seen(estate.sensor(cluster, "oldest")[0], capabilities=["ebpf"])
+
+
+def written_by(**changes: Any) -> dict[str, Any]:
+    """A rule on provenance, which `oldest` rejects."""
+    scope = [{"property": "written_by", "any_of": [{"operator": "equals", "value": "/usr/bin/dpkg"}]}]
+    return rule("dpkg", process_scope=scope, **changes)
+
+
+def test_enabling_a_rule_asks_for_the_sensors_that_disable_it_and_adding_a_disabled_one_does_not(
+    older_sensor: None, admin: Any
+) -> None:
+    first = versions.save_document(admin, document(rules=[written_by()]), latest_number(), confirmation=TYPED).version
+    off, on = (document(rules=[written_by(), *on_parent(enabled=each)["rules"]]) for each in (False, True))
+    added = versions.save_document(admin, off, first.number).version
+    with pytest.raises(SensorsLack) as refused:
+        versions.save_document(admin, on, added.number)
+    # `oldest` keeps the version from before the first rule, whatever is enabled.
+    assert "prod/older. It disables the rules that use it until upgraded. Send" in str(refused.value)
+    assert "prod/oldest" not in str(refused.value)
+    enabled = versions.save_document(admin, on, added.number, confirmation=TYPED).version
+    assert versions.save_document(admin, off, enabled.number).is_new
+
+
+def test_another_rule_on_a_writers_parents_asks_again_and_a_change_of_a_disabled_one_does_not(
+    older_sensor: None, admin: Any
+) -> None:
+    [parent] = on_parent()["rules"]
+    saved = versions.save_document(admin, document(rules=[parent]), latest_number(), confirmation=TYPED).version
+    changed = {**parent, "action": "ignore"}
+    saved = versions.save_document(admin, document(rules=[changed]), saved.number).version
+    with pytest.raises(SensorsLack, match="prod/older"):
+        versions.save_document(admin, document(rules=[changed, {**parent, "id": "b", "name": "B"}]), saved.number)
 
 
 def test_sensors_that_are_switched_off_retired_or_new_are_not_listed(admin: Any) -> None:
