@@ -130,6 +130,4 @@ def _named_by_pod(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] |
         return owner
     if labels.get("pod", "").startswith("runner-") and (found := _GITLAB_POD.match(pod_name)):
         return "GitLabProject", found[1]
-    if labels.get("tier") in ("control-plane", "node") and pod_name.startswith(f"{labels.get('component')}-"):
-        return "Pod", labels["component"]  # A static pod of kubeadm or GKE; the node's name follows.
     return None

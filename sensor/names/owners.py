@@ -152,11 +152,23 @@ def _by_name(pod_name: str, labels: Mapping[str, str], node: str) -> tuple[str, 
         return "Pod", next(filter(None, debugging.groups()))
     if (simple := _NO_LABEL.sub("", node.lower())) and re.fullmatch(rf"{simple}-debug(-{RANDOM})?", pod_name):
         return "Pod", "node-debugger"
+    if component := _component(pod_name, labels, node.lower()):
+        return "Pod", component
     if static := _without_node(pod_name, node.lower()):
         return "Pod", without_generated_ending(_RETRY.sub("", static))
     name = without_generated_ending(pod_name)
     is_deployment = not labels and re.fullmatch(f"{re.escape(name)}-[4-9bcdf]{{6,10}}-[a-z0-9]{{5}}", pod_name)
     return ("Deployment" if is_deployment else "Pod"), name  # Without labels the runtime's answer is still missing.
+
+
+def _component(pod_name: str, labels: Mapping[str, str], node: str) -> str:
+    """Return what a static pod of kubeadm or GKE is, whose name is followed by the node's; "" for any other pod."""
+    component, tier = labels.get("component", ""), labels.get("tier")
+    if not component or not pod_name.startswith(f"{component}-"):
+        return ""
+    # People call a tier of their own so too: there only the node's name tells.
+    is_nodes = bool(node) and pod_name[len(component) + 1 :].partition(".")[0] == node.partition(".")[0]
+    return component if tier == "control-plane" or (tier == "node" and is_nodes) else ""
 
 
 def _without_node(pod_name: str, node: str) -> str:

@@ -125,7 +125,17 @@ NODE = "ip-10-0-3-7.eu.compute.internal"
         ("ip-10-0-3-7eucomputeinternal-debug", {}, ("Pod", "node-debugger")),
         ("ip-10-0-3-7eucomputeinternal-debug-x2kfz", {}, ("Pod", "node-debugger")),
         ("k9s-shell-1234567", {"app": "k9s-shell"}, ("Pod", "k9s-shell")),
-        ("kube-proxy-gke-prod-pool-1a2b3c4d-x2kf", {"tier": "node", "component": "kube-proxy"}, ("Pod", "kube-proxy")),
+        (f"kube-proxy-{NODE}", {"tier": "node", "component": "kube-proxy"}, ("Pod", "kube-proxy")),
+        (f"api-{HASH}-x2kfz", {"tier": "node", "component": "api", **TEMPLATE}, ("Deployment", "api")),
+        (f"api-canary-{HASH}-x2kfz", {"tier": "node", "component": "api", **TEMPLATE}, ("Deployment", "api-canary")),
+        (f"api-canary-{HASH}-x2kfz", {"tier": "control-plane", "component": "api", **TEMPLATE},
+         ("Deployment", "api-canary")),
+        ("api-gateway-x2kfz", {"tier": "node", "component": "api", **REVISION}, ("DaemonSet", "api-gateway")),
+        ("api-gateway-x2kfz", {"tier": "control-plane", "component": "api", **REVISION}, ("DaemonSet", "api-gateway")),
+        ("api-db-0", {"tier": "node", "component": "api", **STATEFUL}, ("StatefulSet", "api-db")),
+        ("api-migrate-x2kfz", {"tier": "node", "component": "api", "job-name": "api-migrate"}, ("Job", "api-migrate")),
+        ("api-gateway", {"tier": "node", "component": "api"}, ("Pod", "api-gateway")),
+        ("-x", {"tier": "control-plane", "component": ""}, ("Pod", "-x")),
         (f"rook-ceph-osd-3-{HASH}-x2kfz", {"rook_cluster": "rook-ceph", "ceph_daemon_type": "osd", **TEMPLATE},
          ("CephCluster", "rook-ceph/osd")),
         ("instance-manager-12345678901234567890123456789012",
@@ -174,6 +184,13 @@ def test_twelve_pods_of_any_controller_have_one_owner() -> None:
             labels |= {controller.labels[-1]: "thing", "pod-template-hash": f"{number}"}
             owners.add(pod_owner(f"thing-{number}-{ending}", labels))
         assert owners == {(controller.kind, "thing")}
+
+
+@pytest.mark.parametrize("node", ["n1", "gke-prod-pool-1a2b3c4d-x2kf", "GKE-prod-1.c.internal", "10-0-3-7"])
+def test_a_static_pod_of_a_node_is_one_by_its_label_and_the_nodes_name(node: str) -> None:
+    labels = {"tier": "node", "component": "kube-proxy"}
+    assert pod_owner(f"kube-proxy-{node.lower()}", labels, node) == ("Pod", "kube-proxy")
+    assert pod_owner("kube-proxy-canary", labels, node) == ("Pod", "kube-proxy-canary")
 
 
 def test_no_label_that_people_set_on_their_own_makes_an_owner() -> None:
