@@ -83,8 +83,9 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type
 
 /*
  * The root filesystem of the container that a process is in by its cgroup, or by one above that; 0 where there is none
- * yet. So a mount namespace that a process in a container makes for itself is not a new container, whatever root it has
- * there; while what a runtime runs before the container's first exec, such as hooks from a memfd, is in none.
+ * yet but that of this mount namespace. So a mount namespace that a process in a container makes for itself is not a new
+ * container, whatever root it has there; while what a runtime runs before the container's first exec, such as hooks from
+ * a memfd, is in none.
  */
 __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 namespace, bool is_memfd)
 {
@@ -99,7 +100,7 @@ __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 names
 		__u64 *first = bpf_map_lookup_elem(&first_namespaces, &id);
 		struct registration *known = first ? bpf_map_lookup_elem(&namespaces, first) : 0;
 
-		if (known && known->is_container == CONTAINER_BY_CGROUP)
+		if (known && known->is_container == CONTAINER_BY_CGROUP && *first != namespace)
 			return known->root_dev;
 		node = parent_of(node);
 	}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -14,18 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from sensor.capture.ebpf import open_ebpf
+from sensor.capture.ebpf import EbpfCapture, open_ebpf
+from sensor.capture.program_ways import RECORD_OPENS
 from sensor.container.podman import PodmanRuntime
 from tests.system import needs
 from tests.system.capture.bed import PATIENCE, Collector, ends_with
 from tests.system.node import NODE_PIDS, OWN_PIDS, POD_PIDS, TARGET_PIDS
-from tests.system.podman import SLOWNESS
+from tests.system.podman import SLOWNESS, Podman
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tests.system.node import Node, Pod
-    from tests.system.podman import Podman
 
 pytestmark = pytest.mark.container
 
@@ -207,6 +208,30 @@ def test_what_the_first_process_starts_is_the_workload_however_often_it_begins(
     podman.shell(restarted, often(left))
     check(seen, dict.fromkeys(("again", "supervised", "job", "restarted"), WORKLOAD))
     check(seen, dict.fromkeys(("entered-again", "left"), EXEC))
+
+
+HOOK: Final = f"{PREPARE}{FILE} sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done' hook"
+"""It ends only once the sensor has shown it, and so knows the container."""
+
+
+def test_the_first_process_is_the_workload_though_a_hook_of_the_runtime_ran_in_its_container(
+    image: str, seen: Collector, tmp_path: Path
+) -> None:
+    """Where joins are not seen it is unknown."""
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", HOOK]}
+    made = {"version": "1.0.0", "hook": hook, "when": {"always": True}, "stages": ["startContainer"]}
+    (tmp_path / "hook.json").write_text(json.dumps(made))
+    with Podman(tmp_path, [f"--hooks-dir={tmp_path}"]) as podman:
+        name = podman.create(image, "sh", "-c", f"{FILE} true after-hook; exec sleep 1000")
+        starting = podman.background("start", name)
+        waiting = seen.first(ends_with("hook")).process.pid
+        Path(f"/proc/{waiting}/root/tmp/go").touch()
+        starting.wait()
+        podman.shell(name, f"{FILE} true after-hook-entered")
+        found = [session_of_one(seen, word) for word in ("hook", "after-hook", "after-hook-entered")]
+    assert isinstance(seen.capture, EbpfCapture)
+    are_joins_seen = RECORD_OPENS in seen.capture.capabilities
+    assert found == [None, "workload" if are_joins_seen else None, "exec"]
 
 
 CROSSES: Final = "/bin/busybox nsenter --mount=/node/{pid}/ns/mnt " + FILE + " true "

@@ -30,7 +30,7 @@ static int failed(const char *what)
 	return 1;
 }
 
-/* A container's first process: in namespaces of its own, below an overlay; it runs a shell that reads its input. */
+/* A container's first process: in namespaces of its own, below an overlay; it runs a shell that reads its input, and before that a hook of the runtime. */
 static int box(const char *lower, const char *upper, const char *work, const char *root)
 {
 	char options[512], proc[256];
@@ -51,6 +51,11 @@ static int box(const char *lower, const char *upper, const char *work, const cha
 	if (chdir(root) || mount(root, "/", 0, MS_MOVE, 0) || chroot(".") || chdir("/"))
 		return failed("root");
 	setenv("PATH", "/bin", 1);
+	if (!access("/bin/hook", X_OK)) {
+		if (!fork())
+			execl("/bin/hook", "hook", (char *)0);
+		wait(0);
+	}
 	execl("/bin/sh", "sh", (char *)0);
 	return failed("sh");
 }

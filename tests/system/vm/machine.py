@@ -35,9 +35,13 @@ RING_BYTES: Final = 1 << 20
 
 
 class Bench:
-    """The kernel program, and one container whose image is the directory `lower`."""
+    """The kernel program, and one container whose image is the directory `lower`.
 
-    def __init__(self, lower: Path, ring_bytes: int = RING_BYTES) -> None:
+    `owns_cgroup`: its cgroup is known as its own, as that of a runtime's container.
+    """
+
+    def __init__(self, lower: Path, ring_bytes: int = RING_BYTES, *, owns_cgroup: bool = False) -> None:
+        self._owns_cgroup = owns_cgroup
         self._kernel = open_kernel(None, ProgramOptions(ring_bytes, libraries=False))
         (BOX / "root").mkdir()
         (BOX / "layer").mkdir()
@@ -84,7 +88,7 @@ class Bench:
         for data in self._kernel.ring.records(64):
             record = decode(data)
             if record.flags & Flag.UNKNOWN_NAMESPACE:
-                self._kernel.register(record.namespace_id, record.root_dev)
+                self._kernel.register(record.namespace_id, record.root_dev, owns_cgroup=self._owns_cgroup)
             yield record
         self._kernel.ring.commit()
         self._kernel.ring.wait(0.05)
