@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
+from django.core.cache import cache
 from django.utils import timezone
+from redis import RedisError
 
 from accounts import audit
 from drift.fleet.actions.delivery import close_deliveries
@@ -14,6 +17,9 @@ from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.domain.sensor_health import LONG_SILENCE, OFFLINE_AFTER
 from drift.fleet.models import FleetState, Sensor, SensorState, SensorStatus
 from sensor import wire
+
+NOTICED_SECONDS: Final = 3600
+"""How long it is remembered that a sensor was seen in the future: a node that is refused tries again within minutes."""
 
 
 def is_recreated(sensor: Sensor, request: wire.EnrolRequest) -> bool:
@@ -25,7 +31,7 @@ def is_recreated(sensor: Sensor, request: wire.EnrolRequest) -> bool:
     if status is None or not _is_another(status, request):
         return False
     last = max(status.last_seen_at, held_since(sensor) or status.last_seen_at)
-    return timezone.now() - last >= _silence_needed(sensor)
+    return _silence(sensor, last) >= _silence_needed(sensor)
 
 
 def take_over(sensor: Sensor, request: wire.EnrolRequest, token_name: str) -> None:
@@ -52,6 +58,20 @@ def _is_another(status: SensorStatus, request: wire.EnrolRequest) -> bool:
     return any(stored and sent and stored != sent for stored, sent in pairs)
 
 
+def _silence(sensor: Sensor, last: dt.datetime) -> dt.timedelta:
+    """Return for how long a sensor is known to be silent that was last seen at `last`."""
+    now = timezone.now()
+    if last <= now + OFFLINE_AFTER:
+        return now - last
+    # The clock was set back since. At first all sensors are like that, so silence counts from when it was noticed:
+    # one that runs sends another heartbeat meanwhile, and its key is another.
+    try:
+        noticed = cache.get_or_set(f"seen-in-future:{sensor.pk}:{last.timestamp()}", now.timestamp(), NOTICED_SECONDS)
+    except RedisError:
+        return dt.timedelta(0)
+    return dt.timedelta(seconds=now.timestamp() - (noticed or now.timestamp()))
+
+
 def _silence_needed(sensor: Sensor) -> dt.timedelta:
     """Return how long a sensor must be silent: longer while all others are too.
 
@@ -59,7 +79,8 @@ def _silence_needed(sensor: Sensor) -> dt.timedelta:
     """
     now = timezone.now()
     others = SensorStatus.objects.filter(sensor__state=SensorState.LIVE).exclude(sensor=sensor)
-    is_heard = others.filter(last_seen_at__gte=now - OFFLINE_AFTER).exists()
+    # Not those of the future, from before the clock was set back.
+    is_heard = others.filter(last_seen_at__range=(now - OFFLINE_AFTER, now + OFFLINE_AFTER)).exists()
     if is_heard or not others.filter(last_seen_at__gte=now - dt.timedelta(days=1)).exists():
         return OFFLINE_AFTER
     return LONG_SILENCE

@@ -8,9 +8,11 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from redis import RedisError
 
 from accounts.models import AuditEntry
 from drift import queue
@@ -24,6 +26,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 MINUTE = dt.timedelta(minutes=1)
+NOW = dt.timedelta(0)
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +131,74 @@ def test_a_fleet_that_is_recreated_as_a_whole_is_not_refused_for_long(text: str)
     silent_for(16 * MINUTE)
 
     assert [enrol(text, B, B, node=node).status_code for node in ("other", "node-1")] == [201, 201]
+
+
+def later(monkeypatch: pytest.MonkeyPatch, time: dt.timedelta) -> None:
+    """Set the portal's clock forward."""
+    at = timezone.now() + time
+    monkeypatch.setattr(timezone, "now", lambda: at)
+
+
+def test_after_the_clock_was_set_back_a_silent_sensor_is_taken_over_three_minutes_after_that_was_noticed(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(text, node="other")
+    old_sensor(text, -120 * MINUTE)
+    silent_for(NOW, sensor__node="other")
+    assert enrol(text, B, B).status_code == 409
+
+    later(monkeypatch, 2.9 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+    later(monkeypatch, 0.2 * MINUTE)
+    silent_for(NOW, sensor__node="other")
+    assert enrol(text, B, B).status_code == 201
+
+
+def test_after_the_clock_was_set_back_a_sensor_that_reports_again_is_not_taken_over(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_sensor(text, -120 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+    later(monkeypatch, 2.9 * MINUTE)
+    silent_for(NOW)
+
+    later(monkeypatch, 1 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+
+
+def test_a_clock_that_is_set_back_twice_begins_the_wait_anew(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_sensor(text, -120 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+    silent_for(-110 * MINUTE)
+
+    later(monkeypatch, 3.1 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+
+
+def test_sensors_that_were_seen_in_the_future_do_not_count_as_others_that_report(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(text, node="other")
+    old_sensor(text, -120 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+
+    later(monkeypatch, 4 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+    later(monkeypatch, 12 * MINUTE)
+    assert enrol(text, B, B).status_code == 201
+
+
+def test_without_redis_a_sensor_that_was_seen_in_the_future_is_not_taken_over(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RedisError
+
+    old_sensor(text, -120 * MINUTE)
+    monkeypatch.setattr(cache, "get_or_set", fail)
+    for _ in range(2):
+        assert enrol(text, B, B).status_code == 409
+        later(monkeypatch, 20 * MINUTE)
 
 
 def test_a_revoked_node_is_never_taken_over(text: str) -> None:
