@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from drift.alerts.domain.program_names import name_set
+from drift.alerts.domain.public_hosts import PUBLIC_URL
 from sensor import wire
 
 MAX_CHARACTERS: Final = wire.MAX_ARGV_BYTES + wire.MAX_ARGV_ITEMS
 """What sensors send, with the blanks between; masks may make it longer."""
 _PUBLIC_IPV4: Final = (
-    r"(?<![\d./])(?!(?:0|10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\.)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+    r"(?<![\d.])(?<!(?<!/)/)"
+    r"(?!(?:0|10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\.)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
 )
-"""Private addresses stand in the command line of every other service."""
+"""Private addresses stand in the command line of every other service, and what follows one `/` is a version."""
 
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _FILE_TYPES: Final = (
@@ -49,10 +51,8 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"(?<![\w.-])(ba|z|da)?sh -i\b",  # not `convert.sh -i in.csv`
         r"pty\.spawn",
     ),
-    "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/]|$)"),
-    "outside_address": (
-        r"://[\w.@-]*\.(?!(svc|local|localdomain|internal|intra|intranet|lan|corp|home|test)(?![\w.-]))[a-z]{2,}(?![\w.-])",
-    ),
+    "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/?#]|$)"),
+    "outside_address": (PUBLIC_URL,),
     "credentials": (
         r"/var/run/secrets/(?!kubernetes\.io/serviceaccount/(ca\.crt|namespace)\b)",
         r"(?<!/var)/run/secrets/kubernetes(?!\.io/serviceaccount/(ca\.crt|namespace)\b)",

@@ -177,7 +177,10 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "reverse_shell": SignalDefinition(30, "a shell for someone else", "argv: `/dev/tcp/`, `nc -e`, `bash -i` …"),
     "bare_address": SignalDefinition(12, "connects to a bare address", "argv: a public IPv4 address"),
     "outside_address": SignalDefinition(
-        12, "names an address outside", "argv: a URL whose host is in a public domain; not those of libraries"
+        12,
+        "names an address outside",
+        "argv: a URL whose host has a public top-level domain; not those of libraries, nor of services such as "
+        "`payments.billing` and `cart.shop`",
     ),
     "credentials": SignalDefinition(30, "reaches for credentials", "argv: service account tokens, metadata, keys"),
     "key_store": SignalDefinition(20, "names a key store", "argv: a file of keys, such as `.jks`, `.p12` or `.kdbx`"),
