@@ -68,15 +68,23 @@ function over(link, text, label) {
 }
 
 function fill(text, control) {
-  if (bar.dataset.shown === text) return;
+  if (bar.dataset.shown === text) { place(); return; }
   bar.dataset.shown = text;
   const line = document.createElement("span");
   line.textContent = text;
   bar.replaceChildren(line, control);
   bar.hidden = false;
-  // A modal dialog makes everything outside it inert: the bar moves into it.
-  (document.querySelector("dialog[open]") ?? document.body).append(bar);
+  place();
 }
+
+/** Put a bar that is shown into the dialog that is open, which makes everything outside it inert, and back onto the page. */
+function place() {
+  const where = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  if (!bar.hidden && bar.parentElement !== where) where.append(bar);
+}
+document.addEventListener("htmx:afterSwap", place); // may have replaced the dialog
+document.addEventListener("panel:closed", place);
+document.addEventListener("close", place, true); // other dialogs
 
 function show() {
   const left = Math.min(idleEnd, end) - Date.now();

@@ -1,9 +1,10 @@
 // Shared by every page: CSRF for htmx, stale responses, panels as modal dialogs, menus, theme.
 
-import { announce, csrfToken, showError } from "./tools.js";
+import { announce, csrfToken, isFromPortal, showError } from "./tools.js";
 
 const etags = new WeakMap();
-const UNCERTAIN = "Check whether the change was made."; // the answer may have been lost, not the request
+const uncertain = (verb) => (verb === "get" ? "" : " Check whether the change was made."); // the answer may have been lost, not the request
+const isRepeated = (elt) => elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]"); // nobody asked for it, and it comes again
 
 document.addEventListener("htmx:configRequest", (event) => {
   const { headers, verb, elt } = event.detail;
@@ -20,14 +21,15 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 document.addEventListener("htmx:responseError", (event) => {
+  const { elt, xhr: { status }, requestConfig: { verb } } = event.detail;
   if (event.detail.xhr.getResponseHeader("X-Confirm")) return; // confirm.js asks and repeats the request
-  const status = event.detail.xhr.status;
+  if (isRepeated(elt)) return;
   if (status === 403) showError("Your role does not allow this.");
-  else if ([502, 504].includes(status)) showError(`The portal did not answer (error ${status}). ${UNCERTAIN}`); // a proxy's word
+  else if ([502, 504].includes(status)) showError(`The portal did not answer (error ${status}).${uncertain(verb)}`); // a proxy's word
   else showError(`Something went wrong (error ${status}). Nothing was changed.`);
 });
-document.addEventListener("htmx:sendError", (event) => {
-  if (!event.detail.elt.matches("[hx-trigger*=every]")) showError(`The portal cannot be reached. ${UNCERTAIN}`);
+document.addEventListener("htmx:sendError", ({ detail: { elt, requestConfig } }) => {
+  if (!isRepeated(elt)) showError(`The portal cannot be reached.${uncertain(requestConfig.verb)}`);
 });
 
 // ---- Responses may overtake each other: a target shows the user's latest request. A poll that was sent before that
@@ -35,7 +37,7 @@ document.addEventListener("htmx:sendError", (event) => {
 const last = new Map(); // target's id -> the user's latest request
 const guarded = new WeakSet();
 const after = new WeakMap(); // request -> the user's request that it follows; null while that is under way
-const isPoll = (elt) => elt === document.body || elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]");
+const isPoll = (elt) => elt === document.body || isRepeated(elt);
 const isUnderWay = (xhr) => xhr !== undefined && ![XMLHttpRequest.UNSENT, XMLHttpRequest.DONE].includes(xhr.readyState);
 
 document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr, requestConfig } }) => {
@@ -56,10 +58,10 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 });
 
 // ---- What a proxy answers in the portal's place (a limit, a page about maintenance) must not replace the page, nor what
-// was typed in it. All that the portal answers names HX-Request in Vary.
+// was typed in it.
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { elt, xhr } = detail;
-  if (!detail.shouldSwap || xhr.getResponseHeader("Vary")?.includes("HX-Request")) return;
+  if (!detail.shouldSwap || isFromPortal(xhr.getResponseHeader("Vary"))) return;
   detail.shouldSwap = false;
   document.dispatchEvent(new CustomEvent("request:unanswered", { detail }));
   if (!isPoll(elt)) showError(`Something other than the portal has answered (status ${xhr.status}). Reload the page to see what is saved.`);

@@ -12,6 +12,11 @@ export function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]').content;
 }
 
+/** Whether the portal itself answered, by the response's `Vary`: all that it sends names HX-Request, what a proxy sends in its place does not. */
+export function isFromPortal(vary) {
+  return Boolean(vary?.includes("HX-Request"));
+}
+
 /** Fetch a part of the page. Null where it failed, or the session has ended: session.js then keeps what was typed. */
 export async function fetchPart(url, options) {
   const response = await fetch(url, options).catch(() => null);

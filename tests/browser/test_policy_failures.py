@@ -81,25 +81,56 @@ def test_a_save_that_fails_leaves_list_and_comment(
     complaints.clear()
 
 
+@pytest.mark.parametrize(("status", "words"), [(0, UNREACHED), (200, "status 200")])
 def test_a_move_that_is_not_stored_is_taken_back_and_so_is_a_save_that_followed_it(
-    open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str]
+    open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str], status: int, words: str
 ) -> None:
     page = open_as(admin, PAGE)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
     row(page, "Rule 1").get_by_role("checkbox").check()
     page.get_by_role("button", name="Duplicate rule").click()
     expect(page.locator("#comment")).to_be_visible()
     before = names(page)
-    answers(page, "/settings/policy/order/")
+    answers(page, "/settings/policy/order/", status)
     page.evaluate("""() => {
       const handle = [...document.querySelectorAll("#rule-rows tr.rule .handle")].at(-1);
       handle.dispatchEvent(new KeyboardEvent("keydown", { key: "Home", altKey: true, bubbles: true }));
       document.getElementById("save").click();
     }""")
-    expect(page.get_by_text(UNREACHED)).to_be_visible()
+    expect(page.get_by_text(words)).to_be_visible()
     expect(page.locator("#rule-rows[aria-busy]")).to_have_count(0)
+    page.evaluate("fetch(location.href).then((answer) => answer.text())")  # a Save would have been sent before it
+    assert [url for url in sent if "/policy/save/" in url] == []
     assert names(page) == before
     assert [*(rule["name"] for rule in draft_state(admin).document["rules"])] == before[:-1]
     assert PolicyVersion.objects.filter(number=3).exists() is False
+    complaints.clear()
+
+
+def test_polls_that_fail_add_nothing_to_an_open_panel(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str]
+) -> None:
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    panel = page.get_by_role("dialog")
+    expect(panel.get_by_label("Scope description")).to_be_visible()
+    answers(page, "/banner/", 500)  # asked for every 3 s
+    page.evaluate(
+        "() => new Promise((done) => document.addEventListener('htmx:responseError', () => done(), { once: true }))"
+    )
+    expect(panel.get_by_role("alert")).to_have_count(0)
+    complaints.clear()
+
+
+def test_what_only_reads_is_not_said_to_have_changed_something(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str]
+) -> None:
+    page = open_as(admin, PAGE)
+    for status, words in ((0, "The portal cannot be reached."), (502, "The portal did not answer (error 502).")):
+        answers(page, "/settings/policy/rule/**", status)
+        page.get_by_role("link", name="Rule 5", exact=True).click()
+        expect(page.locator("#messages")).to_have_text(words)
     complaints.clear()
 
 
@@ -156,3 +187,20 @@ def test_who_is_signed_out_while_typing_keeps_it_and_every_button(
     expect(panel.get_by_text("You are signed out. What you typed is still here.")).to_be_visible()
     panel.locator("#apply").click(trial=True)
     expect(panel.get_by_label("Scope description")).to_have_value("Half typed")
+
+
+def test_who_closes_the_panel_that_said_so_still_sees_that_they_are_signed_out(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    row(page, "Rule 1").get_by_role("checkbox").check()  # unsaved: the page stays
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    panel = page.get_by_role("dialog")
+    page.context.clear_cookies()
+    page.evaluate("document.dispatchEvent(new Event('session:ended'))")
+    expect(panel.get_by_role("link", name="Sign in")).to_be_visible()
+
+    panel.get_by_role("link", name="Cancel").click()
+
+    expect(panel).to_have_count(0)
+    page.get_by_role("link", name="Sign in").click(trial=True)

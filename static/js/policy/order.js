@@ -1,5 +1,5 @@
 // The order of the rules: rows move at once, then the whole order is sent. A second move waits for the first response.
-import { announce } from "../tools.js";
+import { announce, isFromPortal } from "../tools.js";
 import { body, canEdit, isChecked, isSearched, list, order, ruleName, rules } from "./list-rows.js";
 
 const PAGE_STEP = 10; // rules that Alt+PageUp and Alt+PageDown move by
@@ -7,7 +7,7 @@ const PAGE_STEP = 10; // rules that Alt+PageUp and Alt+PageDown move by
 let sending = null;
 let waiting = false;
 let stored = null; // the order that the server has, while another is shown
-let answer = 0; // the status of the latest response to an order; 0 without one
+let answer = 0; // the status of the portal's latest response to an order; 0 without one
 
 /** Send the order that is shown, and again while it changes; return whether it was stored. */
 async function send() {
@@ -121,7 +121,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  if (detail.requestConfig.path === list()?.dataset.orderUrl) answer = detail.xhr.status;
+  if (detail.requestConfig.path !== list()?.dataset.orderUrl) return;
+  answer = isFromPortal(detail.xhr.getResponseHeader("Vary")) ? detail.xhr.status : 0; // a proxy's 200 stores nothing
 });
 
 // Other requests wait until the order is stored: they need the draft's new revision. A change that was meant to follow a
