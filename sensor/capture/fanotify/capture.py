@@ -20,7 +20,6 @@ from sensor.capture.fanotify.exec_in_progress import (
     descriptor_link,
     exec_record,
     is_deleted,
-    script_interpreter,
 )
 from sensor.capture.fanotify.exec_outcomes import ExecOutcomes, unknown_fork
 from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequences, file_shape
@@ -29,10 +28,11 @@ from sensor.capture.fanotify.namespaces import Namespaces
 from sensor.capture.fanotify.pending_execs import RETRY, PendingExecs
 from sensor.capture.fanotify.process_log import ProcessLog, UnmarkedProgram, open_program
 from sensor.capture.fanotify.procfs import memfd_dev, running_file
+from sensor.capture.fanotify.script_lines import script_interpreters
 from sensor.capture.fanotify.seen_execs import SeenExecs
-from sensor.capture.fanotify.waiting_scripts import UNKNOWN, WaitingScripts, scripts_of_space
+from sensor.capture.fanotify.waiting_scripts import WaitingScripts
 from sensor.container.identify import Identifier
-from sensor.container.mounts import Mount, host_dev, mount_id
+from sensor.container.mounts import Mount, host_dev, mount_id, mount_namespace
 from sensor.container.recent import Recent
 from sensor.container.runtimes import runtimes_of_node
 from sensor.files.handles import OpenFile, file_status
@@ -82,7 +82,7 @@ class FanotifyCapture:
         self._poll.register(self._news, select.EPOLLIN)
         self._spaces = Namespaces(self._group, node_dev, self._poll.register)
         self._sequences = OpenSequences()
-        self._scripts = WaitingScripts(MAX_PENDING, script_interpreter)
+        self._scripts = WaitingScripts(MAX_PENDING, script_interpreters)
         self._image: Recent[_ImageKey, FileShape] = Recent(MAX_IMAGE_FILES)
         self._seen = SeenExecs()
         self._adopted: collections.deque[int] = collections.deque()
@@ -140,6 +140,7 @@ class FanotifyCapture:
     def detach(self) -> None:
         """End the capture of new execs; those that happened until now can still be read."""
         self._pending.hurry()
+        self._scripts.hurry()
         self._spaces.unmark()
         if self._process_log is not None:
             self._process_log.stop()
@@ -356,13 +357,13 @@ class FanotifyCapture:
     def _take_overdue_scripts(self) -> None:
         """Hold the execs of scripts whose interpreter was reported late, or for an earlier exec alone."""
         for each in self._scripts.overdue():
-            program, time_ns = each.program, each.scripts[-1].time_ns
-            if program is not None:
-                scripts = scripts_of_space(each.scripts, program)
-                self._pending.add(dataclasses.replace(program, scripts=scripts, time_ns=time_ns, until=0.0))
+            overdue = each.as_exec()
+            if overdue is not None:
+                self._pending.add(overdue)
                 continue
-            if each.interpreter == UNKNOWN and each.programs:
-                self._examiner.lose("container_gone")
+            if each.is_lost:
+                space = each.scripts[-1].space
+                self._examiner.lose("unreadable" if mount_namespace(space.pid) == space.inum else "container_gone")
             each.close()
 
     def _finished(self) -> list[Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.procfs import ProcessFacts
     from sensor.container.mounts import Mount
 
-MAX_HEAD: Final = 256
-"""Of a script's first line the kernel reads no more (BINPRM_BUF_SIZE)."""
 _DELETED: Final = b" (deleted)"
 
 
@@ -35,7 +34,8 @@ class ExecInProgress:
     (monotonic) the process is given time. `is_certain`: a process that runs this file does so since this exec; it may
     have run the same one before, as a shell does that runs a shell's script. `scripts` are those of its `#!` chain that
     may be drift, outermost first; `interpreter` what was opened after a dynamic program, as its loader is, if that may
-    be drift: a program of its own only if the process runs it.
+    be drift: a program of its own only if the process runs it. `is_one_of_several`: its process may have run it for
+    other scripts too, so arguments are these scripts' only if they show so, behind this number of `words`.
     """
 
     file: OpenFile | None
@@ -53,6 +53,8 @@ class ExecInProgress:
     scripts: Sequence[ExecInProgress] = ()
     interpreter: ExecInProgress | None = None
     is_certain: bool = False
+    is_one_of_several: bool = False
+    words: int | None = None
 
     def close(self) -> None:
         """Release the files."""
@@ -77,6 +79,18 @@ class ExecInProgress:
     def is_settled(self, facts: ProcessFacts | None) -> bool:
         """Return whether it runs the file by this name: its program before may be a hard link to the same file."""
         return facts is not None and self.is_known(facts) and _undeleted(facts.link) == _undeleted(self.link)
+
+    def own_facts(self, facts: ProcessFacts | None) -> ProcessFacts | None:
+        """Return the facts of its process, without the arguments where these may be those of another exec."""
+        if facts is None or not self.is_one_of_several or self._names_script(facts):
+            return facts
+        return dataclasses.replace(facts, argv=(), argv_cut=False)
+
+    def _names_script(self, facts: ProcessFacts) -> bool:
+        """Whether the arguments name the outermost script where the kernel puts the name that it was executed by."""
+        if self.words is None or len(facts.argv) <= self.words:
+            return False
+        return posixpath.normpath(posixpath.join(facts.cwd, facts.argv[self.words])) == self.scripts[0].path
 
     @property
     def inner(self) -> bytes:
@@ -103,27 +117,6 @@ class ExecInProgress:
             inner_path=self.inner,
             writer=None,
         )
-
-
-def script_interpreter(script: ExecInProgress) -> tuple[int, int] | None:
-    """Return device and inode of what a script's first line names, as its container sees it now; None of nothing.
-
-    Raises OSError where the container is gone, TimeoutError where a filesystem does not answer.
-    """
-    head = os.pread(script.file.fd, MAX_HEAD, 0) if script.file is not None else b""
-    words = head.partition(b"\n")[0].removeprefix(b"#!").split()
-    if not words or not head.startswith(b"#!"):
-        return None
-    with open_directory(f"/proc/{script.space.pid}/root") as root:
-        try:
-            handle = in_time(lambda: look_up(root, words[0]), os.close, payer=script.space.payer)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    try:
-        status = file_status(handle)
-        return status.dev, status.ino
-    finally:
-        os.close(handle)
 
 
 def _undeleted(link: bytes) -> bytes:

@@ -32,11 +32,11 @@ class ExecOutcomes:
             noted = self._logged(each)
             if noted is not None:
                 opened.is_certain = True
-                return noted
+                return opened.own_facts(noted)
         now = opened.facts_now()
         if self._process_log is None or not opened.is_settled(now):
             opened.is_certain = True
-        return now
+        return opened.own_facts(now)
 
     def events(self, opened: ExecInProgress, facts: ProcessFacts | None) -> Iterator[Event]:
         """Yield the event of what ran, if it drifted; of the program and of its interpreter where both ran."""

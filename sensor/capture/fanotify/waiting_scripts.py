@@ -3,42 +3,73 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
+from sensor.capture.fanotify.script_lines import MAX_CHAIN
 from sensor.container.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from sensor.capture.fanotify.exec_in_progress import ExecInProgress
+    from sensor.capture.fanotify.script_lines import Interpreters
 
-MAX_CHAIN: Final = 5
-"""Scripts that interpret one another in one exec: more the kernel does not run (fs/exec.c)."""
 MAX_PROGRAMS: Final = 8_192
 MERGED_NS: Final = 2_000_000_000
 """A file that a process opens again is not reported again while the first report waits to be read: no longer apart."""
-UNKNOWN: Final = (-1, -1)
 
 
 @dataclasses.dataclass(slots=True)
 class OverdueScripts:
     """Scripts of one exec whose interpreter was not reported in time, outermost first.
 
-    `interpreter` is what the last one names, by device and inode: None of nothing, UNKNOWN where that can't be seen.
-    `programs` are those that the process opened last before and first after: either may be the interpreter.
+    `interpreters` are those of the last one, None where that can't be known. `programs` are those that the process
+    opened last before and first after: either may have run them.
     """
 
     scripts: list[ExecInProgress]
     programs: list[ExecInProgress]
-    interpreter: tuple[int, int] | None = UNKNOWN
+    interpreters: Interpreters | None = None
+    words: int | None = None
+    """Before the name of the first script in the arguments; None where that can't be known."""
 
     @property
     def program(self) -> ExecInProgress | None:
-        """The program that ran them; None where their exec failed."""
-        space = self.scripts[-1].space
-        fitting = (each for each in self.programs if each.exe == self.interpreter and each.space is space)
-        return next(fitting, None)
+        """The program that ran them; None where their exec failed, or its program was not reported."""
+        fitting = (each for each in self.programs if self._may_be_run_by(each))
+        return next((each for each in fitting if each.space is self.scripts[-1].space), None)
+
+    def as_exec(self) -> ExecInProgress | None:
+        """Return the exec of the program that ran them, which has had its time; None of none."""
+        program = self.program
+        if program is None:
+            return None
+        return dataclasses.replace(
+            program,
+            scripts=scripts_of_space(self.scripts, program),
+            time_ns=self.scripts[-1].time_ns,
+            until=0.0,
+            is_one_of_several=True,
+            words=self.words,
+        )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether they may have run, by a program that is not known."""
+        if self.interpreters is None:
+            return True
+        return bool(self.interpreters.files) and not any(map(self._may_be_run_by, self.programs))
+
+    def is_of_another_than(self, following: ExecInProgress) -> bool:
+        """Whether what they name ran before, and the file that was opened next is nothing that they name."""
+        if self.interpreters is None or following.exe in self.interpreters.files:
+            return False
+        return self.program is not None
+
+    def _may_be_run_by(self, program: ExecInProgress) -> bool:
+        return self.interpreters is not None and program.exe in self.interpreters.files
 
     def close(self) -> None:
         """Release the files."""
@@ -49,9 +80,9 @@ class OverdueScripts:
 class WaitingScripts:
     """The scripts of each process's exec, outermost first. For one thread."""
 
-    def __init__(self, limit: int, interpreter: Callable[[ExecInProgress], tuple[int, int] | None]) -> None:
-        """`interpreter` returns device and inode of what a script names; raises OSError."""
-        self._limit, self._interpreter = limit, interpreter
+    def __init__(self, limit: int, interpreters: Callable[[ExecInProgress], Interpreters | None]) -> None:
+        """`interpreters` returns what a script names; None where that can't be known."""
+        self._limit, self._interpreters = limit, interpreters
         self._by_pid: dict[int, OverdueScripts] = {}
         self._programs: Recent[int, ExecInProgress] = Recent(MAX_PROGRAMS)
         self._overdue: list[OverdueScripts] = []
@@ -85,7 +116,7 @@ class WaitingScripts:
         if chain.programs:
             *earlier, last = self._execs(chain)
             self._overdue += earlier
-            if last.interpreter not in (program.exe, UNKNOWN):
+            if last.is_of_another_than(program):
                 self._overdue.append(last)
                 return []
             chain = last
@@ -104,18 +135,28 @@ class WaitingScripts:
         found, self._overdue = self._overdue, []
         return found
 
-    def _execs(self, chain: OverdueScripts) -> Iterator[OverdueScripts]:
-        """Yield the scripts of each exec: one that the script before does not name was executed by itself."""
-        scripts: list[ExecInProgress] = []
-        for number, script in enumerate(chain.scripts, start=1):
-            scripts.append(script)
-            try:
-                interpreter = self._interpreter(script)
-            except OSError:
-                interpreter = UNKNOWN
-            if number == len(chain.scripts) or interpreter != chain.scripts[number].exe:
-                yield OverdueScripts(scripts, chain.programs, interpreter)
-                scripts = []
+    def _execs(self, chain: OverdueScripts) -> list[OverdueScripts]:
+        """Return the scripts of each exec, in order.
+
+        Nothing tells where one ends, but that what its scripts name ran before and is not what was opened next.
+        """
+        execs: list[OverdueScripts] = []
+        for script in chain.scripts:
+            interpreters = self._interpreters(script)
+            if not execs or execs[-1].is_of_another_than(script):
+                execs.append(OverdueScripts([], chain.programs, words=interpreters and interpreters.words))
+            execs[-1].scripts.append(script)
+            execs[-1].interpreters = interpreters
+        for earlier, later in itertools.combinations(execs, 2):
+            if earlier.scripts[0].exe == later.scripts[0].exe:
+                earlier.words = None  # arguments that name it are the later one's
+        return execs
+
+    def hurry(self) -> None:
+        """Take the scripts that wait as overdue: nobody will look again."""
+        for chain in self._by_pid.values():
+            for script in chain.scripts:
+                script.until = 0.0
 
     def close(self) -> None:
         """Release all."""

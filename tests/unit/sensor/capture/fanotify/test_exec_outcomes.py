@@ -7,6 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress
 from sensor.capture.fanotify.exec_outcomes import ExecOutcomes
 from sensor.capture.fanotify.namespaces import Namespace
@@ -14,6 +16,8 @@ from sensor.capture.fanotify.procfs import ProcessFacts, process_facts
 from sensor.container.mounts import Mount
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sensor.capture.fanotify.process_log import ProcessLog
     from sensor.judgement.examine import Examiner
     from sensor.record import Record
@@ -61,13 +65,19 @@ class AllDrifts:
     def examine(self, record: Record, *_: object) -> Any:
         return record.path, record.argv, [each.path for each in record.opened]
 
+    def __init__(self) -> None:
+        self.missed: list[str] = []
+
     def miss(self, what: str) -> None:
-        raise AssertionError(what)
+        self.missed.append(what)
 
 
-def told(program: ExecInProgress, *logged: ProcessFacts) -> list[Any]:
-    outcomes = ExecOutcomes(cast("Examiner", AllDrifts()), cast("ProcessLog", Log(*logged)))
-    return list(outcomes.events(program, outcomes.facts(program)))
+def told(program: ExecInProgress, *logged: ProcessFacts, missed: Sequence[str] = ()) -> list[Any]:
+    examiner = AllDrifts()
+    outcomes = ExecOutcomes(cast("Examiner", examiner), cast("ProcessLog", Log(*logged)))
+    events = list(outcomes.events(program, outcomes.facts(program)))
+    assert examiner.missed == list(missed)
+    return events
 
 
 def test_a_program_is_told_with_the_interpreter_that_was_opened_for_it() -> None:
@@ -83,6 +93,28 @@ def test_what_was_opened_after_a_program_and_ran_is_told_as_a_program_too() -> N
     both = facts(PROGRAM, b"/bin/a"), facts(LOADER, b"/tmp/b")
     assert told(program, *both) == [(b"/tmp/b", (b"/tmp/b",), []), (b"/bin/a", (b"/bin/a",), [])]
     assert told(program, both[1]) == [(b"/tmp/b", (b"/tmp/b",), [])]
+
+
+@pytest.mark.parametrize(
+    ("words", "argv", "is_own"),
+    [
+        (1, (b"/bin/a", b"/tmp/x", b"1"), True),
+        (1, (b"/bin/a", b"./x"), True),
+        (2, (b"/bin/a", b"-e", b"/tmp/x"), True),
+        (1, (b"/bin/a", b"/tmp/y", b"/tmp/x"), False),
+        (2, (b"/bin/a", b"/tmp/x", b"/tmp/y"), False),
+        (1, (b"/bin/a",), False),
+        (None, (b"/bin/a", b"/tmp/x"), False),
+    ],
+)
+def test_of_several_scripts_of_one_interpreter_each_has_the_arguments_that_name_it(
+    words: int | None, argv: tuple[bytes, ...], *, is_own: bool
+) -> None:
+    program = opened(PROGRAM, b"/bin/a")
+    program.scripts, program.is_one_of_several, program.words = [opened((1, 12), b"/tmp/x")], True, words
+    logged = dataclasses.replace(facts(PROGRAM, b"/bin/a"), argv=argv, cwd=b"/tmp")
+    missed = () if is_own else ("argv",)
+    assert told(program, logged, missed=missed) == [(b"/bin/a", argv if is_own else (), [b"/tmp/x"])]
 
 
 def test_a_process_that_began_after_the_file_was_opened_is_another_one_with_its_pid() -> None:

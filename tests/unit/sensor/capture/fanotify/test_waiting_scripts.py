@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.capture.fanotify.namespaces import Namespace
-from sensor.capture.fanotify.waiting_scripts import MERGED_NS, UNKNOWN, WaitingScripts
+from sensor.capture.fanotify.script_lines import NOTHING, Interpreters
+from sensor.capture.fanotify.waiting_scripts import MERGED_NS, WaitingScripts
 from tests.unit.sensor.capture.fanotify.test_pending_execs import opened
 
 if TYPE_CHECKING:
     from sensor.capture.fanotify.exec_in_progress import ExecInProgress
 
 OTHER_SPACE = Namespace(2, 4_001, 6)
-SHELL, FIRST, SECOND, NESTED, FAILED, LOST = ((1, number) for number in range(10, 16))
-INTERPRETERS = {FIRST: SHELL, SECOND: SHELL, NESTED: FIRST, FAILED: None}
+SHELL, FIRST, SECOND, NESTED, FAILED, UNKNOWN, WRAPPED, WRAPPER, OTHER = ((1, number) for number in range(10, 19))
+INTERPRETERS = {
+    FIRST: Interpreters((SHELL,), 1),
+    SECOND: Interpreters((SHELL,), 2),
+    NESTED: Interpreters((FIRST, SHELL), 3),
+    WRAPPED: Interpreters((WRAPPER, SHELL), 2),
+    FAILED: NOTHING,
+    UNKNOWN: None,
+}
 SPACE = opened().space
 
 
-def interpreter(script: ExecInProgress) -> tuple[int, int] | None:
-    if script.exe == LOST:
-        raise OSError
+def interpreters(script: ExecInProgress) -> Interpreters | None:
     return INTERPRETERS[script.exe]
 
 
@@ -32,7 +38,7 @@ def of(exe: tuple[int, int], *, until: float = float("inf"), time_ns: int = 0) -
 
 @pytest.fixture
 def scripts() -> WaitingScripts:
-    return WaitingScripts(10, interpreter)
+    return WaitingScripts(10, interpreters)
 
 
 def overdue(scripts: WaitingScripts) -> list[tuple[list[tuple[int, int]], bool]]:
@@ -73,24 +79,61 @@ def test_a_script_of_the_interpreter_that_its_process_ran_before_needs_no_report
 
 
 def test_a_program_that_follows_such_a_script_was_not_opened_for_it(scripts: WaitingScripts) -> None:
-    other = (1, 99)
     scripts.take(of(SHELL))
     scripts.keep(of(FIRST))
     scripts.keep(last := of(SECOND))
     assert scripts.take(of(SHELL)) == [last]
     assert overdue(scripts) == [([FIRST], True)]
     scripts.keep(of(FIRST))
-    assert scripts.take(of(other)) == []
+    assert scripts.take(of(OTHER)) == []
     assert overdue(scripts) == [([FIRST], True)]
 
 
-def test_what_a_process_ran_long_before_did_not_run_a_script_that_failed(scripts: WaitingScripts) -> None:
+@pytest.mark.parametrize("script", [UNKNOWN, FAILED, WRAPPED])
+def test_a_program_is_given_the_scripts_before_it_unless_what_they_name_ran_before(
+    scripts: WaitingScripts, script: tuple[int, int]
+) -> None:
+    """Their names may be of a working directory, a chroot, a script of the image, or a link that is gone by now."""
+    scripts.take(of(OTHER))
+    waiting = [of(script), of(FIRST)]
+    for each in waiting:
+        scripts.keep(each)
+    assert scripts.take(of(SHELL)) == waiting
+    assert scripts.overdue() == []
+    scripts.keep(alone := of(script))
+    assert scripts.take(of(OTHER)) == ([] if script == WRAPPED else [alone])
+
+
+def test_a_script_of_a_script_of_the_image_needs_no_report_of_what_runs_that(scripts: WaitingScripts) -> None:
+    scripts.take(of(SHELL))
+    scripts.keep(of(WRAPPED, until=0.0))
+    assert overdue(scripts) == [([WRAPPED], True)]
+
+
+def test_what_a_process_ran_long_before_did_not_run_a_script(scripts: WaitingScripts) -> None:
     scripts.take(of(SHELL))
     scripts.keep(of(FIRST, until=0.0, time_ns=MERGED_NS))
     assert overdue(scripts) == [([FIRST], False)]
 
 
-def test_a_script_whose_container_is_gone_is_known_as_lost(scripts: WaitingScripts) -> None:
+def test_a_script_that_may_have_run_by_a_program_that_is_not_known_is_lost(scripts: WaitingScripts) -> None:
+    scripts.take(of(OTHER))
+    for script, is_lost in ((FIRST, True), (UNKNOWN, True), (WRAPPED, True), (FAILED, False)):
+        scripts.keep(of(script, until=0.0))
+        assert [(each.as_exec(), each.is_lost) for each in scripts.overdue()] == [(None, is_lost)]
+
+
+def test_at_the_end_scripts_are_overdue_at_once(scripts: WaitingScripts) -> None:
     scripts.take(of(SHELL))
-    scripts.keep(of(LOST, until=0.0))
-    assert [each.interpreter for each in scripts.overdue()] == [UNKNOWN]
+    scripts.keep(of(FIRST))
+    assert scripts.overdue() == []
+    scripts.hurry()
+    assert overdue(scripts) == [([FIRST], True)]
+
+
+def test_of_a_script_that_ran_twice_only_the_last_one_s_arguments_may_be_known(scripts: WaitingScripts) -> None:
+    scripts.take(of(SHELL))
+    for each in (FIRST, SECOND, FIRST):
+        scripts.keep(of(each))
+    scripts.hurry()
+    assert [each.words for each in scripts.overdue()] == [None, 2, 1]
