@@ -35,6 +35,7 @@ else
     need make make
     need mkfs.xfs xfsprogs
     need mkfs.btrfs btrfs-progs
+    need fuse-overlayfs fuse-overlayfs
     need ip iproute2
     packages="$packages libfaketime"
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
