@@ -1,10 +1,9 @@
 // Shared by every page: CSRF for htmx, stale responses, panels as modal dialogs, menus, theme.
 
-import { announce, csrfToken, isFromPortal, showError } from "./tools.js";
+import { announce, csrfToken, isFromPortal, isRepeated, showError } from "./tools.js";
 
 const etags = new WeakMap();
 const uncertain = (verb) => (verb === "get" ? "" : " Check whether the change was made."); // the answer may have been lost, not the request
-const isRepeated = (elt) => elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]"); // nobody asked for it, and it comes again
 
 document.addEventListener("htmx:configRequest", (event) => {
   const { headers, verb, elt } = event.detail;
@@ -64,7 +63,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (!detail.shouldSwap || isFromPortal(xhr.getResponseHeader("Vary"))) return;
   detail.shouldSwap = false;
   document.dispatchEvent(new CustomEvent("request:unanswered", { detail }));
-  if (!isPoll(elt)) showError(`Something other than the portal has answered (status ${xhr.status}). Reload the page to see what is saved.`);
+  if (!isRepeated(elt)) showError(`Something other than the portal has answered (status ${xhr.status}). Reload the page to see what is saved.`);
 });
 
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.

@@ -17,6 +17,11 @@ export function isFromPortal(vary) {
   return Boolean(vary?.includes("HX-Request"));
 }
 
+/** Whether nobody asked for what an element requests, and it comes again: a poll. */
+export function isRepeated(elt) {
+  return elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]");
+}
+
 /** Fetch a part of the page. Null where it failed, or the session has ended: session.js then keeps what was typed. */
 export async function fetchPart(url, options) {
   const response = await fetch(url, options).catch(() => null);

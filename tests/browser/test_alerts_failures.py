@@ -29,6 +29,19 @@ def failure(request: pytest.FixtureRequest) -> tuple[Callable[[Route], None], st
     return FAILURES[request.param]
 
 
+def page_with_a_held_change(estate: Estate, open_as: Open, user: Any) -> tuple[Page, list[Route]]:
+    """Return the list of two alerts, and the request that dismisses the first by key and is not answered yet."""
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(user, "/alerts/")
+    held: list[Route] = []
+    page.route("**/alerts/status/", lambda route: held.append(route), times=1)  # noqa: PLW0108 - not a built-in
+    press(page, "j", "e")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    with page.expect_request("**/alerts/status/"):
+        press(page, "1", "Enter")
+    return page, held
+
+
 def test_the_panel_shows_why_it_was_not_applied_and_applies_it_once_that_is_over(
     estate: Estate,
     open_as: Open,
@@ -67,14 +80,7 @@ def test_keys_for_the_next_alert_are_not_pressed_in_the_panel_of_one_that_failed
     complaints: list[str],
     failure: tuple[Callable[[Route], None], str],
 ) -> None:
-    send(estate, "/tmp/first", "/tmp/second")
-    page = open_as(operator, "/alerts/")
-    held: list[Route] = []
-    page.route("**/alerts/status/", lambda route: held.append(route), times=1)  # noqa: PLW0108 - not a built-in
-    press(page, "j", "e")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    with page.expect_request("**/alerts/status/"):
-        press(page, "1", "Enter")
+    page, held = page_with_a_held_change(estate, open_as, operator)
 
     press(page, "e", "2", "Enter")
     failure[0](held[0])
@@ -89,17 +95,54 @@ def test_keys_for_the_next_alert_are_not_pressed_in_the_panel_of_one_that_failed
     complaints.clear()
 
 
+def test_a_poll_that_fails_does_not_end_the_wait_for_a_change(
+    estate: Estate, open_as: Open, operator: Any, complaints: list[str]
+) -> None:
+    page, held = page_with_a_held_change(estate, open_as, operator)
+    answers = [500]
+    # Not `times=1`: the last handler that is used up would let go of the request that is held.
+    page.route("**/bell/", lambda route: route.fulfill(status=answers.pop()) if answers else route.continue_())
+    page.evaluate(
+        """() => new Promise((done) => {
+          document.addEventListener("htmx:responseError", () => done(), { once: true });
+          const bell = document.getElementById("bell");
+          bell.setAttribute("hx-trigger", "every 500ms");
+          htmx.process(bell);
+        })"""
+    )
+
+    press(page, "e", "2", "Enter")
+    held[0].continue_()
+
+    expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
+    assert set(Alert.objects.values_list("verdict", flat=True)) == {"false_positive", "expected"}
+    complaints.clear()
+
+
+def test_an_undo_and_a_refresh_show_that_something_else_answered(
+    estate: Estate, open_as: Open, operator: Any, complaints: list[str]
+) -> None:
+    send(estate, "/tmp/first")
+    page = open_as(operator, "/alerts/")
+    press(page, "j", "e", "1", "Enter")
+    expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
+    acts: list[tuple[str, Callable[[], None]]] = [
+        ("**/alerts/undo/", lambda: press(page, "z")),
+        (page.url, lambda: page.locator("[data-refresh]").click()),
+    ]
+    for path, act in acts:
+        page.evaluate("document.getElementById('messages').replaceChildren()")
+        page.route(path, lambda route: route.fulfill(body="<h1>Back soon</h1>"))
+        act()
+        expect(page.locator("#messages")).to_contain_text("Something other than the portal")
+    page.evaluate("new Promise(requestAnimationFrame)")
+    expect(page.locator("#status")).not_to_have_text("Refreshed")
+
+
 def test_keys_for_the_next_alert_do_not_override_a_conflict(
     estate: Estate, open_as: Open, operator: Any, admin: Any
 ) -> None:
-    send(estate, "/tmp/first", "/tmp/second")
-    page = open_as(operator, "/alerts/")
-    held: list[Route] = []
-    page.route("**/alerts/status/", lambda route: held.append(route), times=1)  # noqa: PLW0108 - not a built-in
-    press(page, "j", "e")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    with page.expect_request("**/alerts/status/"):
-        press(page, "1", "Enter")
+    page, held = page_with_a_held_change(estate, open_as, operator)
     pk = int(page.locator('#panel [name="alert"]').input_value().partition(":")[0])
     triage.change_status(admin, {pk: 1}, triage.StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE, "It mines"))
 
@@ -131,14 +174,20 @@ def test_an_undo_that_was_not_answered_can_be_repeated(
     complaints.clear()
 
 
+@pytest.mark.parametrize("answer", [FAILURES["lost"][0], FAILURES["maintenance"][0]], ids=["lost", "maintenance"])
 @pytest.mark.parametrize("where", ["list", "alert"])
 def test_a_page_that_is_not_kept_current_shows_since_when(
-    estate: Estate, open_as: Open, reader: Any, complaints: list[str], where: str
+    estate: Estate,
+    open_as: Open,
+    reader: Any,
+    complaints: list[str],
+    where: str,
+    answer: Callable[[Route], None],
 ) -> None:
     send(estate, "/tmp/first")
     path = "/alerts/" if where == "list" else f"/alerts/{Alert.objects.get().pk}/"
     page = open_as(reader, path)
-    page.route("**/live/**", lambda route: route.abort())
+    page.route("**/live/**", answer)
     page.evaluate("{ const now = Date.now; Date.now = () => now() + 11_000; }")
 
     expect(page.get_by_text("the portal does not answer")).to_contain_text("Not updated since")

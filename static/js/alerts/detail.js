@@ -1,5 +1,5 @@
 // One alert: copy buttons, and a body that stays current.
-import { announce, freshness } from "../tools.js";
+import { announce, freshness, isFromPortal } from "../tools.js";
 
 const POLL = 2000;
 const LONGEST = 15_000; // ms that a poll may take
@@ -15,11 +15,16 @@ document.addEventListener("click", async (event) => {
   button.dataset.copied = "yes";
 });
 
-/** Reload the body of the page. */
+/** Reload the body of the page; return whether it was. */
 async function reload() {
+  const before = document.getElementById("alert-body").firstElementChild;
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#alert-body", swap: "innerHTML" });
+  return document.getElementById("alert-body").firstElementChild !== before;
 }
-document.body.addEventListener("alerts:changed", () => reload().finally(() => document.body.dispatchEvent(new Event("alerts:reloaded"))));
+document.body.addEventListener("alerts:changed", async () => {
+  const isShown = await reload().catch(() => false);
+  document.body.dispatchEvent(new CustomEvent("alerts:reloaded", { detail: { isShown } }));
+});
 document.addEventListener("page:returned", (event) => {
   event.preventDefault();
   if (!busy()) reload();
@@ -36,6 +41,7 @@ async function poll() {
   const { pulse, url } = page().dataset;
   const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { headers: { "X-Poll": "1" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(LONGEST) });
   if (answer.status === 401) document.dispatchEvent(new Event("session:ended"));
+  if (!isFromPortal(answer.headers.get("Vary"))) return false;
   if (answer.status !== 200 || busy()) return [200, 204, 304].includes(answer.status);
   polling = true;
   await reload().finally(() => { polling = false; });

@@ -1,6 +1,6 @@
 // Triage by keyboard, on the list and on one alert: single keys, which can be turned off (WCAG 2.1.4) and do nothing
 // while typing. Keys that are pressed while the portal answers are kept, and pressed once it has, unless it refused.
-import { announce } from "../tools.js";
+import { announce, isRepeated } from "../tools.js";
 
 const STORED = "alerts-keys";
 const PLACE = "alerts-place"; // the list that alerts were opened from: its address, its alerts, and the one in focus
@@ -130,9 +130,11 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (id === "results" && !panel()) settle();
   if (id === "panel" || id === awaited) proceed();
 });
-document.body.addEventListener("alerts:reloaded", () => {
+document.body.addEventListener("alerts:reloaded", ({ detail: { isShown } }) => {
   if (!panel()) settle();
-  if (awaited === "alerts:reloaded") proceed();
+  if (awaited !== "alerts:reloaded") return;
+  if (isShown) proceed();
+  else drop();
 });
 // Rows that are loaded again while one of them has the focus.
 document.addEventListener("htmx:beforeSwap", (event) => { if (event.detail.target.id === "results" && !place) note(); });
@@ -152,7 +154,12 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id !== "alert-body" || !wasInside || document.activeElement !== document.body) return;
   (document.querySelector("#alert-status > summary") ?? document.querySelector(".alert-tabs .tabs [aria-current]"))?.focus();
 });
+/** Whether no key is behind a request: a poll, or a reload, which says by itself how it ended. */
+function isBackground(elt, { verb, target }) {
+  return isRepeated(elt) || (elt === document.body && verb === "get" && ["results", "alert-body"].includes(target.id));
+}
 for (const failed of ["htmx:responseError", "htmx:sendError", "request:unanswered"]) document.addEventListener(failed, (event) => {
+  if (isBackground(event.detail.elt, event.detail.requestConfig)) return;
   if (event.detail.requestConfig.path === UNDO_URL && undoing) remember(UNDO, [...remembered(UNDO, []), undoing]);
   undoing = null;
   drop();

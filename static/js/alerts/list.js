@@ -52,13 +52,20 @@ document.addEventListener("click", (event) => {
 });
 
 // ---- Reload the list in place
+/** Reload the list, then announce `message`; return whether it was reloaded. */
 async function reload(message) {
+  const before = document.getElementById("results").firstElementChild;
   waiting = new Set();
   etag = null;
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
-  if (message) announce(message);
+  const isShown = document.getElementById("results").firstElementChild !== before;
+  if (message && isShown) announce(message);
+  return isShown;
 }
-document.body.addEventListener("alerts:changed", () => reload().finally(() => document.body.dispatchEvent(new Event("alerts:reloaded"))));
+document.body.addEventListener("alerts:changed", async () => {
+  const isShown = await reload().catch(() => false);
+  document.body.dispatchEvent(new CustomEvent("alerts:reloaded", { detail: { isShown } }));
+});
 document.body.addEventListener("alerts:selected", showSelection);
 document.addEventListener("page:returned", (event) => {
   if (!table()?.dataset.live) return; // the timeline of an incident
