@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -59,17 +59,6 @@ RULE = {
 @pytest.fixture(autouse=True)
 def _sends_nothing(queued: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drift.fleet.actions.pushes.push_now", lambda message: None)
-
-
-@pytest.fixture
-def node(settings: Any) -> Iterator[Sensor]:
-    """One sensor; everything is well."""
-    row = well.sensor()
-    well.portal(settings)
-    client = queue.redis_client()  # before a test changes its address
-    yield row
-    client.delete(KEY, ENDED_AT, "celery")
-    cache.delete(PROXY_KEY)
 
 
 class World:

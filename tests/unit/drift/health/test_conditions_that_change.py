@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,7 +19,6 @@ from drift.fleet.actions.heartbeats import store_heartbeat
 from drift.fleet.models import Environment, FleetState, Proof, Rollout, Sensor, SensorStatus
 from drift.fleet.queries.sensors import is_offline
 from drift.health.actions.record_health import record_health
-from drift.health.domain.process_reports import KEY
 from drift.health.domain.task_reports import ENDED_AT
 from drift.health.models import ConditionStart
 from sensor import wire
@@ -37,15 +36,6 @@ BEAT = wire.Heartbeat("0.1.0", None, well.CAPABILITIES, "ebpf", 1, wire.Counters
 @pytest.fixture(autouse=True)
 def _sends_nothing(queued: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drift.fleet.actions.pushes.push_now", lambda message: None)
-
-
-@pytest.fixture
-def node(settings: Any) -> Iterator[Sensor]:
-    """One sensor; everything is well."""
-    row = well.sensor()
-    well.portal(settings)
-    yield row
-    queue.redis_client().delete(KEY, ENDED_AT, "celery")
 
 
 def failing(api: Any) -> set[str]:
