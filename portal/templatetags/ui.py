@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
 from typing import TYPE_CHECKING
 
 from django import template
-from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from sensor.names.visible_text import has_mixed_scripts, visible_text
+from drift.web.page_parts import icon, one_line
+from sensor.names.visible_text import has_mixed_scripts
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 register = template.Library()
-SPACE = r"\x20"
-
-
-@register.simple_tag
-@cache
-def icon(name: str, extra: str = "") -> SafeString:
-    """Return the icon `name` of static/icons.svg, hidden from screen readers; `extra` adds classes ("big", "plain")."""
-    # Cached without a bound: a list repeats some four per row, and names come from templates, never from data.
-    return format_html(
-        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
-        extra,
-        static("icons.svg"),
-        name,
-    )
-
-
-@register.filter
-def one_line(text: str | None) -> str:
-    """Return a text of one line with line breaks, tabs and outer spaces visible; all else hidden every page shows."""
-    shown = visible_text(text or "")
-    inner = shown.strip(" ")
-    before = len(shown) - len(shown.lstrip(" "))
-    return f"{SPACE * before}{inner}{SPACE * (len(shown) - len(inner) - before)}" if inner else SPACE * len(shown)
+register.simple_tag(icon)
+register.filter(one_line)
 
 
 @register.simple_tag
