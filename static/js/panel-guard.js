@@ -11,6 +11,13 @@ function typed(found) {
   return [...new FormData(found)].filter(([, each]) => value(each) !== "" && value(each) !== " 0").map(([name, each]) => `${name}=${value(each)}`).sort().join("\n");
 }
 
+/** Return what the server sent in the form: what is typed before this script is ready differs from it too. */
+function sent(found) {
+  const copy = found.cloneNode(true);
+  copy.reset();
+  return typed(copy);
+}
+
 /** Whether the panel has something that is not on the server: typed since it opened, or rejected by the server. */
 function isTyped() {
   const found = form();
@@ -20,7 +27,7 @@ function isTyped() {
 function adopt() {
   isSending = false;
   if (!open()) return;
-  if (form()) pristine = typed(form());
+  if (form()) pristine = sent(form());
   if (history.state?.panel) return;
   history.scrollRestoration = "manual"; // closing must not scroll the list behind the panel
   if (history.state?.htmx) history.replaceState(null, ""); // htmx would load the page again when the panel closes

@@ -22,11 +22,11 @@ export function isRepeated(elt) {
   return elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]");
 }
 
-/** Fetch a part of the page. Null where it failed, or the session has ended: session.js then keeps what was typed. */
+/** Fetch a part of the page. Null where it failed, something else than the portal answered, or the session has ended: session.js then keeps what was typed. */
 export async function fetchPart(url, options) {
   const response = await fetch(url, options).catch(() => null);
   if (response?.status === 401) document.dispatchEvent(new Event("session:ended"));
-  return response?.ok ? response : null;
+  return response?.ok && isFromPortal(response.headers.get("Vary")) ? response : null;
 }
 
 /** Show an error in the page's message area, or at the top of an open panel, which covers that and makes it inert. */

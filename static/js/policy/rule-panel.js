@@ -10,6 +10,7 @@ const CHECK_AFTER = 150; // ms without a keystroke
 let form = null;
 let timer = 0;
 let checks = 0;
+let isChecked = true; // the errors shown are those of what is typed now
 let key = 0;
 
 // ---- Builder: a card per property, a row per value. Rows of a card are joined by OR, cards by AND.
@@ -127,21 +128,35 @@ async function growTree(details) {
     return;
   }
   const nodes = details.querySelector("#scope-nodes");
-  const chosen = new Map([...nodes.querySelectorAll("input:checked")].map((box) => [box.value, box.closest("li")]));
-  for (const box of tree.querySelectorAll("input[name=scope]")) box.checked = chosen.delete(box.value);
-  for (const [value, item] of chosen) keepUnknown(tree, value, item);
-  tree.id = nodes.id;
-  nodes.replaceWith(tree);
-  addFilterBox(tree);
-  addTwisties(tree);
-  showImplied(tree);
+  addEnvironments(nodes, tree);
+  addFilterBox(nodes);
+  addTwisties(nodes);
+  showImplied(nodes);
 }
 
-/** Put an account that the rule names but the estate does not have below its provider. */
-function keepUnknown(tree, value, item) {
-  const group = tree.querySelector(`input[name=scope][value="${value.split(":")[0]}"]`).closest("li");
-  if (!group.querySelector("ul")) group.append(document.createElement("ul"));
-  group.querySelector("ul").append(item);
+/** Add the estate's environments below the providers. Their boxes stay: one may have the focus, or be under the pointer. */
+function addEnvironments(nodes, tree) {
+  const focused = document.activeElement.value;
+  const hadFocus = nodes.contains(document.activeElement);
+  for (const item of [...tree.children]) {
+    const provider = nodes.querySelector(`input[name=scope][value="${item.querySelector("input").value}"]`)?.closest("li");
+    const [branch, known] = [item, provider].map((each) => each?.querySelector("ul"));
+    if (!provider) nodes.append(item);
+    else if (branch && known) { keepChosen(known, branch); known.replaceWith(branch); }
+    else if (branch) provider.append(branch);
+  }
+  if (hadFocus && !nodes.contains(document.activeElement)) boxOf(nodes, focused)?.focus();
+}
+
+const boxOf = (list, value) => [...list.querySelectorAll("input[name=scope]")].find((box) => box.value === value);
+
+/** Check in `branch` the accounts that the rule names, and add those that the estate does not have. */
+function keepChosen(known, branch) {
+  for (const box of known.querySelectorAll("input[name=scope]")) {
+    const same = boxOf(branch, box.value);
+    if (same) same.checked = box.checked;
+    else branch.append(box.closest("li"));
+  }
 }
 
 /** Add a search box above a tree with many environments. */
@@ -195,19 +210,26 @@ function expand(twisty, branch, isOpen) {
 
 // ---- The server's check: the same validation as Apply, so that the panel never disagrees with it
 async function check() {
-  checks += 1;
   const mine = checks;
   const here = form;
   const response = await fetchPart(here.dataset.checkUrl, { method: "POST", body: new FormData(here), headers: { "X-CSRFToken": csrfToken() } });
-  // Ignore a response that a later check or another panel has overtaken.
-  if (!response || mine !== checks || here !== form) return;
+  // Ignore a response that what was typed since, or another panel, has overtaken.
+  if (mine !== checks || here !== form) return;
+  const apply = form.querySelector("#apply");
+  if (!response) {
+    // Apply checks it too: without an answer here it must not stay disabled.
+    if (apply) apply.disabled = false;
+    form.querySelector("#words").textContent = "Not checked, since the portal did not answer. Apply checks it.";
+    showEffect(here, false);
+    return;
+  }
+  isChecked = true;
   const { errors, lint, words, cloud_scope: scope } = await response.json();
   showErrors(errors);
   showLint(form, lint);
   form.querySelector("#scope-summary").textContent = scope;
   form.querySelector("#words").textContent = words;
   showEffect(here, Object.keys(errors).length === 0);
-  const apply = form.querySelector("#apply");
   if (apply) apply.disabled = Object.keys(errors).length > 0;
 }
 
@@ -243,6 +265,8 @@ function showBuilderErrors(builder, errors) {
 
 function changed() {
   keepEmptyEntry();
+  isChecked = false;
+  checks += 1;
   clearTimeout(timer);
   timer = setTimeout(check, CHECK_AFTER);
 }
@@ -260,7 +284,20 @@ function adopt() {
   showImplied(form.querySelector("#scope-nodes"));
   const isValid = form.querySelector(".field-error:not(:empty)") === null;
   if (apply) apply.disabled = !isValid;
-  showEffect(form, isValid);
+  isChecked = true;
+  // Typed before this script was ready: nothing has checked it.
+  if (isTouched()) changed();
+  else showEffect(form, isValid);
+}
+
+/** Whether a field differs from what the server sent. */
+function isTouched() {
+  return [...form.querySelectorAll("input:not([type=hidden]), textarea, select")].some((field) => {
+    if (field.matches("[type=checkbox]")) return !field.disabled && field.checked !== field.defaultChecked;
+    if (!field.matches("select")) return field.value !== field.defaultValue;
+    const chosen = [...field.options].findIndex((option) => option.defaultSelected);
+    return field.selectedIndex !== Math.max(chosen, 0);
+  });
 }
 
 document.addEventListener("click", (event) => {
@@ -293,11 +330,11 @@ document.addEventListener("change", (event) => {
   if (event.target.name === "scope") showImplied(form.querySelector("#scope-nodes"));
   changed();
 });
-// Enter in a field must not apply an invalid rule. In the capture phase, so that it runs before htmx.
+// Enter in a field must not apply a rule of which the errors are shown; what was typed since, Apply checks. In the capture phase, so that it runs before htmx.
 document.addEventListener("submit", (event) => {
   if (event.target !== form) return;
   const isStep = event.submitter?.name === "step";
-  if (isStep || !form.querySelector("#apply")?.disabled) return;
+  if (isStep || !isChecked || !form.querySelector("#apply")?.disabled) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   announce("The rule has errors");

@@ -1,0 +1,108 @@
+"""The rule panel while answers and scripts come late, or never: what is typed counts, and Apply stays usable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from drift.fleet.models import Environment
+from drift.policy.models import PolicyVersion
+from drift.policy.queries.drafts import draft_state
+from tests.browser.rules import PAGE
+from tests.browser.test_policy_failures import answers
+from tests.browser.test_policy_guards import Answers
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Open = Callable[..., Page]
+
+
+class Held:
+    """Requests to a path, which are answered only once they are released."""
+
+    def __init__(self, page: Page, path: str) -> None:
+        self._routes: list[Route] = []
+        self._page = page
+        page.route(path, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        self._routes.append(route)
+
+    def release(self) -> None:
+        while not self._routes:
+            self._page.wait_for_timeout(20)
+        for route in self._routes:
+            route.continue_()
+
+
+def test_environments_that_come_late_leave_the_focus_and_what_is_checked(
+    open_as: Open, admin: Any, queued: list[Any]
+) -> None:
+    Environment.objects.create(provider="azure", account="sub-1", name="Subscription 1")
+    page = open_as(admin, PAGE)
+    page.locator("#add-rule").click()
+    held = Held(page, "**/settings/scope-tree/**")
+    page.locator("summary#f-scope").press("Enter")
+    azure = page.get_by_role("checkbox", name="Azure", exact=True)
+    azure.focus()
+    held.release()
+    expect(page.get_by_role("button", name="Environments of Azure")).to_be_visible()
+    expect(azure).to_be_focused()
+    page.keyboard.press("Space")
+    expect(azure).to_be_checked()
+    expect(page.locator("#scope-summary")).to_have_text("Azure")
+
+
+def test_a_check_that_is_not_answered_leaves_it_to_apply(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str]
+) -> None:
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    apply, name = page.locator("#apply"), page.locator("#f-name")
+    for status in (0, 503, 200):
+        page.unroute_all()
+        name.fill("rule 2")
+        expect(apply).to_be_disabled()
+        answers(page, "/settings/policy/rule/check/", status)
+        name.fill("Renamed")
+        expect(page.locator("#words")).to_have_text("Not checked, since the portal did not answer. Apply checks it.")
+        expect(apply).to_be_enabled()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert draft_state(admin).document["rules"][4]["name"] == "Renamed"
+    complaints.clear()
+
+
+def test_enter_applies_what_was_corrected_before_the_check_has_answered(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    name = page.locator("#f-name")
+    name.fill("rule 2")
+    expect(page.locator("#apply")).to_be_disabled()
+    held = Held(page, "**/settings/policy/rule/check/")
+    name.fill("Renamed")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Renamed", exact=True)).to_be_focused()
+    held.release()
+
+
+def test_what_is_typed_before_the_scripts_are_ready_is_checked_and_guarded(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    base = page.url.removesuffix(PAGE)
+    held = Held(page, "**/js/policy/rule-panel*.js")
+    guard = Held(page, "**/js/panel-guard*.js")
+    page.goto(f"{base}{PAGE}rule/?rule=rule-5", wait_until="commit")
+    page.locator("#f-name").fill("rule 2")
+    held.release()
+    guard.release()
+    expect(page.locator("#e-name")).to_have_text("Another rule has this name")
+    answered = Answers(page, False)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert answered.asked == ["confirm"]
