@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Func, IntegerField, Q, QuerySet, Sum
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
@@ -218,22 +219,26 @@ def open_alerts_of_cluster(user: User, cluster_id: int) -> int:
     return min(int(found.aggregate(open=Sum("count", default=0))["open"]), MAX_COUNT + 1)
 
 
+LESS_SEVERE_COUNTS: Final = ", ".join(
+    f"(SELECT count(*) FROM (SELECT FROM open WHERE severity = '{name}' LIMIT {MAX_COUNT + 1}) AS bounded)"  # noqa: S608 - ours
+    for name in LESS_SEVERE
+)
+"""Of `open`, which is written once: the scope of a user may be long, and the ORM would build it for each severity."""
+
+
 def _less_severe(user: User) -> dict[str, int]:
     """Return the counts of open alerts by severity, without High, with one query.
 
     Rules are of severity High unless they say otherwise: the others are few, and counted from an index.
     """
-    found = Alert.objects.visible_to(user).filter(IS_OPEN).values("pk")
-    counts = {
-        # Django writes NULL, of no type, in place of a query that cannot find anything: for a scope without a place.
-        name: Func(
-            ArraySubquery(found.filter(severity=name)[: MAX_COUNT + 1]),
-            template="coalesce(cardinality((%(expressions)s)::bigint[]), 0)",
-            output_field=IntegerField(),
-        )
-        for name in LESS_SEVERE
-    }
-    return dict(zip(counts, User.objects.filter(pk=user.pk).values_list(*counts.values()).get(), strict=True))
+    found = Alert.objects.visible_to(user).filter(IS_OPEN).order_by().values_list("severity")
+    try:
+        statement, values = found.query.sql_with_params()
+    except EmptyResultSet:  # a scope without a place
+        return dict.fromkeys(LESS_SEVERE, 0)
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH open AS NOT MATERIALIZED ({statement}) SELECT {LESS_SEVERE_COUNTS}", values)
+        return dict(zip(LESS_SEVERE, cursor.fetchone(), strict=True))
 
 
 def last_settled(user: User) -> int:
