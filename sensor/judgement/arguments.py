@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.judgement.interpreters import script_names
+from sensor.judgement.interpreters import loaded_names, script_names
 from sensor.judgement.loader_arguments import interpreter_called, loaded_files
 from sensor.record import Flag
 
@@ -29,10 +29,14 @@ class RootUnknown(Unresolvable):
 
 
 class NamedPaths(NamedTuple):
-    """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there."""
+    """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there.
+
+    Without a file that `may_be_absent` the program runs all the same, or it is one that was named by its directory.
+    """
 
     kind: DriftKind
     paths: Sequence[bytes]
+    may_be_absent: bool = False
 
 
 def named_paths(record: Record) -> list[NamedPaths]:
@@ -40,8 +44,11 @@ def named_paths(record: Record) -> list[NamedPaths]:
     if record.flags & Flag.SCRIPT:
         return [NamedPaths("script", [record.filename])]
     found = _loaders_paths(record) if record.flags & Flag.LOADER else []
-    names = script_names(*interpreter_called(record.path, record.argv)) if record.flags & Flag.INTERPRETER else ()
-    return [*found, NamedPaths("interpreter", names)] if names else found
+    if not record.flags & Flag.INTERPRETER:
+        return found
+    called = interpreter_called(record.path, record.argv)
+    found += [NamedPaths("interpreter", names) for names in (script_names(*called),) if names]
+    return [*found, *(NamedPaths("interpreter", names, may_be_absent=True) for names in loaded_names(*called))]
 
 
 def script_name(record: Record) -> bytes:
@@ -62,7 +69,8 @@ def _loaders_paths(record: Record) -> list[NamedPaths]:
         # Its program may be named behind what could be read.
         raise Unresolvable
     found = [NamedPaths("loader", program)] if program else []
-    return [*found, *(NamedPaths("library", paths) for paths in libraries)]
+    # A library that is gone does not keep its program from running.
+    return [*found, *(NamedPaths("library", paths, may_be_absent=True) for paths in libraries)]
 
 
 def _whole_argv(record: Record) -> Sequence[bytes]:

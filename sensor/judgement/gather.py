@@ -233,7 +233,7 @@ class FactGatherer:
         if has_script:
             yield from self._script_by_name(record, resolved)
             return
-        for kind, paths in named_paths(record):
+        for kind, paths, may_be_absent in named_paths(record):
             file = None
             for path in paths:
                 located = locate(record, resolved, path)
@@ -243,8 +243,7 @@ class FactGatherer:
                         break
             if file is not None:
                 yield NamedFile(kind, file)
-            elif kind != "library":
-                # A library that is gone does not keep its program from running; without the others nothing is known.
+            elif not may_be_absent:
                 raise Unresolvable
 
     def _script_by_name(self, record: Record, resolved: Resolved) -> Iterator[NamedFile]:

@@ -8,6 +8,7 @@ moments, of which many are data: the name's ending tells code, and a shell reads
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -22,9 +23,10 @@ class _Interpreter:
     These may stand together. After one of `ends` no file is run, after one of `input` standard input. One of `takes`
     has its value in the same argument or, where there is nothing left of that, in the next; one of `next_only` always
     in the next; one of `attached` never. The value of one of `file` is the file. `words` may stand before the file
-    (`deno run`). `also` is what may follow the file's name: a directory's main program, an extension that was left
-    out. `reads_code` where all that it opens itself is code, but for DATA. `text` where the first plain argument is a
-    program's text, and no file.
+    (`deno run`); one of `commands` runs no file that is named there. `also` is what may follow the file's name: a
+    directory's main program, an extension that was left out. `reads_code` where all that it opens itself is code, but
+    for DATA. `text` where the first plain argument is a program's text, and no file. `loads` matches an option that has
+    code loaded besides the file: in its group, or in the next argument where that is empty.
     """
 
     endings: tuple[bytes, ...] = ()
@@ -40,6 +42,8 @@ class _Interpreter:
     long_ends: frozenset[bytes] = frozenset()
     long_takes: frozenset[bytes] = frozenset()
     words: frozenset[bytes] = frozenset()
+    commands: frozenset[bytes] = frozenset()
+    loads: re.Pattern[bytes] | None = None
     plus: bool = False
     also: tuple[bytes, ...] = ()
 
@@ -62,16 +66,19 @@ _PYTHON: Final = _Interpreter(
     also=(b"/__main__.py",),
 )
 _PERL: Final = _Interpreter(
-    endings=(b".pl", b".pm", b".ph", b".al", b".t"), ends=b"eEvVh", takes=b"I", attached=b"0lCDdFiMmx"
+    endings=(b".pl", b".pm", b".ph", b".al", b".t"), ends=b"eEvVh", takes=b"I", attached=b"CDdFiMmx"
 )
 _RUBY: Final = _Interpreter(
     endings=(b".rb", b".ru", b".gem", b".gemspec"),
     ends=b"evh",
     takes=b"rICE",
-    attached=b"0FKWTix",
+    attached=b"FKWTix",
+    loads=re.compile(rb"-r(.*)", re.DOTALL),
     long_ends=frozenset({b"--version", b"--help", b"--copyright"}),
     long_takes=frozenset({b"--encoding", b"--external-encoding", b"--internal-encoding", b"--backtrace-limit"}),
 )
+_MODULES: Final = re.compile(rb"(?:-r|--(?:require|import|preload|loader|experimental-loader))(?:=(.*))?", re.DOTALL)
+"""Options of JavaScript's interpreters."""
 _JAVASCRIPT: Final = (b".js", b".cjs", b".mjs", b".ts", b".mts", b".cts", b".jsx", b".tsx", b".wasm")
 _NODE: Final = _Interpreter(
     endings=_JAVASCRIPT,
@@ -82,20 +89,35 @@ _NODE: Final = _Interpreter(
         {b"--require", b"--import", b"--loader", b"--experimental-loader", b"--conditions", b"--env-file", b"--title"}
     ),
     words=frozenset({b"inspect"}),
+    loads=_MODULES,
     also=(b".js", b".cjs", b".mjs", b"/index.js"),
 )
 _DENO: Final = _Interpreter(
     endings=_JAVASCRIPT,
     ends=b"eh",
-    takes=b"crL",
-    long_takes=frozenset({b"--config", b"--import-map", b"--reload", b"--log-level", b"--cert", b"--seed"}),
+    takes=b"cL",
+    attached=b"r",
+    long_takes=frozenset({b"--config", b"--import-map", b"--log-level", b"--cert", b"--seed"}),
     long_ends=frozenset({b"--version", b"--help"}),
-    words=frozenset({b"run"}),
+    words=frozenset({b"run", b"serve", b"test", b"bench"}),
+    commands=frozenset({b"eval", b"repl", b"task", b"upgrade", b"completions", b"lsp", b"install", b"add", b"cache"}),
+    loads=_MODULES,
+)
+_BUN: Final = _Interpreter(
+    endings=_JAVASCRIPT,
+    ends=b"ephv",
+    takes=b"rdc",
+    long_takes=frozenset({b"--preload", b"--require", b"--import", b"--cwd", b"--env-file", b"--define", b"--loader"}),
+    long_ends=frozenset({b"--eval", b"--print", b"--version", b"--revision", b"--help"}),
+    words=frozenset({b"run", b"test"}),
+    commands=frozenset({b"install", b"i", b"add", b"remove", b"update", b"x", b"create", b"init", b"upgrade", b"pm"}),
+    loads=_MODULES,
 )
 _PHP: Final = _Interpreter(
     endings=(b".php", b".phar", b".inc", b".phtml"),
     ends=b"rRBEihmvsw",
     takes=b"cdzStgp",
+    loads=re.compile(rb"(?:-d)?auto_(?:ap|pre)pend_file=(.+)", re.DOTALL),
     file=b"fF",
     long_ends=frozenset({b"--ini", b"--rf", b"--rc", b"--re", b"--rz", b"--ri", b"--run", b"--version", b"--help"}),
 )
@@ -104,24 +126,38 @@ _AWK: Final = _Interpreter(
     endings=(b".awk",),
     text=True,
     takes=b"FvilLbo",
+    loads=re.compile(rb"(?:-[il]|--(?:include|load)=?)(.*)", re.DOTALL),
     file=b"fE",
     ends=b"Ve",
     long_file=frozenset({b"--file", b"--exec"}),
     long_takes=frozenset({b"--field-separator", b"--assign", b"--include", b"--load"}),
 )
-_JAVA: Final = _Interpreter(endings=(b".jar", b".class", b".java", b".jmod", b".war", b".ear"), text=True)
+_JAVA: Final = _Interpreter(
+    endings=(b".jar", b".class", b".java", b".jmod", b".war", b".ear"),
+    text=True,
+    loads=re.compile(
+        rb"(?:-jar|-cp|-classpath|-p|--(?:class|module|upgrade-module)-path=?|--patch-module=?"
+        rb"|-(?:javaagent|agentpath|Xbootclasspath(?:/[ap])?):|@)(.*)",
+        re.DOTALL,
+    ),
+)
 _DOTNET: Final = _Interpreter(endings=(b".dll", b".exe", b".csx", b".fsx", b".cs"), words=frozenset({b"exec"}))
-_POWERSHELL: Final = _Interpreter(endings=(b".ps1", b".psm1", b".psd1", b".dll"), text=True)
+_POWERSHELL: Final = _Interpreter(
+    endings=(b".ps1", b".psm1", b".psd1", b".dll"),
+    text=True,
+    loads=re.compile(rb"--?f(?:i|il|ile)?()", re.IGNORECASE),
+)
 _TCL: Final = _Interpreter(endings=(b".tcl", b".tm"))
 _INTERPRETERS: Final = (
-    (re.compile(rb"(?:ba|da|a|z|k|mk|r|hu)?sh\d*"), _SHELL),
-    (re.compile(rb"(?:python|pypy)[\d.]*[a-z]?"), _PYTHON),
-    (re.compile(rb"perl[\d.]*"), _PERL),
+    (re.compile(rb"(?:ba|da|a|z|k|mk|r|rba|rk|hu)?sh[\d.]*(?:-static|-[\d.]+)?"), _SHELL),
+    (re.compile(rb"(?:python|pypy)[\d.]*[a-z]?(?:-dbg)?"), _PYTHON),
+    (re.compile(rb"perl[\d.]*(?:-[\w-]+-linux-gnu\w*)?"), _PERL),
     (re.compile(rb"ruby[\d.]*"), _RUBY),
     (re.compile(rb"(?:node|nodejs)[\d.]*"), _NODE),
-    (re.compile(rb"(?:bun|deno)"), _DENO),
+    (re.compile(rb"deno"), _DENO),
+    (re.compile(rb"bun"), _BUN),
     (re.compile(rb"php[\d.]*"), _PHP),
-    (re.compile(rb"lua(?:jit)?[\d.-]*"), _LUA),
+    (re.compile(rb"lua(?:jit)?[\d.-]*(?:beta\d)?"), _LUA),
     (re.compile(rb"[gmn]?awk"), _AWK),
     (re.compile(rb"java"), _JAVA),
     (re.compile(rb"dotnet"), _DOTNET),
@@ -133,7 +169,7 @@ _INTERPRETERS: Final = (
 DATA: Final = re.compile(
     rb"/etc/(?:hosts|hostname|resolv\.conf|passwd|group|shadow|nsswitch\.conf|localtime|timezone|inputrc|ld\.so\.cache|"
     rb"mtab|services|protocols|gai\.conf|host\.conf|terminfo/.*|locale\..*)"
-    rb"|/usr/(?:share|lib)/(?:locale|terminfo|zoneinfo|i18n)/.*|/lib/terminfo/.*|/dev/.*|.*\.so(?:\.[\d.]+)?|.*_history"
+    rb"|/usr/(?:share|lib)/(?:locale|terminfo|zoneinfo|i18n)/.*|/lib/terminfo/.*|.*\.so(?:\.[\d.]+)?|.*_history"
 )
 """What a shell, its loader and its C library read besides programs."""
 INPUT: Final = b"-"
@@ -152,6 +188,25 @@ def script_names(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
     return (file, *(file.rstrip(b"/") + more for more in interpreter.also))
 
 
+def loaded_names(program: bytes, argv: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Yield the names of each file that options have an interpreter load besides its program, the likeliest first.
+
+    What has no `/` is the name of a module.
+    """
+    interpreter, argv = _interpreter(program, argv)
+    if interpreter is None or interpreter.loads is None:
+        return
+    rest = iter(argv[1:])
+    for argument in rest:
+        found = interpreter.loads.fullmatch(argument)
+        if found is None:
+            continue
+        # A class path has several; an agent has its options behind `=`.
+        for name in re.split(rb"[:;=,]", (found[1] or next(rest, b"")).removeprefix(b"file://")):
+            if b"/" in name:
+                yield (name, *(name.rstrip(b"/") + more for more in interpreter.also))
+
+
 def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_input: bool) -> bool:
     """Return whether a file that an interpreter reads is code of its; `path` is the file's own, without symlinks."""
     interpreter, argv = _interpreter(program, argv)
@@ -164,7 +219,8 @@ def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_i
     if path.lower().endswith(interpreter.endings):
         return True
     name = path.rpartition(b"/")[2]
-    return any(named.rpartition(b"/")[2] == name for named in script_names(program, argv))
+    named = itertools.chain(script_names(program, argv), *loaded_names(program, argv))
+    return any(each.rpartition(b"/")[2] == name for each in named)
 
 
 def _interpreter(program: bytes, argv: Sequence[bytes]) -> tuple[_Interpreter | None, Sequence[bytes]]:
@@ -195,6 +251,8 @@ def _file(interpreter: _Interpreter, rest: Iterator[bytes]) -> bytes | None:
             ended, file = read(interpreter, argument.lstrip(b"-+"), rest)
             if ended:
                 return file
+        elif argument in interpreter.commands:
+            return None
         elif argument not in interpreter.words:
             return None if interpreter.text else argument
     return missing

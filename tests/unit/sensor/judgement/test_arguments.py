@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.judgement.interpreters import is_code, script_names
+from sensor.judgement.interpreters import is_code, loaded_names, script_names
 from sensor.judgement.loader_arguments import interpreter_called, loader_arguments, search_paths
 
 
@@ -21,6 +21,12 @@ from sensor.judgement.loader_arguments import interpreter_called, loader_argumen
         ("/bin/bash", "-bash -- -x.sh", "-x.sh"),
         ("/bin/bash", "bash -c /tmp/x", None),
         ("/bin/bash", "bash -lec /tmp/x", None),
+        ("/bin/bash-static", "bash x.sh", "x.sh"),
+        ("/bin/rbash", "rbash x.sh", "x.sh"),
+        ("/usr/bin/ksh93", "ksh x.sh", "x.sh"),
+        ("/usr/bin/perl5.36-x86_64-linux-gnu", "perl x.pl", "x.pl"),
+        ("/usr/bin/python3.13d", "python3 x.py", "x.py"),
+        ("/usr/bin/luajit-2.1.0-beta3", "luajit x.lua", "x.lua"),
         ("/bin/sh", "sh -s /tmp/x", None),
         ("/bin/sh", "sh", None),
         ("/bin/busybox", "sh /tmp/x", "/tmp/x"),
@@ -34,6 +40,9 @@ from sensor.judgement.loader_arguments import interpreter_called, loader_argumen
         ("/usr/bin/perl", "perl -w -I/x -I y -Mstrict x.pl", "x.pl"),
         ("/usr/bin/perl5.36.0", "perl -i.bak -0777 -ne 1 x", None),
         ("/usr/bin/perl", "perl -ni.bake x.pl", "x.pl"),
+        ("/usr/bin/perl", "perl -lne print x", None),
+        ("/usr/bin/perl", "perl -0lane print x", None),
+        ("/usr/bin/perl", "perl -l012 x.pl", "x.pl"),
         ("/usr/bin/perl", "perl -", None),
         ("/usr/bin/python3.13", "python3 -u -W ignore -Xdev x.py", "x.py"),
         ("/usr/bin/python3.13", "python3 -Im http.server", None),
@@ -41,11 +50,16 @@ from sensor.judgement.loader_arguments import interpreter_called, loader_argumen
         ("/usr/bin/python3.13", "python3 --check-hash-based-pycs always x.py", "x.py"),
         ("/usr/bin/ruby3.1", "ruby -r json -W0 --enable=jit x.rb", "x.rb"),
         ("/usr/bin/ruby3.1", "ruby -e 1 x.rb", None),
+        ("/usr/bin/ruby3.1", "ruby -0ne puts x", None),
         ("/usr/bin/node", "node -r ts-node/register --max-old-space-size=9 x", "x"),
         ("/usr/bin/node", "node --require=x inspect y.js", "y.js"),
         ("/usr/bin/node", "node --eval=1 y.js", None),
         ("/usr/bin/node", "node -pe 1", None),
         ("/usr/bin/deno", "deno run -A --config c.json x.ts", "x.ts"),
+        ("/usr/bin/deno", "deno serve --port=1 x.ts", "x.ts"),
+        ("/usr/bin/deno", "deno eval 1", None),
+        ("/usr/bin/bun", "bun --preload ./p.ts run x.ts", "x.ts"),
+        ("/usr/bin/bun", "bun x cowsay", None),
         ("/usr/bin/php8.2", "php -d a=b -f x.php", "x.php"),
         ("/usr/bin/php8.2", "php -S 127.0.0.1:80 -t . x.php", "x.php"),
         ("/usr/bin/php8.2", "php -r 1;", None),
@@ -74,6 +88,33 @@ def test_the_file_is_found_behind_the_options(program: str, argv: str, file: str
 def test_files_that_an_interpreter_derives_from_a_directory_or_short_name_are_tried() -> None:
     assert script_names(b"/usr/bin/python3", [b"python3", b"/app/"]) == (b"/app/", b"/app/__main__.py")
     assert b"/app/index.js" in script_names(b"/usr/bin/node", [b"node", b"/app"])
+
+
+@pytest.mark.parametrize(
+    ("program", "argv", "files"),
+    [
+        ("/usr/bin/java", "java -jar /tmp/x a", ["/tmp/x"]),
+        ("/usr/bin/java", "java -cp /opt/a.jar:/tmp/b Main", ["/opt/a.jar", "/tmp/b"]),
+        ("/usr/bin/java", "java --class-path=/tmp/b -javaagent:/tmp/c=on Main", ["/tmp/b", "/tmp/c"]),
+        ("/usr/bin/java", "java @/tmp/arguments", ["/tmp/arguments"]),
+        ("/usr/bin/node", "node -r /tmp/x --import=file:///tmp/y app.js", ["/tmp/x", "/tmp/y"]),
+        ("/usr/bin/node", "node -r ts-node app.js", []),
+        ("/usr/bin/bun", "bun --preload /tmp/x app.ts", ["/tmp/x"]),
+        ("/usr/bin/ruby3.1", "ruby -r/tmp/x -e 1", ["/tmp/x"]),
+        ("/usr/bin/php8.2", "php -d auto_prepend_file=/tmp/x -r 1;", ["/tmp/x"]),
+        ("/usr/bin/php8.2", "php -dauto_append_file=/tmp/x -r 1;", ["/tmp/x"]),
+        ("/usr/bin/gawk", "gawk -i /tmp/x {print} data", ["/tmp/x"]),
+        ("/usr/bin/pwsh", "pwsh -NoProfile -File /tmp/x", ["/tmp/x"]),
+        ("/bin/sh", "sh -r /tmp/x", []),
+    ],
+)
+def test_what_options_have_an_interpreter_load_is_found_whatever_it_is_called(
+    program: str, argv: str, files: list[str]
+) -> None:
+    words = argv.encode().split(b" ")
+    found = [names[0].decode() for names in loaded_names(program.encode(), words)]
+    assert found == files
+    assert all(is_code(program.encode(), words, name.encode(), is_standard_input=False) for name in files)
 
 
 @given(st.sampled_from(["sh", "busybox", "python3", "perl", "php", "node", "lua"]), st.lists(st.binary(max_size=9)))
@@ -138,6 +179,7 @@ def test_all_libraries_that_a_loader_preloads_are_found() -> None:
         ("/bin/dash", "sh -i", "/tmp/env"),  # ENV
         ("/bin/bash", "bash --rcfile /tmp/rc -i", "/tmp/rc"),
         ("/bin/busybox", "sh -c .", "/tmp/sourced"),
+        ("/bin/bash", "bash -c .", "/dev/shm/sourced"),
         ("/bin/bash", "bash", "/root/.bashrc"),
         ("/usr/bin/python3.13", "python3 -m evil", "/tmp/evil.py"),
         ("/usr/bin/python3.13", "python3 -c 1", "/tmp/sitecustomize.py"),
