@@ -18,6 +18,7 @@ from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.aggregation_window import AggregationWindow
 from sensor.delivery.spool import Spool
 from sensor.delivery.truncation import truncated
+from sensor.judgement.events import bounded_argv
 from sensor.names.masking import Masker
 from sensor.operations.state_directory import SensorIdentity
 from sensor.policy import DEFAULT_DETECT
@@ -102,12 +103,18 @@ class Pipeline:
         if event.outcome != "blocked":
             reason = self._why_it_ran(event, applied) if applied and event.decision else ""
             event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
-        process = event.process
-        process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
+        self._mask(event.process)
+        return truncated(event)
+
+    def _mask(self, process: wire.Process) -> None:
+        """Mask the secrets of a process's command lines, and bound them anew: a mask may be longer than its secret."""
+        masked = self._masker.mask(process.argv, truncated=process.argv_truncated)
+        process.argv, is_cut = bounded_argv(masked)
+        process.argv_truncated |= is_cut
         if entry := process.entry:
             masked = self._masker.mask(entry.argv, truncated=entry.argv_truncated)
-            process.entry = msgspec.structs.replace(entry, argv=masked)
-        return truncated(event)
+            argv, is_cut = bounded_argv(masked, wire.MAX_ENTRY_ITEMS, wire.MAX_ENTRY_BYTES)
+            process.entry = msgspec.structs.replace(entry, argv=argv, argv_truncated=entry.argv_truncated or is_cut)
 
     def _note_kill(self, event: wire.Event, applied: AppliedPolicy) -> None:
         """Count a stopped exec for the kill limit of the rule that decided it."""

@@ -143,7 +143,7 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
 
 
 def bounded_argv(
-    argv: Iterable[bytes], most_items: int = MAX_ARGV_ITEMS, most_bytes: int = MAX_ARGV_BYTES
+    argv: Iterable[bytes | str], most_items: int = MAX_ARGV_ITEMS, most_bytes: int = MAX_ARGV_BYTES
 ) -> tuple[list[str], bool]:
     """Escape argv and cut it to its bounds: by default 64 items, and 4 KiB together.
 

@@ -205,6 +205,25 @@ def test_no_secret_reaches_the_disk(bench: Bench, state: StateDirectory) -> None
     assert b"hunter2" not in written
 
 
+def test_a_command_line_that_masks_make_too_long_is_cut_and_marked(bench: Bench) -> None:
+    bench.apply(12)
+    one = make_event(1, argv=["sh", "-c", "pw=a " * 818], path="/a")
+    several = make_event(2, argv=["./x", *["x " + "pw=a " * 12] * 63], path="/b")
+    entered = make_event(3, path="/c")
+    entered.process.entry = wire.EntryExec(entered.observed_at, argv=["sh", "-c", "pw=a " * 202])
+    within = make_event(4, argv=["./x", "--pw=a"], path="/d")
+    bench.pipeline.handle([one, several, entered, within])
+    sent = {event.process.path: event.process for event in bench.spooled()}
+    for process in sent["/a"], sent["/b"]:
+        assert process.argv_truncated
+        assert sum(len(item) for item in process.argv) == wire.MAX_ARGV_BYTES
+    entry = sent["/c"].entry
+    assert entry is not None
+    assert entry.argv_truncated
+    assert sum(len(item) for item in entry.argv) == wire.MAX_ENTRY_BYTES
+    assert (sent["/d"].argv, sent["/d"].argv_truncated) == (["./x", "--pw=***"], False)
+
+
 def test_500_events_with_hostile_arguments_lose_nothing(bench: Bench) -> None:
     bench.apply(12)
     hostile = [bytes([number % 256]) * (number * 7 % 5_000) + b"\0\xff\xed\xa0\x80" for number in range(500)]
