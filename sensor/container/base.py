@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import posixpath
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,12 +24,24 @@ _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 class RuntimeMount(msgspec.Struct, frozen=True):
-    """One of the mounts that a config.json names."""
+    """One of the mounts that a config.json names.
+
+    `destination` is the path that the kernel knows it by, but for symlinks: a pod's author may write `/model/`.
+    """
 
     destination: str
     source: str = ""
     type: str = ""
     options: list[str] = []
+
+    def __post_init__(self) -> None:
+        """Normalise the path as runtimes do when they mount."""
+        msgspec.structs.force_setattr(self, "destination", mount_point(self.destination))
+
+
+def mount_point(named: str) -> str:
+    """Return the path that was named for a mount in a container, from `/` and without `.`, `..` and more slashes."""
+    return "/" + posixpath.normpath("/" + named).lstrip("/")
 
 
 def no_image(_: RuntimeMount) -> VolumeImage | None:

@@ -15,6 +15,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Final
 
+from sensor.container.base import mount_point
 from sensor.container.protobuf import ProtobufError, ProtobufMessage, field
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _message(headers: httpx.Headers, content: bytes) -> ProtobufMessage | None:
 def _container(status: ProtobufMessage) -> CriContainer:
     """ContainerStatus: metadata 2, image 8, image_ref 9, labels 12, mounts 14 (container_path 1, image 9)."""
     image = status.message(8)
-    mounts = [(mount.text(1), mount.message(9)) for mount in status.messages(14)]
+    mounts = [(mount_point(mount.text(1)), mount.message(9)) for mount in status.messages(14)]
     return CriContainer(
         name=status.message(2).text(1),
         image=image.text(1),

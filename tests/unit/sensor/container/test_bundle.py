@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from sensor.container import bundle
-from sensor.container.bundle import mount_points, real_mount_points
+from sensor.container.bundle import mount_points, mount_source, real_mount_points
 from sensor.container.identify import Resolved
 from sensor.wire import Container
 
@@ -25,6 +25,14 @@ def resolved(tmp_path: Path) -> Resolved:
 
 def test_a_mount_is_where_its_path_resolves_to(resolved: Resolved, tmp_path: Path) -> None:
     assert mount_points(resolved) == real_mount_points(resolved) == frozenset({bytes(tmp_path), b"/none"})
+
+
+@pytest.mark.parametrize("named", ["/none/", "none", "//none", "/x/../none/./"])
+def test_a_mount_is_known_however_its_path_is_written(resolved: Resolved, tmp_path: Path, named: str) -> None:
+    mounts = [{"destination": named, "source": "/node"}]
+    (tmp_path / "config.json").write_text(json.dumps({"mounts": mounts}))
+    assert mount_points(resolved) == frozenset({b"/none"})
+    assert mount_source(resolved, b"/none") == b"/node"
 
 
 def test_filesystems_that_do_not_answer_are_tried_again(
