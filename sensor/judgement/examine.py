@@ -182,12 +182,12 @@ class Examiner:
         self.counts.unknown[what] = self.counts.unknown.get(what, 0) + 1
 
     def snapshot(self, execs: int, **lost: int) -> CaptureCounters:
-        """Return the counts so far, including the backend's own."""
-        more = {cause: number for cause, number in lost.items() if number}
+        """Return the counts so far, the backend's own added to them."""
+        causes = {**self.counts.lost, **lost}
         return dataclasses.replace(
             self.counts,
             execs=execs,
-            lost={**self.counts.lost, **more},
+            lost={each: number for each in causes if (number := self.counts.lost.get(each, 0) + lost.get(each, 0))},
             unknown=dict(self.counts.unknown),
             gaps=self.gaps.current(),
         )

@@ -63,6 +63,9 @@ MAX_READS: Final = 8
 """At once: in a flood of execs, the execs in progress are looked at in between."""
 MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
+OF_ANOTHER: Final = -1
+IN_NO_TABLE: Final = -2
+"""The ids of a mount that is in another namespace's table, and of one that is in none that is known."""
 _ImageKey = tuple[int, int, int, int, int, int]
 
 
@@ -256,7 +259,7 @@ class FanotifyCapture:
         own = self._spaces.learn(pid)
         if own is None or own is space or own.root is None:
             return space, mount
-        return own, dataclasses.replace(mount, id=-1)
+        return own, dataclasses.replace(mount, id=OF_ANOTHER)
 
     def _find_root(self, dev: int, pid: int) -> tuple[Namespace, Mount] | None:
         """Return the root of a container that was gone before its mounts were read."""
@@ -265,7 +268,8 @@ class FanotifyCapture:
         found = self._spaces.left_behind(dev, self._mounted_container_id)
         if found is None:
             self._examiner.lose("container_gone")
-        return found
+            return None
+        return found[0], dataclasses.replace(found[1], id=IN_NO_TABLE)
 
     def _mounted_container_id(self, point: bytes) -> str | None:
         """Return the id of the container whose root the node has mounted there."""
@@ -291,6 +295,10 @@ class FanotifyCapture:
         """Whether a file is the image's for certain; else notes in its flags that the container's layer has it."""
         root = opened.space.root
         if root is None or opened.mount.dev != root.dev or opened.file is None:
+            return False
+        if opened.mount.id == IN_NO_TABLE:
+            # Its path is that below its mount, which may show any directory: the content decides.
+            opened.flags |= Flag.UPPER
             return False
         resolved = self._examiner.resolve(exec_record(opened, None, unknown_fork, bare=True))
         if resolved is None or resolved.layers is None:
@@ -338,7 +346,7 @@ class FanotifyCapture:
         is_memfd = status.dev == self._memfd_dev
         found = None if is_memfd else self._spaces.find_for(program.facts.pid, mount_id(program.handle))
         # On a mount that is in no table: a detached one, which somebody in the container made.
-        mount = found[1] if found is not None else Mount(-1, status.dev, b"/", path, b"", b"")
+        mount = found[1] if found is not None else Mount(IN_NO_TABLE, status.dev, b"/", b"/", b"", b"")
         return ExecInProgress(
             file=None if mount.is_remote else OpenFile.adopt(os.dup(program.handle)),
             pid=program.facts.pid,

@@ -94,15 +94,38 @@ LINES: Final = (
         f"mkdir -p /mnt; mount --bind / /mnt; /mnt/bin/busybox true; chroot /mnt /opt/entry.sh; {taken_away('/mnt')}",
         privileged=True,
     ),
+    Line(
+        "in a detached copy of its directory's mount",
+        f"{NEW}run detached -- /tmp//busybox-u true",
+        (("foreign_mount", "/busybox-u"),),
+        privileged=True,
+        by_fanotify=(("new_file", "/busybox-u"),),
+    ),
+    Line(
+        "in a detached copy where the image has a file of its size",
+        "mkdir -p /tmp/y/bin; cp /bin/busybox /tmp/y/bin; printf x | dd of=/tmp/y/bin/busybox bs=1 seek=9 "
+        "conv=notrunc 2>/dev/null; run detached -- /tmp/y//bin/busybox true",
+        (("foreign_mount", "/bin/busybox"),),
+        privileged=True,
+        by_fanotify=(("replaced", "/bin/busybox"),),
+    ),
+    Line("the image's in a detached copy of the root's mount", "run detached -- //bin/busybox true", privileged=True),
     Line("a script without an interpreter", "printf '#!/gone\\n' > /tmp/w.sh; chmod +x /tmp/w.sh; /tmp/w.sh"),
     Line("a file that Linux does not run", "echo exit > /tmp/plain; chmod +x /tmp/plain; /tmp/plain"),
 )
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_it_is_judged_by_its_own_file(line: Line, watch_of: Callable[..., Watch]) -> None:
+DETACHED: Final = [line for line in LINES if "run detached" in line.script]
+
+
+@pytest.mark.parametrize(
+    ("line", "backend"),
+    [*((line, "ebpf") for line in LINES), *((line, "fanotify") for line in DETACHED)],
+    ids=lambda value: value.name if isinstance(value, Line) else value,
+)
+def test_it_is_judged_by_its_own_file(line: Line, backend: str, watch_of: Callable[..., Watch]) -> None:
     watch = watch_of("podman", line.privileged, line.options)
-    events = watch.drift(line.script, "ebpf")
+    events = watch.drift(line.script, backend)
     # The kernel calls a file that never had a name by its inode's number.
     seen = ((event.kind, re.sub(r"/#\d+$", "/#", event.process.path)) for event in events)
-    assert tuple(seen) == line.events
+    assert tuple(seen) == line.expected(backend)

@@ -9,6 +9,7 @@
  *   namespace    in a mount namespace of its own
  *   elsewhere    with another root directory, from which FILE is not to be seen
  *   touching     while another process changes its mode, again and again
+ *   detached     in a copy of a directory's mount that is mounted nowhere: FILE is DIRECTORY//FILE
  *   closing      together with more files to be closed than the kernel program looks at; by its path
  *   threaded     by another thread than the first
  *   idly         by a thread that runs only when no other wants to, beside others that always do
@@ -23,7 +24,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MANY 1100
@@ -58,6 +61,18 @@ static int unnamed(int source)
 	file = open(name, O_RDONLY | O_CLOEXEC);
 	close(target);
 	return file;
+}
+
+/* A path with `//` behind the directory that is the root of the copy. */
+static int detached(const char *path)
+{
+	const char *below = strstr(path, "//");
+	char directory[256];
+
+	if (!below)
+		return -1;
+	snprintf(directory, sizeof(directory), "%.*s/", (int)(below - path), path);
+	return openat(syscall(SYS_open_tree, AT_FDCWD, directory, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), below + 2, O_RDONLY | O_CLOEXEC);
 }
 
 /* Until its parent ends, however that ends. */
@@ -106,7 +121,7 @@ static int is_way(const char *word, const char *path)
 	if (!strcmp(word, "closing"))
 		for (int n = 0; n < MANY; n++)
 			open("/", O_PATH | O_CLOEXEC);
-	return !strcmp(word, "closing") || !strcmp(word, "threaded");
+	return !strcmp(word, "closing") || !strcmp(word, "threaded") || !strcmp(word, "detached");
 }
 
 struct program {
@@ -154,6 +169,8 @@ int main(int argc, char **argv, char **environment)
 	for (int n = 1; n < how; n++)
 		if (!is_way(argv[n], argv[how + 1]))
 			return 2;
+	if (how > 1 && !strcmp(argv[how - 1], "detached"))
+		file = detached(argv[how + 1]);
 	if (how > 1 && !strcmp(argv[how - 1], "closing"))
 		execve(argv[how + 1], argv + how + 1, environment);
 	if (how > 1 && !strcmp(argv[how - 1], "threaded")) {
