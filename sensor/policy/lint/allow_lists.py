@@ -8,8 +8,9 @@ from typing import Final
 
 from sensor.policy.document_terms import DIGEST_PREFIX, GLOB_PREFIX
 from sensor.policy.lint import readings
+from sensor.policy.lint.command_lines import ARGUMENTS
 from sensor.policy.lint.contents import other_hash, sha256_in
-from sensor.policy.lint.files import ARGUMENTS, DIRECTORIES, NO_FOLDER, path_flaw, suspicious
+from sensor.policy.lint.files import DIRECTORIES, NO_FOLDER, path_flaw, suspicious
 from sensor.policy.lint.findings import Flaw, Level, Suggestion
 from sensor.policy.lookup_tables import entry_kind
 

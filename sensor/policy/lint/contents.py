@@ -13,11 +13,41 @@ from sensor.policy.lint.findings import Flaw, Suggestion
 
 HASH: Final = re.compile(r"[0-9a-f]{64}")
 _HASHES: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{64}(?![0-9A-Za-z])")
-_PAIRS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}[ :-]){31}[0-9A-Fa-f]{2}")
+_GROUPS: Final = re.compile(r"(?:[0-9A-Fa-f]{2,32}[ :-]){1,31}[0-9A-Fa-f]{2,32}")
+_NO_CONTENT: Final = (
+    (
+        re.compile(r"@sha-?256[:-]", re.I),
+        "This is the digest of an image: files are compared by the SHA-256 of their content.",
+    ),
+    (
+        re.compile(
+            r"^(?:b2|b3|blake\w*|sha3(?:-256)?|sha512/256|sm3|md5|ssdeep|tlsh|imphash|authentihash)\s*[:=-]", re.I
+        ),
+        "This is a hash of another function: files are compared by their SHA-256.",
+    ),
+)
+"""What has 64 digits and is not a file's SHA-256, with the reason in words."""
 _BASE64: Final = re.compile(r"(?:sha256-)?([A-Za-z0-9+/]{43})=")
 _OTHER_HASHES: Final = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
 _SYNONYMS: Final = {
     "memfd": "fileless",
+    "memfd create": "fileless",
+    "fileless execution": "fileless",
+    "fileless execution via memfd create": "fileless",
+    "drop and execute new binary in container": "new_file",
+    "foreign": "foreign_mount",
+    "shebang": "script",
+    "lib": "library",
+    "ld linux": "loader",
+    "dynamic linker": "loader",
+    "renamed": "new_file",
+    "downloaded": "new_file",
+    "binary drift detected": "new_file",
+    "emptydir": "volume",
+    "secret": "volume",
+    "hostpath": "volume",
+    "bash script": "script",
+    "library injection": "library",
     "memory": "fileless",
     "in memory": "fileless",
     "memory file": "fileless",
@@ -62,7 +92,7 @@ def sha256_in(string: str) -> str | None:
     )
     text = re.sub(r"^0x", "", text, flags=re.I)
     text = re.sub(r"^https?://\S+?/([0-9A-Fa-f]{64})(?:/.*)?$", r"\1", text)
-    if _PAIRS.fullmatch(text):
+    if _GROUPS.fullmatch(text):
         text = re.sub(r"[ :-]", "", text)
     found = re.fullmatch(r"([0-9A-Fa-f]{64})(?: [ *]?\S.*)?[,;]?", readings.strip_quotes(text))
     return found[1].lower() if found else None
@@ -86,8 +116,8 @@ def sha256_flaw(_operator: str, string: str) -> Flaw | None:
 
 def _sha256_meant(string: str) -> tuple[str, list[str]]:
     """Return what is wrong, and the hashes in a string that is not one."""
-    if re.search(r"@sha-?256[:-]", string, re.I):
-        return "This is the digest of an image: files are compared by the SHA-256 of their content.", []
+    if words := next((words for form, words in _NO_CONTENT if form.search(string)), ""):
+        return words, []
     if encoded := _BASE64.fullmatch(string.strip()):
         return "A hash is written in hexadecimal digits here.", [base64.b64decode(f"{encoded[1]}=").hex()]
     several = list(dict.fromkeys(each.lower() for each in _HASHES.findall(string)))

@@ -37,6 +37,10 @@ _OBJECT: Final = re.compile(
     rf"(?:get|describe|delete)\s+pods?(?:\s|/)|stern)\s*{_OPTIONS}(?:pods?/)?([A-Za-z0-9][\w.-]*)(?=\s|:|$).*",
     re.S,
 )
+_NAMESPACE: Final = re.compile(
+    rf"{_TOOL}\s*(?:get|describe|delete|create|label|annotate|edit)\s+(?:ns|namespaces?|projects?)[\s/]\s*([\w.-]+)(?:\s.*)?",
+    re.S,
+)
 _QUOTED: Final = re.compile(r"""(["'`]).*\1""", re.S)
 
 
@@ -73,7 +77,7 @@ def first_column(string: str) -> tuple[str, str] | None:
 
 def option_of_command(short: str, long: str) -> Step:
     """Return a step that takes the value of an option out of a command line, such as `kubectl get pods -n shop`."""
-    option = re.compile(rf"{_TOOL}.*?\s(?:{short}\s*|{long}(?:=|\s+))([^\s-]\S*).*", re.S)
+    option = re.compile(rf"{_TOOL}(?:.*?\s)?(?:{short}\s*|{long}(?:=|\s+))([^\s-]\S*).*", re.S)
 
     def step(string: str) -> tuple[str, str] | None:
         found = option.fullmatch(string)
@@ -85,4 +89,10 @@ def option_of_command(short: str, long: str) -> Step:
 def object_of_command(string: str) -> tuple[str, str] | None:
     """The pod or container that a command line names, as in `kubectl exec -it web-0 -- sh`."""
     found = _OBJECT.fullmatch(string)
+    return (found[1], _COMMAND) if found else None
+
+
+def namespace_of_command(string: str) -> tuple[str, str] | None:
+    """The namespace that a command line is about, as in `kubectl get ns shop`."""
+    found = _NAMESPACE.fullmatch(string)
     return (found[1], _COMMAND) if found else None

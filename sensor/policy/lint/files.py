@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-from itertools import product
-from math import prod
 from typing import Final
 
 from sensor.policy.lint import expressions, readings
+from sensor.policy.lint.command_lines import ARGUMENTS, program_of_title, strip_prompt, without_arguments
 from sensor.policy.lint.contents import sha256_in
+from sensor.policy.lint.file_lists import split_files
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.names import WILDCARDS
 from sensor.policy.lint.patterns import pattern_flaw
 
 # fmt: off
-COMMAND_WORDS: Final = frozenset((
-    "python", "python2", "python3", "bash", "sh", "dash", "zsh", "ash", "ksh", "java", "node", "nodejs",
-    "perl", "ruby", "php", "sudo", "env", "exec", "npm", "npx", "yarn", "pip", "pip3", "curl", "wget",
-    "docker", "kubectl", "go", "cargo", "make", "nohup", "timeout", "xargs", "busybox", "cmd", "powershell",
-    "pwsh", "deno", "bun", "apt", "apt-get", "apk", "yum", "dnf", "systemctl", "service", "tini", "dumb-init",
-    "gosu", "su", "chmod",
-))
-"""Programs that usually have arguments: a file called "bash x" is less likely than a command line."""
 DIRECTORIES: Final = frozenset((
     "/", "/bin", "/boot", "/dev", "/dev/shm", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt",  # noqa: S108 - to compare with
     "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64",  # noqa: S108 - to compare with
@@ -35,15 +27,13 @@ DIRECTORIES: Final = frozenset((
 ))
 """Directories of every system, and usual ones of build services: none of them is a program."""
 # fmt: on
-ARGUMENTS: Final = "A command's arguments are not part of a file's name."
 NO_FOLDER: Final = "This is a directory: it matches no file in it."
 NORMAL: Final = "A path is compared in its normal form, without //, . and .. in it."
-_REGEX: Final = re.compile(r"^\^|\.[*+]|\\\.|(?<=[^$])\$$|\][*+]|\([^()|]+\|[^()]+\)")
+_REGEX: Final = re.compile(r"^\^|\.[*+]|\\(?:\.|[dwDWS](?![\w\\])|d[+*{])|(?<=[^$])\$$|\][*+]|\([^()|]+\|[^()]+\)")
 _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_BRACES: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
-_MOST_ALTERNATIVES: Final = 16
-_REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|(?<=[*?])\$$")
+_REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|\\[dwDWS](?![\w\\])|^\.\*(?=.)|(?<!\d)\.\+$|\][+]|(?<=[*?])\$$")
 """`.*` is a dot and a wildcard there."""
+_DELETED: Final = "The kernel shows a deleted file so: its path is without it."
 _UNNORMAL: Final = re.compile(r"//|/\.(?=/)|/\.\.(?=/)")
 _UNNORMAL_END: Final = re.compile(r"/\.{0,2}$")
 _MEMORY: Final = "/memfd:"
@@ -66,12 +56,16 @@ _KEYED: Final = re.compile(
 
 
 _OF_NODE: Final = re.compile(
-    r"(?:/proc/\d+/root|/var/lib/(?:docker/overlay2|containers/storage/overlay)/[^/]+/(?:merged|diff)|"
+    r"(?:/(?:host|hostfs|host-root|rootfs|node))?(?:/proc/\d+/root|/var/lib/(?:docker/overlay2|containers/storage/overlay)/[^/]+/(?:merged|diff)|"
     r"/var/lib/containerd/io\.containerd\.snapshotter\.v1\.\w+/snapshots/\d+/fs|"
     r"/run/(?:k3s/)?containerd/io\.containerd\.runtime\.v2\.task/[^/]+/[^/]+/rootfs)(/.+)"
 )
 """Where the node has the files of a container."""
-_PREFIX: Final = re.compile(r"(?:re|regexp?|glob|pattern)\s*:\s*(?=\S)|r/+(?=.*[*^$|])", re.IGNORECASE)
+_OF_KERNEL: Final = re.compile(r"/(?:proc|sys)/.+|/proc/?|/dev/(?:fd/.*|std(?:in|out|err))")
+"""What leads to another file, or is none: no program's path is so."""
+_BACKSLASH: Final = re.compile(r"(?<=\w)\\(?=[A-Za-z])(?!x[0-9A-Fa-f]{2})")
+_PLACEHOLDER: Final = re.compile(r"<[A-Za-z][\w .-]*>")
+_PREFIX: Final = re.compile(r"in\s*(?=[\[(])|(?:re|regexp?|glob|pattern)\s*:\s*(?=\S)|r/+(?=.*[*^$|])", re.IGNORECASE)
 
 
 def _strip_condition(string: str) -> tuple[str, str] | None:
@@ -92,8 +86,17 @@ def _strip_mark(string: str) -> tuple[str, str] | None:
     return text, "It begins with what is not part of a path: the mark of a list or comment, or columns of ls."
 
 
+def _strip_comment(string: str) -> tuple[str, str] | None:
+    return re.sub(r"(?<=\S)\s+#\s.*$", "", string), "A comment is part of the value here."
+
+
+def _unfold_like(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^%([^%]+)%$", r"*\1*", string)
+    return text, "The wildcard is *, with the operator Matches."
+
+
 def _strip_deleted(string: str) -> tuple[str, str] | None:
-    return re.sub(r"\s\(deleted\)$", "", string), "The kernel shows a deleted file so: its path is without it."
+    return re.sub(r"\s\(deleted\)$", "", string), _DELETED
 
 
 def _strip_prefix(string: str) -> tuple[str, str] | None:
@@ -122,9 +125,13 @@ _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
     readings.strip_end,
     _strip_mark,
+    strip_prompt,
     readings.unquote_string,
     _strip_condition,
     readings.unquote_string,
+    _strip_comment,
+    program_of_title,
+    _unfold_like,
     _strip_deleted,
     _strip_mount,
     _strip_shell,
@@ -132,64 +139,6 @@ _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.unfold_alike_words,
     readings.decode_percent,
 )
-
-
-def without_arguments(string: str) -> str | None:
-    """Return the program of what looks like a command line; None where it may be a file's name with blanks."""
-    program, blank, rest = string.partition(" ")
-    if not blank or not rest.strip():
-        return None
-    is_command = program.rpartition("/")[2] in COMMAND_WORDS
-    has_option = (
-        re.search(r"(?:^|\s)(?:--?[A-Za-z][\w-]*|\.{0,2}/\S+|[\w.]+=\S+|\$\S+|[|>&;]+.*)(?:\s|$)", rest) is not None
-    )
-    if not is_command and not has_option:
-        return None
-    # Where a directory of the path has a blank in its name, the first word is none; behind an option it is an argument.
-    path = re.match(r"(/(?:(?!\s-).)*?\s[(]?\w[^/\s]*/.*?)(?:\s+-.*|$)", string)
-    return path[1] if path and not is_command else program
-
-
-def split_files(string: str) -> list[str]:
-    """Return the files of a list that was pasted as one; the string alone where it may be one file's name."""
-    string = readings.compact(string)
-    lines = [line.strip() for line in re.split(r"[\r\n]+", string) if line.strip()]
-    bare = re.fullmatch(r"\[(.*)\]|\((.*,.*)\)", string)
-    either = re.split(r"\s+(?:or|OR|\|\|)\s+", string)
-    if len(lines) > 1:
-        parts = lines
-    elif bare and re.fullmatch(r"""\s*(["']?)[^"',]+\1(?:\s*,\s*(["']?)[^"',]+\2)*\s*""", bare[1] or bare[2] or ""):
-        parts = [string] if bare[1] and not re.search("[\"',]", bare[1]) else _unquoted_parts(bare[1] or bare[2])
-    elif len(either) > 1 and all(_is_one(each, first=either[0]) for each in either):
-        parts = either
-    elif braces := _alternatives(string):
-        parts = braces
-    elif string.startswith("/"):
-        parts = re.split(r"\s*[,;|:]\s*(?=/)", string)
-    elif re.fullmatch(r"[\w.+-]+(?:\s*[,;|]\s*[\w.+-]+)+", string) and not re.search(r",v$", string):
-        parts = re.split(r"\s*[,;|]\s*", string)
-    else:
-        parts = [string]
-    return [each for each in dict.fromkeys(parts) if each] or [string]
-
-
-def _alternatives(string: str) -> list[str]:
-    """Return what a string with braces stands for, as in a shell or AppArmor; nothing where it has none, or many."""
-    pieces = _BRACES.split(string)
-    groups = [[one.strip() for one in each.split(",")] if place % 2 else [each] for place, each in enumerate(pieces)]
-    is_bounded = 1 < prod(map(len, groups)) <= _MOST_ALTERNATIVES
-    if not is_bounded or any(re.search("[{}]", each) for each in pieces[::2]):
-        return []
-    return ["".join(parts) for parts in product(*groups)]
-
-
-def _is_one(part: str, *, first: str) -> bool:
-    """Return whether this is one alternative of several, of the form that the first has."""
-    return re.fullmatch(r"""\S+|.*["']""", part) is not None and part.startswith("/") == first.startswith("/")
-
-
-def _unquoted_parts(string: str) -> list[str]:
-    return [readings.strip_quotes(each.strip()) for each in string.split(",")]
 
 
 def _as_hash(operator: str, string: str) -> Flaw | None:
@@ -209,11 +158,22 @@ def _of_node(operator: str, string: str) -> Flaw | None:
     return Flaw("warning", words, Suggestion(((operator, found[1]),)))
 
 
+def _of_kernel(operator: str, string: str) -> Flaw | None:
+    """Return the finding of a path that only leads to a program's file, such as `/proc/self/exe`."""
+    if operator not in ("equals", "starts_with", "matches") or not _OF_KERNEL.fullmatch(string):
+        return None
+    return Flaw("warning", "No program has this path: it leads to a file, which has a path of its own.")
+
+
 def path_flaw(operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of a process's path."""
-    if string == FLOODED[0] or string.startswith(_MEMORY):
+    if string == FLOODED[0]:
         return None
-    if flaw := _as_hash(operator, string) or _of_node(operator, string):
+    if string.startswith(_MEMORY):
+        is_whole = operator in ("equals", "matches") and string.endswith(" (deleted)")
+        alive = Suggestion(((operator, string.removesuffix(" (deleted)")),))
+        return Flaw("warning", _DELETED, alive) if is_whole else None
+    if flaw := _as_hash(operator, string) or _of_node(operator, string) or _of_kernel(operator, string):
         return flaw
     problem = None if len(_split_whole(string)) > 1 else _path_problem(operator, string)
     if problem is None:
@@ -247,7 +207,7 @@ def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
     string = reading.strings[0]
     if reading.is_open or _WINDOWS.match(string) or re.match(r"~|\$|\.\./", string):
         return None
-    if string.startswith("^") or string.endswith("$"):
+    if string.startswith("^") or string.endswith("$") or (operator == "matches" and string.startswith(".*")):
         string = (readings.unfold_regex(string) or (string, ""))[0]
     if string.endswith("/") and operator == "ends_with":
         return "contains", string
@@ -273,7 +233,8 @@ def _relative_meant(operator: str, string: str) -> Value:
     if operator == "matches" or readings.WILDCARD.search(string):
         return "matches", string if string.startswith("*") else f"*/{string}"
     if operator == "equals":
-        return "ends_with", "/" + (without_arguments(string) or string)
+        program = without_arguments(string) or string
+        return ("equals", program) if program.startswith("/") else ("ends_with", f"/{program}")
     return operator, f"/{string}" if operator == "starts_with" else string
 
 
@@ -281,6 +242,8 @@ def name_flaw(operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of a process's name, which is the last part of its path."""
     if string == FLOODED[1]:
         return None
+    if operator in ("equals", "matches") and string in (".", ".."):
+        return Flaw("error", "This is a directory, not a program.")
     if flaw := _as_hash(operator, string):
         return flaw
     if "/" not in string or len(_split_whole(string)) > 1:
@@ -327,8 +290,10 @@ def suspicious(operator: str, string: str) -> Flaw | None:
     first = reading.strings[0]
     if reading.is_open:
         return Flaw("warning", reading.reason)
-    if _WINDOWS.match(first):
+    if _WINDOWS.match(first) or _WINDOWS.match(string):
         return Flaw("warning", "This is a path of Windows.")
+    if _PLACEHOLDER.search(first):
+        return Flaw("warning", "A variable or placeholder is not filled in here.")
     reason, strings = _meant(operator, first)
     if not reason and not reading.reason:
         return None
@@ -345,6 +310,8 @@ def _meant(operator: str, string: str) -> tuple[str, list[str]]:
         return "Each value needs a row of its own.", parts
     if program:
         return ARGUMENTS, [program]
+    if string.startswith("/") and _BACKSLASH.search(string) and not _REGEX.search(string):
+        return "A backslash is compared as it is.", [_BACKSLASH.sub("/", string)]
     if regex.search(string) and (unfolded := readings.unfold_regex(string)):
         return unfolded[1], [] if re.search(r"[\\^|]|\(.*\)", unfolded[0]) else [unfolded[0]]
     if operator != "matches" and readings.WILDCARD.search(string):

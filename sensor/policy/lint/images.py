@@ -7,17 +7,23 @@ from typing import Final
 
 from sensor.policy.lint import expressions, readings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
+from sensor.policy.lint.languages import language
 from sensor.policy.lint.names import WILDCARDS
 
 _LETTERS: Final = re.compile(r"[a-z0-9._/:-]*(?:@[a-z0-9._+:-]*)?")
 _WORDS: Final = "An image is host/name:tag@digest, without blanks and other signs."
-_HEX: Final = 64
+_FORMED: Final = "No image is formed so: each part of its name begins and ends with a letter or digit."
+_DIGITS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""Hexadecimal digits of the digests that registries have."""
 _REGISTRIES: Final = re.compile(
     r"(?:(?:index\.|registry-1\.)?docker|ghcr|gcr|quay|lscr|nvcr|[a-z0-9-]+\.gcr|[a-z0-9-]+\.pkg\.dev|registry\.k8s|k8s\.gcr)\.io|mcr\.microsoft\.com"
     r"|public\.ecr\.aws|registry\.gitlab\.com|[a-z0-9-]+\.pkg\.dev|[a-z0-9]+\.azurecr\.io"
     r"|registry\.hub\.docker\.com|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?!js:)[a-z-]{2,}:(?!(?:19|20)\d\d$)\d{4,5}"
 )
 """Hosts that are known as registries, or look so: no image is called so. A year is rather a tag than a port."""
+_REGISTRY_KEY: Final = re.compile(r"^registry:(?!\d+(?:/|$))")
+"""A key of YAML. `registry:5000/app` is a host with its port."""
+_FILE: Final = re.compile(r"/(?:bin|sbin|usr|opt|etc|lib|lib64|home|root|tmp|var|proc|dev)/.*")
 _EDGE: Final = re.compile(r"/[._-]|[_-][/:]|:[.-]")
 """Of a part that begins or ends as none does; a host may end with the dot of its root."""
 _LONG_TAG: Final = re.compile(r":[^:/@]{129}")
@@ -72,6 +78,11 @@ def _image_of_row(string: str) -> tuple[str, str] | None:
     return re.sub(r"^(?:image )?tag\s*[:=]\s*(?=\S)", ":", text, flags=re.I), "An image is written name:tag."
 
 
+def _join_tag(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^((?!from\b|image\b|tag\b|repo)[\w./-]+)(?: :|: | : )([\w][\w.-]*)$", r"\1:\2", string, flags=re.I)
+    return text, "An image has no blanks."
+
+
 def _tag_after_equals(string: str) -> tuple[str, str] | None:
     return re.sub(r"^([\w./-]+)==?(v?\d[\w.-]*)$", r"\1:\2", string), "A tag follows a colon."
 
@@ -88,6 +99,7 @@ _STEPS: Final[tuple[readings.Step, ...]] = (
         *("file_image", "imagereferences", "ancestor", "reference", "prefix", "image.name"),
     ),
     readings.unquote_string,
+    _join_tag,
     _image_of_row,
     readings.strip_syntax,
     _strip_command,
@@ -123,21 +135,40 @@ def _split_images(string: str) -> list[str]:
 
 def _problem(operator: str, string: str) -> tuple[Level, str] | None:
     text = _IPV6.sub("host.", string.casefold())
-    if operator == "matches":
-        # A wildcard may stand for any part: only the letters beside it are known.
-        known = readings.WILDCARD.sub("", text)
-        is_possible = re.fullmatch(r"[a-z0-9._/:@+-]*", known) and "://" not in text
-        return None if is_possible and ("+" not in text or "@" in text) else ("error", _WORDS)
+    is_possible = _is_possible(operator, string)
+    if re.search(r"[\[\]]", text):
+        return None if is_possible else ("error", _WORDS)
+    problem = _pattern_problem(text) if operator == "matches" else _reference_problem(operator, text)
+    return problem or (None if is_possible else ("warning", _FORMED))
+
+
+def _pattern_problem(text: str) -> tuple[Level, str] | None:
+    # A wildcard may stand for any part: only the letters beside it are known.
+    known = readings.WILDCARD.sub("", text)
+    has_letters = re.fullmatch(r"[a-z0-9._/:@+-]*", known) and "://" not in text
+    return None if has_letters and ("+" not in text or "@" in text) else ("error", _WORDS)
+
+
+def _reference_problem(operator: str, text: str) -> tuple[Level, str] | None:
     if not _LETTERS.fullmatch(text) or "//" in text or ":/" in text:
         return "error", _WORDS
     name, at, digest = text.partition("@")
     if at:
         return _digest_problem(operator, name, digest)
-    if operator in ("equals", "starts_with") and re.match(r"[/:._-]", text):
-        return "error", "An image's name begins with a letter or digit."
-    if operator in ("equals", "ends_with") and re.search(r"[/:._-]$", text):
-        return "error", "An image's name does not end so."
-    return _name_problem(operator, text)
+    from_start, to_end = operator in ("equals", "starts_with"), operator in ("equals", "ends_with")
+    impossible = {
+        "This is the path of a file, not an image.": from_start and _FILE.fullmatch(text),
+        "An image's name begins with a letter or digit.": from_start and re.match(r"[/:._-]", text),
+        "An image's name does not end so.": to_end and re.search(r"[/:._-]$", text),
+    }
+    words = next((words for words, is_found in impossible.items() if is_found), "")
+    return ("error", words) if words else _name_problem(operator, text)
+
+
+def _is_possible(operator: str, string: str) -> bool:
+    """Return whether some image satisfies the value; digests are compared only where it has @."""
+    grammar = "image_with_digest" if "@" in string else "image"
+    return language(grammar).may_satisfy(operator, string.casefold())
 
 
 def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
@@ -154,7 +185,7 @@ def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
         "A digest is compared only where the value has @ before it.": _DIGEST_ALONE.fullmatch(text),
         "hub.docker.com is a web page: images come from docker.io.": text.startswith("hub.docker.com/"),
         "This is a registry, not an image.": operator in ("equals", "ends_with")
-        and _REGISTRIES.fullmatch(text.removeprefix("registry:")),
+        and _REGISTRIES.fullmatch(_REGISTRY_KEY.sub("", text)),
     }
     return next((("warning", words) for words, is_found in suspicious.items() if is_found), None)
 
@@ -165,19 +196,24 @@ def _digest_problem(operator: str, name: str, digest: str) -> tuple[Level, str] 
     if re.search(r"[/:._-]$", name):
         return "error", "An image's name does not end so."
     if operator in ("equals", "ends_with"):
-        if not re.fullmatch(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}", digest):
-            return "error", "A digest is sha256: and 64 hexadecimal digits."
-        if digest.startswith("sha256:") and len(digest) != len("sha256:") + _HEX:
-            return "error", "A digest has 64 hexadecimal digits after sha256:."
-    elif not re.fullmatch(r"[a-z0-9+._-]*(?::[0-9a-f]{0,128})?", digest):
+        return _whole_digest_problem(digest)
+    is_start = re.fullmatch(r"[a-z0-9+._-]*(?::[0-9a-f]{0,128})?", digest)
+    return None if is_start else ("error", "A digest is sha256: and 64 hexadecimal digits.")
+
+
+def _whole_digest_problem(digest: str) -> tuple[Level, str] | None:
+    algorithm, _, digits = digest.partition(":")
+    if not re.fullmatch(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}", digest):
         return "error", "A digest is sha256: and 64 hexadecimal digits."
-    return None
+    if len(digits) != _DIGITS.get(algorithm, len(digits)):
+        return "error", f"A digest has {_DIGITS[algorithm]} hexadecimal digits after {algorithm}:."
+    return ("warning", "Images have digests of SHA-256.") if algorithm in ("md5", "sha1") else None
 
 
 _EDGES: Final = (
     ("equals", re.compile(rf"(?:{_REGISTRIES.pattern})"), "starts_with", "/"),
     ("equals", re.compile(r".*[/._-]"), "starts_with", ""),
-    ("equals", re.compile(r"[/:-].*"), "ends_with", ""),
+    ("equals", re.compile(rf"(?!{_FILE.pattern})[/:-].*"), "ends_with", ""),
     ("starts_with", re.compile(r"/.*"), "contains", ""),
     ("ends_with", re.compile(rf"(?:{_REGISTRIES.pattern})"), "contains", "/"),
     ("ends_with", re.compile(r".*[/:-]"), "contains", ""),
@@ -198,7 +234,7 @@ def _meant(operator: str, string: str) -> Value:
     name, at, digest = re.sub(r"/{2,}", "/", string).partition("@")
     if at:
         return _digest_meant(operator, name, digest.rstrip("."))
-    string, text = name.removeprefix("registry:"), text.removeprefix("registry:")
+    string, text = _REGISTRY_KEY.sub("", name), _REGISTRY_KEY.sub("", text)
     for typed, form, meant, end in _EDGES:
         if operator == typed and form.fullmatch(text):
             return meant, string + end

@@ -7,6 +7,7 @@ from typing import Final
 
 from sensor.policy.lint import readings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
+from sensor.policy.lint.languages import language
 from sensor.policy.lint.names import WILDCARDS
 
 _LETTERS: Final = re.compile(r"[a-z0-9._/=-]*")
@@ -14,6 +15,8 @@ _WORDS: Final = "A label is key=value, of letters, digits, hyphens, dots and und
 _KEY: Final = r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?"
 _SET: Final = re.compile(rf"({_KEY})\s+in\s*\(([^()]+)\)", re.IGNORECASE)
 _MAX_VALUE: Final = 63
+_MAX_PREFIX: Final = 253
+_WHOLE: Final = "A pattern is compared with the whole label, key=value."
 _NAMED: Final = "The name of the property is not part of the value."
 
 
@@ -109,6 +112,9 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
     text = readings.WILDCARD.sub("", string.casefold()) if operator == "matches" else string.casefold()
     key, equals, value = text.partition("=")
     from_start, to_end = operator in ("equals", "starts_with"), operator in ("equals", "ends_with")
+    prefix, slash, name = key.rpartition("/")
+    is_long = len(name if slash or from_start else "") > _MAX_VALUE or len(prefix) > _MAX_PREFIX
+    is_possible = language("pod_labels").may_satisfy(operator, string.casefold())
     problems: tuple[tuple[bool, Level, str], ...] = (
         (not _LETTERS.fullmatch(text), "error", _WORDS),
         ("=" in value or bool(equals and "/" in value) or key.count("/") > 1, "error", _WORDS),
@@ -121,6 +127,9 @@ def _problem(operator: str, string: str) -> tuple[Level, str] | None:
         (from_start and text.startswith(("-", ".", "_")), "warning", "No label begins with a sign such as -."),
         (from_start and value.startswith(("-", ".", "_")), "warning", "No label's value begins with a sign such as -."),
         (len(value) > _MAX_VALUE, "warning", f"The value of a label has at most {_MAX_VALUE} characters."),
+        (is_long and bool(equals), "warning", f"The name of a label has at most {_MAX_VALUE} characters."),
+        (operator == "matches" and not readings.WILDCARD.search(string) and not equals, "warning", _WHOLE),
+        (not is_possible, "warning", "No label is formed so: a letter or digit is first and last in key and value."),
     )
     return next(((level, words) for is_found, level, words in problems if is_found), None)
 
@@ -177,16 +186,22 @@ def _of_selector(operator: str, requirements: list[str]) -> Suggestion | None:
 def _one_meant(operator: str, string: str) -> Value:
     if operator != "matches" and readings.WILDCARD.search(string):
         return readings.split_pattern(operator, string)
-    if operator == "equals":
-        if "=" not in string:
-            return "starts_with", f"{string}="
-        if string.startswith("="):
-            return "ends_with", string
-        if string.endswith(("-", ".", "_")):
-            return "starts_with", string
+    if operator == "matches" and "=" not in string and not readings.WILDCARD.search(string):
+        return "contains", string
+    if operator in ("starts_with", "contains"):
+        string = re.sub("={2,}", "=", string)
     if operator == "starts_with" and string.startswith("="):
         return "contains", string
-    return operator, string
+    return _whole_meant(string) if operator == "equals" else (operator, string)
+
+
+def _whole_meant(string: str) -> Value:
+    """Return what was meant by a whole label that is only a part of one."""
+    if "=" not in string:
+        return "starts_with", f"{string}="
+    if string.startswith("="):
+        return "ends_with", string
+    return "starts_with" if string.endswith(("-", ".", "_")) else "equals", string
 
 
 def _checked(values: tuple[Value, ...], more: tuple[Value, ...] = ()) -> Suggestion | None:

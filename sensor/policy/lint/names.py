@@ -6,14 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from sensor.policy.globs import shortest_length
 from sensor.policy.lint import expressions, readings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
+from sensor.policy.lint.languages import language
 
 _TYPES: Final = (
     "ns|namespaces?|po|pods?|deploy|deployments?|sts|statefulsets?|ds|daemonsets?|jobs?|rs|containers?|svc|services?"
 )
 _DOCKER_NAME: Final = re.compile(r"k8s_([^_]+)_([^_]+)_([^_]+)_[0-9a-f-]{8,}_\d+", re.IGNORECASE)
 _CONTAINER_ID: Final = r"[0-9a-f]{64}|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{12}"
+_EXPRESSION: Final = "Regular expressions are not supported."
 WILDCARDS: Final = "Only the operator Matches knows wildcards."
 
 
@@ -26,7 +29,9 @@ def _account_namespace(string: str) -> tuple[str, str] | None:
 
 
 def _dns_namespace(string: str) -> tuple[str, str] | None:
-    text = re.sub(r"^(?:[\w-]+\.)+?([\w-]+)\.svc(?:\.cluster\.local)?\.?$", r"\1", string, flags=re.IGNORECASE)
+    text = re.sub(
+        r"^(?:[\w-]+\.)*?([\w-]+)\.svc(?:\.cluster\.local)?\.?$", r"\1", string.rstrip("."), flags=re.IGNORECASE
+    )
     return text, "This is the name of a service in DNS."
 
 
@@ -40,6 +45,10 @@ def _unfold_all(string: str) -> tuple[str, str] | None:
     return ("*", "Without this condition the rule is for all.") if is_all else None
 
 
+def _strip_bold(string: str) -> tuple[str, str] | None:
+    return re.sub(r"^(\*\*|__|~~|\|\|)([^*_~|]+)\1$", r"\2", string), "Marks of Markdown are part of the value here."
+
+
 def _strip_type(string: str) -> tuple[str, str] | None:
     return re.sub(rf"^(?:{_TYPES})(?:\.[\w.]+)?/", "", string), "The type of the resource is not part of its name."
 
@@ -50,6 +59,8 @@ COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_end,
     readings.unquote_string,
     readings.strip_list_mark,
+    readings.strip_star,
+    _strip_bold,
     readings.strip_braces,
     expressions.unfold_condition,
     readings.strip_syntax,
@@ -66,6 +77,7 @@ COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
         "container_name",
         "cluster",
         "namespaces",
+        "kubernetes\\.io/metadata\\.name",
         "excludednamespaces",
         "containers",
     ),
@@ -87,8 +99,12 @@ SEPARATORS: Final = ",;| "
 
 @dataclass(frozen=True, slots=True)
 class NameForm:
-    """`letters` are all that such a name can have, `usual` those that Kubernetes allows; both folded."""
+    """`letters` are all that such a name can have, `usual` those that Kubernetes allows; both folded.
 
+    `grammar` is what no such name breaks, one of `languages.GRAMMARS`.
+    """
+
+    grammar: str
     letters: re.Pattern[str]
     usual: re.Pattern[str]
     words: str
@@ -121,12 +137,16 @@ class NameForm:
         if self.place and operator == "equals" and re.fullmatch(_CONTAINER_ID, text):
             return "warning", "This is a container's id, not a name."
         from_start, to_end = operator in ("equals", "starts_with"), operator in ("equals", "ends_with")
-        is_unusual = not self.usual.fullmatch(text) or len(string) > self.most
+        length = shortest_length(string) if operator == "matches" else len(string)
+        is_unusual = not self.usual.fullmatch(text) or length > self.most
+        is_possible = language(self.grammar).may_satisfy(operator, string.casefold())
         problems = (
             (to_end and _SERVICE.search(text) is not None, "This is the name of a service in DNS."),
             (is_unusual, f"{self.words} It has at most {self.most} characters."),
             (from_start and text[:1] in ("-", "."), "No name begins with a hyphen or dot."),
             (to_end and text[-1:] in ("-", "."), "No name ends with a hyphen or dot."),
+            (operator == "matches" and re.search(r"(?:^|[-_])\.\*", string) is not None, _EXPRESSION),
+            (not is_possible, "No name has signs so: a letter or digit is first, last, and on each side of a dot."),
         )
         return next((("warning", words) for is_found, words in problems if is_found), None)
 
@@ -151,6 +171,8 @@ def _without_edge(operator: str, string: str) -> Value:
     starts, ends = string[:1] in ("-", "."), string[-1:] in ("-", ".")
     if re.match(r"--|-[A-Za-z]$", string):
         return operator, string
+    if operator == "matches":
+        return operator, f"{'*' if starts else ''}{string}{'*' if ends else ''}"
     if operator == "equals" and starts != ends:
         return ("ends_with" if starts else "starts_with"), string
     if (operator == "starts_with" and starts) or (operator == "ends_with" and ends):
@@ -160,14 +182,21 @@ def _without_edge(operator: str, string: str) -> Value:
 
 FORMS: Final = {
     "namespace": NameForm(
+        "namespace",
         re.compile(r"[a-z0-9._-]*"),
         re.compile(r"[a-z0-9-]*"),
         "A namespace has only letters, digits and hyphens.",
         63,
         0,
-        (_account_namespace, _dns_namespace, expressions.option_of_command("-n", "--namespace")),
+        (
+            _account_namespace,
+            _dns_namespace,
+            expressions.option_of_command("-n", "--namespace"),
+            expressions.namespace_of_command,
+        ),
     ),
     "pod_name": NameForm(
+        "pod_name",
         re.compile(r"[a-z0-9._-]*"),
         re.compile(r"[a-z0-9.-]*"),
         "A pod's name has only letters, digits, hyphens and dots.",
@@ -176,6 +205,7 @@ FORMS: Final = {
         (_dns_pod, expressions.object_of_command),
     ),
     "container_name": NameForm(
+        "container_name",
         re.compile(r"[a-z0-9._-]*"),
         re.compile(r"[a-z0-9._-]*"),
         "A container's name has only letters, digits, hyphens, dots and underscores.",

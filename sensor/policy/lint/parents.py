@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sensor.policy.lint.files import read_file, suspicious, without_arguments
+from sensor.policy.lint.command_lines import strip_pid, without_arguments
+from sensor.policy.lint.files import read_file, suspicious
 from sensor.policy.lint.findings import Flaw, Level, Suggestion
 
+_ARROWS: Final = re.compile(r"/|\s*(?:→|->|=>|»|›|←|<-|\s>\s)\s*")
 _BY_NAME: Final = "A program is compared here by its name, without its directory."
 
 
@@ -15,7 +17,11 @@ def parent_flaw(operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of a parent or writer: a program's name, or what a process calls itself."""
     if names := _chain(operator, string):
         return Flaw("warning", _BY_NAME, Suggestion(((operator, names[-1]),)))
-    if not re.match(r"/|\.{1,2}/|~/|\$", string) and not re.search(r"(?:^|/)s?bin/", string):
+    numbered = strip_pid(string)
+    if numbered and operator == "equals":
+        return Flaw("warning", numbered[1], Suggestion(((operator, numbered[0]),)))
+    is_path = re.match(r"/|\.{1,2}/|~/|\$", string) or re.search(r"(?:^|/)s?bin/|[^/]/$", string)
+    if not is_path:
         return suspicious(operator, string)
     reading = read_file(operator, string)
     program = without_arguments(reading.strings[0]) or reading.strings[0]
@@ -32,11 +38,14 @@ def parents_flaw(operator: str, string: str) -> Flaw | None:
         return Flaw(
             "warning", "Each program above the writer is compared for itself.", Suggestion((first,), tuple(more))
         )
-    return parent_flaw(operator, string)
+    flaw = parent_flaw(operator, string)
+    if flaw or "/" not in string:
+        return flaw
+    return Flaw("error", "Each program above the writer is compared for itself: no name has a /.")
 
 
 def _chain(operator: str, string: str) -> list[str]:
     """Return the names in `apt/dpkg`; nothing where it is one name, such as `kworker/0:1`, or begins as a path does."""
-    names = string.split("/") if operator == "equals" else []
+    names = _ARROWS.split(string) if operator == "equals" else []
     is_chain = len(names) > 1 and all(re.fullmatch(r"[\w+-][\w.+-]*", name) for name in names)
     return names if is_chain and not any(name.isdigit() or name in {"bin", "sbin"} for name in names) else []

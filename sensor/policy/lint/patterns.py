@@ -9,9 +9,11 @@ from sensor.policy.lint import readings
 from sensor.policy.lint.findings import Flaw, Suggestion, Value
 
 _DEEP: Final = "/**/"
+_BRACKETS: Final = "Brackets are compared as they are: ? is any one character."
 _LITERAL: Final = (
     (re.compile(r"\\[*?]"), "Nothing escapes * and ? in a pattern."),
-    (re.compile(r"\[(?:[!^]|[^\]/]-[^\]/])[^\]/]*\]"), "Brackets are compared as they are: ? is any one character."),
+    (re.compile(r"(?:(?<=[\w*?])\[(?!\d+\])[A-Za-z0-9]{2,6}\]|\[[A-Za-z0-9]{2,6}\](?=[*?+]))"), _BRACKETS),
+    (re.compile(r"\[(?:[!^]|[^\]/]-[^\]/])[^\]/]*\]"), _BRACKETS),
     (
         re.compile(r"[?*+@!]\([^()/]+\)"),
         "Parentheses are compared as they are: each alternative is a value of its own.",

@@ -26,6 +26,8 @@ _ALIKE_PAIRS: Final = (
 _ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE_PAIRS[1::2], strict=True)}
 """Letters and signs that look like those of ASCII, each before the one that it looks like."""
 NEGATED: Final = "A value cannot be negated: put a rule with the exception above this one."
+_COLOURS: Final = re.compile(r"(?:\x1b|\^\[|\\(?:e|033|x1b))\[[0-9;]{0,12}[A-Za-z]")
+"""What a terminal takes for a colour; also as `cat -v` and shells write it."""
 LONG: Final = 64
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
@@ -104,7 +106,7 @@ def _split(string: str, separators: str) -> list[str]:
 def strip_blanks(string: str) -> tuple[str, str] | None:
     """Blanks of any kind around it, and characters that nobody sees anywhere in it."""
     # In the middle, a tab or line break separates words.
-    visible = without_hidden(re.sub(r"[\t\n\r]", " ", string))
+    visible = without_hidden(re.sub(r"[\t\n\r]", " ", _COLOURS.sub("", string)))
     stripped = visible.strip()
     if stripped == string:
         return None
@@ -137,6 +139,11 @@ def strip_end(string: str) -> tuple[str, str] | None:
 def strip_list_mark(string: str) -> tuple[str, str] | None:
     """The mark of a list's entry in YAML or Markdown."""
     return re.sub(r"^[-•+]\s+", "", string), "It begins with the mark of a list."
+
+
+def strip_star(string: str) -> tuple[str, str] | None:
+    """The star of a list in Markdown, where no value has a blank."""
+    return re.sub(r"^\*\s+(?=\w)", "", string), "It begins with the mark of a list."
 
 
 def strip_key(*keys: str) -> Step:
@@ -176,6 +183,8 @@ def strip_braces(string: str) -> tuple[str, str] | None:
 
 def strip_brackets(string: str) -> tuple[str, str] | None:
     """Brackets around the whole."""
+    if re.fullmatch(r"\[\^?\w-\w.*\]", string):
+        return None  # a class of letters
     return re.sub(r"^[\[({]\s*([^\[\](){}]*?)\s*[\])}]$", r"\1", string), "Brackets are part of the value here."
 
 
@@ -219,6 +228,7 @@ def unfold_regex(string: str) -> tuple[str, str] | None:
     """A regular expression, as a pattern with `*` and `?` where it can be one."""
     if not _REGEX.search(string):
         return None
+    string = re.sub(r"\(\?[aimsux]+\)|\\[AbBzZ]", "", string)
     text = string.removeprefix("^").removesuffix("$")
     if not string.startswith("^") and not string.endswith("$") and re.fullmatch(r"\.[*+].*|.*\.[*+]", string) is None:
         text = string
