@@ -31,8 +31,14 @@ _FORMS: Final[tuple[_Form, ...]] = (
     ("azure", rf"({_GUID})", str.lower, "Azure writes subscriptions in lower case, and letter case counts."),
     ("azure", rf"(?:/?subscriptions/|\{{|urn:uuid:)({_GUID})(?:\}}|/.*)?", str.lower, _ALONE["azure"]),
     ("azure", r"([0-9A-Fa-f]{32})", _hyphenated, "A subscription's id has hyphens."),
+    (
+        "aws",
+        r"arn:[\w-]+:organizations::\d{12}:account/[\w-]+/(\d{12})",
+        str,
+        "An account is its 12 digits, not an ARN.",
+    ),
     ("aws", r"arn:[\w-]+:[\w-]*:[\w-]*:(\d{12}):.*", str, "An account is its 12 digits, not an ARN."),
-    ("aws", r"(\d{4}-\d{4}-\d{4})", lambda text: text.replace("-", ""), "An account has 12 digits, without hyphens."),
+    ("aws", r"((?:\d-?){11}\d)", lambda text: text.replace("-", ""), "An account has 12 digits, without hyphens."),
     (
         "aws",
         r"(\d{3} \d{3} \d{3} \d{3})",
@@ -74,11 +80,12 @@ _DEAD: Final = (
     ("gcp", re.compile(_GUID), "This is a subscription of Azure."),
     ("gcp", re.compile(r"[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}"), "This is a billing account: name the projects."),
     ("azure", re.compile(r"\d{12}"), "This is an account of AWS."),
+    ("azure", re.compile(r"/?subscriptions/?"), "A subscription is its id alone."),
     ("azure", re.compile(r"[0-]{36}"), "A variable or placeholder is not filled in here."),
     ("gcp", re.compile(r"(?:organizations|folders|billingAccounts)/.*"), "Name the projects: a rule knows no folders."),
 )
 _KEY: Final = re.compile(
-    r"(?:--)?(?:aws|azure|gcp|account|subscription|project)(?:[ _-]?(?:id|number|name))?\s*[:=]\s*(?=\S)|"
+    r"(?<![\w-])(?:--)?(?:aws|azure|gcp|account|subscription|project)(?:[ _-]?(?:id|number|name))?\s*[:=]\s*(?=\S)|"
     r"--(?:account|subscription|project)\s+(?=\S)",
     re.IGNORECASE,
 )

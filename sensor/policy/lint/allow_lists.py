@@ -46,6 +46,20 @@ _NO_NAMES: Final = (
 
 def entry_flaw(entry: str) -> Flaw | None:
     """Return what is wrong with an entry, None where it may match."""
+    flaw = _entry_flaw(entry)
+    if flaw is None or flaw.suggestion is None:
+        return flaw
+    entries: list[str] = []
+    for each in flaw.suggestion.entries:
+        # What is left in it, such as braces, is another finding.
+        again = _entry_flaw(each) if each != entry else Flaw("warning", "")
+        entries += [each] if again is None else again.suggestion.entries if again.suggestion else []
+        if again and (not again.suggestion or any(map(_entry_flaw, again.suggestion.entries))):
+            return Flaw(flaw.level, flaw.message)
+    return Flaw(flaw.level, flaw.message, Suggestion(entries=tuple(dict.fromkeys(entries))))
+
+
+def _entry_flaw(entry: str) -> Flaw | None:
     kind, key = entry_kind(entry)
     if kind == "digest":
         return None

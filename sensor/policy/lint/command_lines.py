@@ -21,7 +21,10 @@ _WRAPPERS: Final = frozenset((
 """Programs that run another one, which they name."""
 # fmt: on
 ARGUMENTS: Final = "A command's arguments are not part of a file's name."
-_PROMPT: Final = re.compile(r"^(?:[\w.-]+@[\w.-]+[:\s]?[~/\w.-]*\s?)?(?:[$%>❯➜»]|PS [A-Za-z]:[^>]*>)\s+(?=[\w./~])")
+_PROMPT: Final = re.compile(
+    r"^(?:[\w.-]+@[\w.-]+[:\s]?[~/\w.-]*\s?#|"
+    r"(?:[\w.-]+@[\w.-]+[:\s]?[~/\w.-]*\s?)?[$%>❯➜»]|PS [A-Za-z]:[^>]*>)\s+(?=[\w./~])"
+)
 _TITLE: Final = re.compile(
     r"(nginx|sshd|sshd-session|postgres|php-fpm[\d.]*|puma|unicorn|gunicorn|uwsgi|celeryd|redis-server|vsftpd|sidekiq|"
     r"haproxy|apache2|httpd|supervisord|proftpd|dovecot|avahi-daemon): \S.*",

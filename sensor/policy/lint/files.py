@@ -30,8 +30,11 @@ DIRECTORIES: Final = frozenset((
 NO_FOLDER: Final = "This is a directory: it matches no file in it."
 NORMAL: Final = "A path is compared in its normal form, without //, . and .. in it."
 _REGEX: Final = re.compile(r"^\^|\.[*+]|\\(?:\.|[dwDWS](?![\w\\])|d[+*{])|(?<=[^$])\$$|\][*+]|\([^()|]+\|[^()]+\)")
-_WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|\\[dwDWS](?![\w\\])|^\.\*(?=.)|(?<!\d)\.\+$|\][+]|(?<=[*?])\$$")
+_WINDOWS: Final = re.compile(
+    r"[A-Za-z]:[\\/]|\\\\|%(?:systemroot|te?mp|(?:local)?appdata|program(?:files|data)|userprofile|windir|public)%",
+    re.I,
+)
+_REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|\\[dwDWS](?![\w\\])|^\.\*(?=.)|(?<!\d)\.\+$|\][+]|(?<=[^$/])\$$")
 """`.*` is a dot and a wildcard there."""
 _DELETED: Final = "The kernel shows a deleted file so: its path is without it."
 _UNNORMAL: Final = re.compile(r"//|/\.(?=/)|/\.\.(?=/)")
@@ -64,7 +67,14 @@ _OF_NODE: Final = re.compile(
 _OF_KERNEL: Final = re.compile(r"/(?:proc|sys)/.+|/proc/?|/dev/(?:fd/.*|std(?:in|out|err))")
 """What leads to another file, or is none: no program's path is so."""
 _BACKSLASH: Final = re.compile(r"(?<=\w)\\(?=[A-Za-z])(?!x[0-9A-Fa-f]{2})")
-_PLACEHOLDER: Final = re.compile(r"<[A-Za-z][\w .-]*>")
+_PLACEHOLDER: Final = re.compile(r"<[A-Za-z][\w .-]*>|(?<=.)`[^`]+`")
+_MESSAGE: Final = re.compile(
+    r"(/[^:]+): (?:No such file|Permission denied|Is a directory|Text file busy|cannot |command not found|not found|"
+    r"ELF |POSIX shell|ASCII text|Bourne|Python script|a /|symbolic link|data$).*",
+    re.S,
+)
+"""What a shell or `file` prints behind a path."""
+_IDS: Final = re.compile(r"(?:p?pid|[ug]id|user)\s*[:= ]\s*\w+")
 _PREFIX: Final = re.compile(r"in\s*(?=[\[(])|(?:re|regexp?|glob|pattern)\s*:\s*(?=\S)|r/+(?=.*[*^$|])", re.IGNORECASE)
 
 
@@ -90,6 +100,10 @@ def _strip_comment(string: str) -> tuple[str, str] | None:
     return re.sub(r"(?<=\S)\s+#\s.*$", "", string), "A comment is part of the value here."
 
 
+def _strip_message(string: str) -> tuple[str, str] | None:
+    return _MESSAGE.sub(r"\1", string), "A message behind a path is not part of it."
+
+
 def _unfold_like(string: str) -> tuple[str, str] | None:
     text = re.sub(r"^%([^%]+)%$", r"*\1*", string)
     return text, "The wildcard is *, with the operator Matches."
@@ -112,7 +126,7 @@ def _strip_prefix(string: str) -> tuple[str, str] | None:
 
 def _strip_shell(string: str) -> tuple[str, str] | None:
     """The backslash of a continued line, and those before signs that a shell would take for its own."""
-    text = string.removesuffix("\\").rstrip()
+    text = re.sub(r"(?<=\w)(?:\\[nrt])+$", "", string).removesuffix("\\").rstrip()
     return re.sub(r"\\([ ()&;'\"$])", r"\1", text), "A backslash is compared as it is."
 
 
@@ -130,6 +144,7 @@ _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     _strip_condition,
     readings.unquote_string,
     _strip_comment,
+    _strip_message,
     program_of_title,
     _unfold_like,
     _strip_deleted,
@@ -183,7 +198,7 @@ def path_flaw(operator: str, string: str) -> Flaw | None:
         return Flaw("warning", NO_FOLDER, Suggestion((("starts_with", f"{string.rstrip('/')}/"),)))
     level, words = problem
     reading = read_file(operator, string)
-    meant = _path_meant(operator, reading)
+    meant = None if _WINDOWS.match(string) else _path_meant(operator, reading)
     usable = meant is not None and meant != (operator, string) and _path_problem(*meant) is None
     return Flaw(level, reading.reason or words, Suggestion((meant,)) if usable and meant else None)
 
@@ -205,7 +220,12 @@ def _path_problem(operator: str, string: str) -> tuple[Level, str] | None:
 
 def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
     string = reading.strings[0]
-    if reading.is_open or _WINDOWS.match(string) or re.match(r"~|\$|\.\./", string):
+    if (
+        reading.is_open
+        or _WINDOWS.match(string.strip("*%"))
+        or _WINDOWS.match(string)
+        or re.match(r"~|\$|\.\./", string)
+    ):
         return None
     if string.startswith("^") or string.endswith("$") or (operator == "matches" and string.startswith(".*")):
         string = (readings.unfold_regex(string) or (string, ""))[0]
@@ -251,6 +271,9 @@ def name_flaw(operator: str, string: str) -> Flaw | None:
     reading = read_file(operator, string)
     meant = "" if reading.is_open else reading.strings[0].removeprefix("./")
     words = "A process's name has no /: it is the last part of its path."
+    program = without_arguments(meant)
+    if program and "/" not in program:
+        return Flaw("error", reading.reason or ARGUMENTS, Suggestion(((operator, program),)))
     if meant and "/" not in meant:
         words = reading.reason or words
     return Flaw("error", words, _name_meant(operator, meant) if meant else None)
@@ -290,10 +313,13 @@ def suspicious(operator: str, string: str) -> Flaw | None:
     first = reading.strings[0]
     if reading.is_open:
         return Flaw("warning", reading.reason)
-    if _WINDOWS.match(first) or _WINDOWS.match(string):
-        return Flaw("warning", "This is a path of Windows.")
-    if _PLACEHOLDER.search(first):
-        return Flaw("warning", "A variable or placeholder is not filled in here.")
+    foreign = {
+        "This is a path of Windows.": _WINDOWS.match(first) or _WINDOWS.match(string),
+        "Files are compared, not the processes or users that run them.": _IDS.fullmatch(first),
+        "A variable or placeholder is not filled in here.": _PLACEHOLDER.search(first),
+    }
+    if words := next((words for words, is_found in foreign.items() if is_found), ""):
+        return Flaw("warning", words)
     reason, strings = _meant(operator, first)
     if not reason and not reading.reason:
         return None
@@ -336,7 +362,7 @@ def read_file(operator: str, string: str) -> readings.Reading:
     reading = readings.read(inner, _WORD_STEPS)
     text = reading.strings[0]
     # file:/usr/bin/x has one slash, so that no other path with a colon is taken for one.
-    plain = re.sub(r"^file:/*(?=/)", "", text)
+    plain = re.sub(r"^file:(?://localhost)?/*(?=/)", "", text)
     if plain == text and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         return reading if reading.reason or reading.is_open else readings.Reading("", (string,))
     return readings.Reading("A scheme is not part of a path.", (plain,), is_open=plain == text)

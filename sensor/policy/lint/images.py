@@ -40,6 +40,7 @@ _COMMAND: Final = re.compile(
 
 def _strip_command(string: str) -> tuple[str, str] | None:
     text = re.sub(r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+\S+)?$", r"\1", string, flags=re.IGNORECASE)
+    text = re.sub(r"\s+AS\s+[\w.-]+$", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)\s.*$", r"\1", text, flags=re.IGNORECASE)
     if named := re.search(r"\s--image[= ](\S+)|\sset\s+image\s.*?\s[\w-]+=(\S+)", text):
         text = named[1] or named[2]
@@ -92,6 +93,8 @@ _STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_end,
     readings.unquote_string,
     readings.strip_list_mark,
+    readings.strip_star,
+    readings.strip_markup,
     _tag_after_equals,
     expressions.unfold_condition,
     readings.strip_key(
@@ -122,7 +125,7 @@ def image_flaw(operator: str, string: str) -> Flaw | None:
     parts = [part for each in reading.strings for part in _split_images(each)]
     values = () if reading.is_open else tuple(_meant(operator, each) for each in parts)
     is_right = all(_problem(*value) is None for value in values) and values != ((operator, string),)
-    if readings.WILDCARD.search(string) and not reading.reason:
+    if operator != "matches" and readings.WILDCARD.search(string) and not reading.reason:
         words = WILDCARDS
     return Flaw(level, reading.reason or words, Suggestion(values) if values and is_right else None)
 

@@ -73,7 +73,9 @@ def _join(string: str) -> tuple[str, str] | None:
 
 _STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
+    readings.strip_comment,
     readings.strip_end,
+    readings.strip_markup,
     _unfold_expression,
     readings.strip_list_mark,
     _strip_path,
@@ -101,7 +103,7 @@ def label_flaw(operator: str, string: str) -> Flaw | None:
     suggestion = None if reading.is_open else _meant(operator, reading.strings[0])
     if suggestion and suggestion.more:
         words = "Each label needs a condition of its own; all conditions must hold."
-    elif readings.WILDCARD.search(string) and not reading.reason:
+    elif operator != "matches" and readings.WILDCARD.search(string) and not reading.reason:
         words = WILDCARDS
     else:
         words = reading.reason or words

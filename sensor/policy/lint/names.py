@@ -17,6 +17,7 @@ _TYPES: Final = (
 _DOCKER_NAME: Final = re.compile(r"k8s_([^_]+)_([^_]+)_([^_]+)_[0-9a-f-]{8,}_\d+", re.IGNORECASE)
 _CONTAINER_ID: Final = r"[0-9a-f]{64}|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{12}"
 _EXPRESSION: Final = "Regular expressions are not supported."
+_RUNTIME_ID: Final = re.compile(r"(?:docker|containerd|cri-o|podman)://", re.IGNORECASE)
 WILDCARDS: Final = "Only the operator Matches knows wildcards."
 
 
@@ -60,6 +61,7 @@ COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.unquote_string,
     readings.strip_list_mark,
     readings.strip_star,
+    readings.strip_markup,
     _strip_bold,
     readings.strip_braces,
     expressions.unfold_condition,
@@ -121,8 +123,8 @@ class NameForm:
             return None
         level, words = problem
         reading = readings.read(string, (*self.steps, *COMMON_STEPS), SEPARATORS)
-        values = () if reading.is_open else self._meant(operator, reading.strings)
-        if readings.WILDCARD.search(string) and not reading.reason:
+        values = () if reading.is_open or _RUNTIME_ID.match(string) else self._meant(operator, reading.strings)
+        if operator != "matches" and readings.WILDCARD.search(string) and not reading.reason:
             words = WILDCARDS
         return Flaw(level, reading.reason or words, Suggestion(values) if values else None)
 
@@ -130,6 +132,8 @@ class NameForm:
         text = string.casefold()
         if operator == "matches":
             text = readings.WILDCARD.sub("", text)
+        if _RUNTIME_ID.match(text):
+            return "error", "This is a container's id, not a name."
         if not self.letters.fullmatch(text):
             return "error", self.words
         if self.place and operator == "equals" and _DOCKER_NAME.fullmatch(text):
@@ -152,11 +156,14 @@ class NameForm:
 
     def _meant(self, operator: str, strings: tuple[str, ...]) -> tuple[Value, ...]:
         values = tuple(self._one_meant(operator, string) for string in strings)
+        if len(values) > 1 and ("matches", "*") in values:
+            return ()  # of a list that was read wrongly: it would be all of them
         return values if all(self._problem(*value) is None for value in values) else ()
 
     def _one_meant(self, operator: str, string: str) -> Value:
         if "/" in string:
-            string = string.strip("/").split("/")[self.place]
+            parts = [part for part in string.split("/") if part.strip("*")] or [string.strip("/")]
+            string = parts[self.place]
         if of_docker := _DOCKER_NAME.fullmatch(string):
             string = of_docker[1 if self is FORMS["container_name"] else 2]
         if operator != "matches" and readings.WILDCARD.search(string):

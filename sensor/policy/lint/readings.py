@@ -28,6 +28,8 @@ _ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE
 NEGATED: Final = "A value cannot be negated: put a rule with the exception above this one."
 _COLOURS: Final = re.compile(r"(?:\x1b|\^\[|\\(?:e|033|x1b))\[[0-9;]{0,12}[A-Za-z]")
 """What a terminal takes for a colour; also as `cat -v` and shells write it."""
+_TAG: Final = re.compile(r"^!{1,2}str\s+")
+"""Of YAML, before a string."""
 LONG: Final = 64
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
@@ -64,6 +66,7 @@ def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
     reason = ""
     if _TEMPLATE.search(string):
         return Reading("A variable or placeholder is not filled in here.", (string,), is_open=True)
+    string = _TAG.sub("", string)
     if is_negated(string):
         return Reading(NEGATED, (string,), is_open=True)
     string = compact(string)
@@ -139,6 +142,15 @@ def strip_end(string: str) -> tuple[str, str] | None:
 def strip_list_mark(string: str) -> tuple[str, str] | None:
     """The mark of a list's entry in YAML or Markdown."""
     return re.sub(r"^[-•+]\s+", "", string), "It begins with the mark of a list."
+
+
+def strip_markup(string: str) -> tuple[str, str] | None:
+    """Marks of Markdown, HTML and YAML around a value that has no such signs itself."""
+    text = re.sub(r"^\[([^\]]+)\]\([^()]*\)$", r"\1", string)
+    text = re.sub(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", "", text) if re.search(r"[\w>]<|>\w", text) else text
+    text = re.sub(r"^(?:>+|\d{1,3}[.)]|\[[ xX]\]|&\w+|\|)\s+(?=\w)", "", text)
+    text = re.sub(r"^\|\s*([^|]+?)\s*\|$", r"\1", text)
+    return re.sub(r"(?<=\w)(?:\\[nrt]|\\)+$", "", text), "Marks of a text are part of the value here."
 
 
 def strip_star(string: str) -> tuple[str, str] | None:
@@ -221,7 +233,7 @@ def decode_percent(string: str) -> tuple[str, str] | None:
     """A string copied from a URL."""
     if not re.search(r"%(?:2[0aAdDeEfF]|3[aA]|40)", string):
         return None
-    return unquote(string), "It is percent-encoded, as in a URL."
+    return unquote(string).strip(), "It is percent-encoded, as in a URL."
 
 
 def unfold_regex(string: str) -> tuple[str, str] | None:
