@@ -93,6 +93,29 @@ def _squeezed(text: str) -> str:
 
 def nearest_entry(typed: str) -> str:
     """Return the allow-list entry that was probably meant by one that is none; empty where that is not certain."""
+    from sensor.policy.lint.allow_lists import entry_flaw  # sensors, which check valid documents, need not load it
+
+    meant = _nearest_entry(_undecorated(typed.strip()))
+    flaw = entry_flaw(meant) if meant else None
+    if flaw is None:
+        return meant
+    return " and ".join(flaw.suggestion.entries) if flaw.suggestion else ""
+
+
+def _undecorated(typed: str) -> str:
+    """Return a path from the root without quotes, prompts and commands around it; all else as it is."""
+    from sensor.policy.lint.command_lines import without_arguments
+    from sensor.policy.lint.files import read_file
+
+    text = re.sub(r"^glob:\s*", GLOB_PREFIX, typed, flags=re.IGNORECASE)
+    reading = read_file("equals", text)
+    if text.startswith(GLOB_PREFIX) or reading.is_open:
+        return text
+    path = without_arguments(reading.strings[0]) or reading.strings[0]
+    return path if path.startswith("/") else text
+
+
+def _nearest_entry(typed: str) -> str:
     text = re.sub(r"^(?:[A-Za-z][\w ]*:\s+|file:/*(?=/))", "", typed.strip().strip("\"'`")).strip("\"'`").rstrip(",;")
     digest = re.search(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{64}(?![0-9A-Za-z])", text)
     if digest:
@@ -109,12 +132,16 @@ def nearest_entry(typed: str) -> str:
 def _from_root(text: str) -> str:
     """Return the entry for a path that does not begin at the root."""
     path = text.removeprefix(GLOB_PREFIX).removeprefix("./")
+    if path.startswith("-") or re.search(r",(?![^{]*\})", path):
+        return ""
     if path.startswith(("/", "~", "$")):
         return text if path.startswith("/") else ""
     if re.match(rf"(?:{_ROOTS})/", path):
         return f"{GLOB_PREFIX if re.search(r'[*?]', path) else ''}/{path}"
     # A first part with a dot or colon is rather a registry.
-    is_relative = re.fullmatch(r"[\w+-]+(?:/[\w.+*?-]+)*/?|[\w.+*?-]+(?:\.[A-Za-z]{1,4})", path) is not None
+    is_relative = path.startswith("*/") or re.fullmatch(
+        r"[\w+-]+(?:/[\w.+*?-]+)*/?|[\w.+*?-]+(?:\.[A-Za-z]{1,4})", path
+    )
     if not is_relative and not text.startswith((GLOB_PREFIX, "./")):
         return ""
     return f"{GLOB_PREFIX}/{'' if path.startswith('*') else '*/'}{path}" + ("*" if path.endswith("/") else "")
