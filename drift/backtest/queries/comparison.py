@@ -13,7 +13,7 @@ from drift.backtest.domain.result import Result
 from drift.backtest.domain.transitions import FileClass, TransitionTable, Value, rule_names
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.event_counts import PART_COLUMNS, ClassNumbers, EventCounter, found_keys
-from drift.backtest.queries.summary import summarise
+from drift.backtest.queries.summary import MAX_TRANSITIONS, summarise
 from sensor.policy import PairResidual, ValueRange
 
 MAX_KEYS: Final = 200_000
@@ -39,19 +39,21 @@ def compare(
     report: Report,
     *,
     viewer: User | None = None,
+    max_transitions: int | None = MAX_TRANSITIONS,
 ) -> Result:
     """Compare two normalised documents on the events observed from `first_day` until `until`.
 
     Counts the events of the workloads that `viewer` sees; None: all, for the command line of the portal's host.
-    Calls `report` in between; raises Cancelled when it returns False. Memory grows with the number of workloads,
-    files and pairs of rules, not of events.
+    With None in `max_transitions` the result has all of them, for what is counted from them. Calls `report` in between;
+    raises Cancelled when it returns False. Memory grows with the number of workloads, files and pairs of rules, not of
+    events.
     """
     table = TransitionTable(before, after)
     with stored.snapshot():
         comparison = Comparison(table, first_day, until, report, viewer=viewer)
         counting = comparison.classify()
         comparison.count(counting)
-        return summarise(table.transitions, rule_names(before, after), comparison.workloads)
+        return summarise(table.transitions, rule_names(before, after), comparison.workloads, max_transitions)
 
 
 class Comparison:

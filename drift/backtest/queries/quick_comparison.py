@@ -27,8 +27,11 @@ def quick_comparison(user: User, before: Document, after: Document) -> Result | 
     now = timezone.now()
     first = now.date() - dt.timedelta(days=days - 1)
 
+    def is_in_time(_: int) -> bool:
+        return time.monotonic() < deadline
+
     def count() -> Result:
-        return compare(before, after, first, now, lambda _: time.monotonic() < deadline, viewer=user)
+        return compare(before, after, first, now, is_in_time, viewer=user, max_transitions=None)
 
     try:
         return run_limited(user, SECONDS, count)

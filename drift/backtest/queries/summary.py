@@ -16,6 +16,7 @@ from drift.backtest.domain.transitions import RuleOutcome, Transition
 
 EXAMPLES: Final = 20
 MAX_TRANSITIONS: Final = 200
+"""How many transitions are stored and shown of a run."""
 
 _COUNTED = "SELECT transition, sum(events)::bigint, sum(execs)::bigint FROM backtest_found GROUP BY transition"
 _BY_ALERT = """
@@ -51,8 +52,10 @@ class Tally:
     execs: list[int]
 
 
-def summarise(transitions: Sequence[Transition], names: Mapping[str, str], workloads: int) -> Result:
-    """Return the result of a run. The number of queries is fixed."""
+def summarise(
+    transitions: Sequence[Transition], names: Mapping[str, str], workloads: int, max_transitions: int | None
+) -> Result:
+    """Return the result of a run, with all transitions if `max_transitions` is None; the number of queries is fixed."""
     outcomes = {each: _outcome(each, names) for transition in transitions for each in transition}
     tally = Tally([0] * len(transitions), [0] * len(transitions))
     with connection.cursor() as cursor:
@@ -73,8 +76,8 @@ def summarise(transitions: Sequence[Transition], names: Mapping[str, str], workl
         "alerts": {"before": before, "after": after, "vanish": vanish, "appear": appear},
         "blocking": {"before": blocked_before, "after": blocked_after},
         "rules": _rules(tally, transitions, names),
-        "transitions": changed[:MAX_TRANSITIONS],
-        "more_transitions": max(0, len(changed) - MAX_TRANSITIONS),
+        "transitions": changed[:max_transitions],
+        "more_transitions": len(changed) - len(changed[:max_transitions]),
         "vanish": _examples(_VANISH, transitions, outcomes),
         "appear": _examples(_APPEAR, transitions, outcomes),
         "noisiest": _examples(_REMAIN, transitions, outcomes),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 from drift.policy.domain.diff import ADDED, CHANGED, MOVED, REMOVED, Change, FieldChange, diff
 from drift.policy.domain.edits import Document, Rule
-from sensor.policy import DEFAULT_RULE
+from sensor.policy import DEFAULT_RULE, digest
 
 DETECT: Final = ""
 """In place of a rule's id: the detection kinds."""
@@ -38,6 +39,11 @@ def rule_changes(before: Document, after: Document) -> list[RuleChange]:
         by_rule.setdefault(change.rule, []).append(change)
     old, new = _places(before), _places(after)
     return [_rule_change(changes, old, new) for changes in by_rule.values()]
+
+
+def pair_digest(before: Document, after: Document) -> str:
+    """Return a short name of two documents in this order; other documents have another."""
+    return hashlib.sha256(f"{digest(before)} {digest(after)}".encode()).hexdigest()[:16]
 
 
 def _places(document: Document) -> dict[str, tuple[int, Rule]]:

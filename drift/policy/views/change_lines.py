@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.http import HttpRequest
+
 from drift.policy.domain.diff import ADDED, CHANGED, MOVED, REMOVED, Change, FieldChange
 from drift.policy.domain.edits import Document, Rule
-from drift.policy.domain.rule_changes import DETECT, RuleChange, rule_changes
+from drift.policy.domain.rule_changes import DETECT, RuleChange, pair_digest, rule_changes
 from sensor.names.visible_text import visible_text
 from sensor.policy import DEFAULT_RULE, describe_rule
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS
@@ -32,6 +34,9 @@ FIELD_LABELS = {
     "note": "Note",
     "detect": "Detection kinds",
 }
+
+DETAILED: Final = 100
+"""How many rules a page shows in full at first."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,54 @@ class ChangeLine:
     place: int | None
 
 
-def change_lines(before: Document, after: Document) -> list[ChangeLine]:
-    """Return the difference of two documents as the pages show it, one entry per rule."""
-    return [_change_line(each, before, after) for each in rule_changes(before, after)]
+@dataclass(frozen=True)
+class ChangeLines:
+    """The lines of a change; those of `brief` rules only have name, kinds and places.
+
+    `shown` names the pair of documents: what a page loads later is known by it to be of the same pair.
+    """
+
+    lines: list[ChangeLine]
+    brief: int
+    shown: str
+
+    def __iter__(self) -> Iterator[ChangeLine]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def change_lines(before: Document, after: Document, most: int | None = DETAILED) -> ChangeLines:
+    """Return the difference of two documents as the pages show it, one entry per rule.
+
+    Only the first `most` rules have sentence and fields, since lists of a thousand would be megabytes. The default rule
+    and the detection kinds always have theirs.
+    """
+    changes = rule_changes(before, after)
+    lines = [
+        _change_line(each, before, after) if most is None or place < most or _is_document(each) else _brief_line(each)
+        for place, each in enumerate(changes)
+    ]
+    return ChangeLines(lines, sum(not line.sentence for line in lines), pair_digest(before, after))
+
+
+def shown_rules(request: HttpRequest) -> int | None:
+    """Return how many rules a page shows in full: with `?all=1` every one."""
+    return None if "all" in request.GET else DETAILED
+
+
+def _is_document(change: RuleChange) -> bool:
+    return change.rule in (DETECT, DEFAULT_RULE)
+
+
+def _brief_line(change: RuleChange) -> ChangeLine:
+    kinds = [KIND_LABELS[kind] for kind in change.kinds]
+    return ChangeLine(kinds, _visible(change.name), [], "", "", change.moved, change.place)
 
 
 def _change_line(change: RuleChange, before: Document, after: Document) -> ChangeLine:
-    is_of_rule = change.rule not in (DETECT, DEFAULT_RULE)
-    has_two = CHANGED in change.kinds and ((change.before and change.after) or not is_of_rule)
+    has_two = CHANGED in change.kinds and ((change.before and change.after) or _is_document(change))
     was = _sentence(change, before, change.before) if has_two else ""
     sentence = _sentence(change, after, change.after or change.before)
     return ChangeLine(

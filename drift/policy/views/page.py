@@ -22,7 +22,7 @@ from drift.policy.forms.draft import comment, confirmation
 from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import draft_state
 from drift.policy.queries.versions import latest_number, visible_version
-from drift.policy.views.change_lines import change_lines
+from drift.policy.views.change_lines import change_lines, shown_rules
 from drift.policy.views.lint_lines import lint_lines
 from drift.policy.views.move_rules import move_panel
 from drift.policy.views.responses import (
@@ -177,7 +177,7 @@ def review(request: HttpRequest) -> HttpResponse:
     """Show the draft's changes, field by field."""
     state = shown_state(request)
     findings = lint_lines(state.document, [change.rule for change in state.changes])
-    lines = change_lines(state.base.document, state.document)
+    lines = change_lines(state.base.document, state.document, shown_rules(request))
     context = {"lines": lines, "of": "draft", "findings": findings}
     return panel_response(request, state, "policy/list/review_panel.html", context)
 

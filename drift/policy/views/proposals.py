@@ -29,7 +29,7 @@ from drift.policy.queries.approval import approval_rule, can_approve
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.lacking_sensors import lacking_sensors
 from drift.policy.queries.versions import MAX_NUMBER, latest_number, latest_version
-from drift.policy.views.change_lines import change_lines
+from drift.policy.views.change_lines import change_lines, shown_rules
 from drift.policy.views.responses import explains_errors, list_response, panel_response, posted_draft, shown_state
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
@@ -135,11 +135,11 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
     can_decide = user.can_edit_policy and found.is_open
     context = {
         "proposal": found,
-        "lines": change_lines(found.base.document, found.document),
+        "lines": change_lines(found.base.document, found.document, shown_rules(request)),
         "proposal_pair": f"proposal:{found.pk}",
         "merged_pair": f"merged:{found.pk}",
         "latest": latest,
-        "latest_lines": change_lines(latest.document, merged) if is_rebased else None,
+        "latest_lines": change_lines(latest.document, merged, shown_rules(request)) if is_rebased else None,
         "clashes": clashes if is_rebased else [],
         "refusal": refusal,
         "comments": queries.proposal_comments(user, found),

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.errors import (
@@ -27,6 +28,8 @@ from drift.web.requests import is_fragment, signed_in_user
 
 KEPT: Final = "Your draft was changed elsewhere. Everything you typed is still here: check it and apply again."
 """What a panel says that comes back with a new revision of the draft."""
+MAX_LINES: Final = 300
+"""How many fields of a conflict are shown side by side, those first that both sides changed."""
 
 
 def posted_draft(request: HttpRequest) -> DraftState:
@@ -85,7 +88,9 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     context["confirmation"] = error if isinstance(error, ConfirmationRequired) else None
     context["confirmed"] = confirmation(request)
     if isinstance(error, NewerVersion):
-        context |= {"newer": error, "lines": three_ways(error.theirs, error.yours, error.twice)}
+        lines = three_ways(error.theirs, error.yours, error.twice)
+        clashes_first = sorted(lines, key=lambda line: not line.is_clash)
+        context |= {"newer": error, "lines": clashes_first[:MAX_LINES], "more_lines": len(lines[MAX_LINES:])}
         context |= _both_sides(shown_state(request))
     if not is_fragment(request):
         return render(request, "policy/list/page.html", context, status=error.status_code)
@@ -100,6 +105,8 @@ def _both_sides(state: DraftState) -> dict[str, Any]:
         "your_lines": change_lines(state.base.document, state.document),
         "their_lines": change_lines(state.base.document, latest.document),
         "their_pair": f"versions:{state.base.number}:{latest.number}",
+        "your_url": f"{reverse('policy:review')}?all=1",
+        "their_url": f"{reverse('policy:compare')}?from={state.base.number}&to={latest.number}&all=1",
     }
 
 

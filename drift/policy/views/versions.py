@@ -26,7 +26,7 @@ from drift.policy.queries.versions import (
     visible_version,
     visible_versions,
 )
-from drift.policy.views.change_lines import change_lines
+from drift.policy.views.change_lines import change_lines, shown_rules
 from drift.policy.views.responses import replace_list
 from drift.web.cursors import rows_before
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
@@ -43,7 +43,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     """Show the diff from version `?from=` to version `?to=`; without `from`, from the one before it."""
     to = _version(request, _number(request.GET.get("to", "")))
     start = _version(request, _number(request.GET["from"]) if "from" in request.GET else to.base_id or to.number)
-    lines = change_lines(start.document, to.document)
+    lines = change_lines(start.document, to.document, shown_rules(request))
     context = {"start": start, "to": to, "lines": lines, "of": f"versions:{start.number}:{to.number}"}
     return _panel(request, "policy/versions/compare_panel.html", context)
 
@@ -84,7 +84,8 @@ def export(request: HttpRequest, number: int, kind: str) -> HttpResponse:
 
 def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = "", status: int = 200) -> HttpResponse:
     latest = latest_version()
-    lines, of = change_lines(latest.document, version.document), f"versions:{latest.number}:{version.number}"
+    lines = change_lines(latest.document, version.document, shown_rules(request))
+    of = f"versions:{latest.number}:{version.number}"
     context = {"version": version, "latest": latest, "lines": lines, "of": of, "refusal": refusal}
     context["detects_nothing"] = detects_nothing(version.document)
     context["begins_to_block"] = begins_to_block(latest.document, version.document)

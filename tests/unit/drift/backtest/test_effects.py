@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from drift.alerts.queries.query_limits import QueryLimit
-from drift.backtest.queries import quick_comparison
+from drift.backtest.queries import comparison, quick_comparison
 from drift.backtest.views import effects
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.queries.drafts import draft_state
+from tests.unit.drift.policy.page_client import HTMX
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +46,7 @@ def test_a_rule_that_ignores_a_namespace_makes_its_alerts_disappear(
     new = rule("Quiet shop", resource_scope=SHOP)
     drafts.change_draft(draft_state(admin), edits.add_rule(new))
     drafts.change_draft(draft_state(admin), edits.add_rule(rule("Nowhere", resource_scope=NOWHERE)))
-    page = _text(reading.get(EFFECT, {"of": "draft"}))
+    page = _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
     assert "decided <strong>2</strong> of 3 events differently" in page
     assert "<strong>2</strong> alerts would disappear, <strong>0</strong> would appear" in page
     shop, nowhere = page.split('hx-swap-oob="true">')[1:]
@@ -57,7 +60,7 @@ def test_the_default_rule_s_effect_is_counted_before_it_is_applied(
 ) -> None:
     store("shop", "/tmp/a", count=3)
     versions.save_document(admin, document(default={"action": "ignore"}), 1)
-    page = _text(reading.get(EFFECT, {"of": "default:alert"}))
+    page = _text(reading.get(EFFECT, {"of": "default:alert"}, headers=HTMX))
     assert "<strong>0</strong> alerts would disappear, <strong>1</strong> would appear" in page
     assert "hx-swap-oob" not in page
 
@@ -68,7 +71,7 @@ def test_detection_kinds_that_are_left_out_show_the_alerts_that_go(
     store("shop", "/tmp/a", count=3, kind="new_file")
     versions.save_document(admin, document(default={"action": "alert"}), 1)
     drafts.change_draft(draft_state(admin), edits.set_detect(["fileless"]))
-    page = _text(reading.get(EFFECT, {"of": "draft"}))
+    page = _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
     assert "3 executions otherwise than before; 1 alert disappears, 0 appear" in page
 
 
@@ -78,11 +81,77 @@ def test_too_many_events_are_left_to_a_backtest(
     store("shop", "/tmp/a")
     monkeypatch.setattr(quick_comparison, "SECONDS", 0)
     drafts.change_draft(draft_state(admin), edits.set_default_action("alert"))
-    assert "A backtest counts them all." in _text(reading.get(EFFECT, {"of": "draft"}))
+    assert "A backtest counts them all." in _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
     monkeypatch.setattr(effects, "quick_comparison", lambda *_: QueryLimit.OWN_QUERY)
-    assert "Another count is running" in _text(reading.get(EFFECT, {"of": "draft"}))
+    assert "Another count is running" in _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
 
 
 def test_a_pair_that_does_not_exist_is_404(reading: Client) -> None:
     assert reading.get(EFFECT, {"of": "versions:1:99"}).status_code == 404
     assert reading.get(EFFECT).status_code == 404
+
+
+def test_figures_of_another_pair_than_the_page_shows_are_refused(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a")
+    drafts.change_draft(draft_state(admin), edits.set_default_action("alert"))
+    review = _text(reading.get("/settings/policy/review/", headers=HTMX))
+    [url] = set(re.findall(r'hx-get="(/settings/policy/effect/[^"]*)"', review))
+    assert "1 appears" in _text(reading.get(unescape(url), headers=HTMX))
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Another")))
+    answer = _text(reading.get(unescape(url), headers=HTMX))
+    assert "has changed since it was shown" in answer
+    assert "would appear" not in answer
+    assert "hx-swap-oob" not in answer
+
+
+def test_without_scripts_the_effect_is_a_page_that_names_each_rule(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a", count=3)
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Quiet <b>", resource_scope=SHOP)))
+    review = _text(reading.get("/settings/policy/review/"))
+    [url] = re.findall(r'<a href="(/settings/policy/effect/[^"]*)"', review)
+    page = _text(reading.get(unescape(url)))
+    assert "</html>" in page
+    assert "<strong>Quiet &lt;b&gt;</strong>" in page
+    assert "decides 0 → 3 executions" in page
+    assert "hx-swap-oob" not in page
+
+
+def test_a_busy_count_asks_again_by_itself(reading: Client, admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts.change_draft(draft_state(admin), edits.set_default_action("alert"))
+    monkeypatch.setattr(effects, "quick_comparison", lambda *_: QueryLimit.OWN_QUERY)
+    assert f'hx-get="{EFFECT}?of=draft" hx-trigger="load' in _text(reading.get(f"{EFFECT}?of=draft", headers=HTMX))
+    assert "hx-trigger" not in _text(reading.get(f"{EFFECT}?of=draft")).partition("<main")[2]
+
+
+def test_a_changed_scope_shows_the_workloads_before_and_after_and_a_removed_rule_those_it_had(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a")
+    store("web", "/tmp/a")
+    before = [rule("Wide"), rule("Gone", resource_scope=SHOP), rule("Same", resource_scope=SHOP)]
+    after = [rule("Wide", resource_scope=SHOP), rule("Same", resource_scope=SHOP, note="x")]
+    versions.save_document(admin, document(rules=before), 1)
+    versions.save_document(admin, document(rules=after), 2)
+    gone, wide, same = _text(reading.get(f"{EFFECT}?of=versions:2:3", headers=HTMX)).split('hx-swap-oob="true">')[1:]
+    assert "its scope matched 1 of 2 workloads" in gone
+    assert "its scope matches 2 → 1 of 2 workloads" in wide
+    assert "its scope matches 1 of 2 workloads" in same
+
+
+def test_every_rule_has_its_figures_however_many_changed(
+    reading: Client, admin: Any, store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(comparison.compare.__kwdefaults__, "max_transitions", 1)  # type: ignore[arg-type] # a dict
+    names = ["shop", "web", "cart"]
+    scopes = [[{"property": "namespace", "any_of": [{"operator": "equals", "value": name}]}] for name in names]
+    for name in names:
+        store(name, "/tmp/a")
+    alerting = [rule(name, action="alert", resource_scope=scope) for name, scope in zip(names, scopes, strict=True)]
+    versions.save_document(admin, document(rules=alerting), 1)
+    versions.save_document(admin, document(rules=[{**each, "action": "ignore"} for each in alerting]), 2)
+    page = _text(reading.get(f"{EFFECT}?of=versions:2:3", headers=HTMX))
+    assert page.count("1 otherwise than before; 1 alert disappears") == 3

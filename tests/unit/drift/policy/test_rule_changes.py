@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from drift.policy.domain.rule_changes import rule_changes, summary
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalComment
 from drift.policy.queries.compared import compared
 from drift.policy.queries.drafts import draft_state
+from drift.policy.views import responses
+from drift.policy.views import versions as versions_page
 from drift.policy.views.change_lines import change_lines
 from tests.unit.drift.policy.page_client import HTMX, PAGE, send, text
 from tests.unit.drift.policy.samples import document, rule
@@ -141,6 +144,39 @@ def test_every_page_that_decides_a_change_shows_it_and_loads_its_effect(
         assert compared(admin, pair) is not None, pair
 
 
+def test_of_many_changed_rules_the_first_are_shown_in_full_and_all_by_a_link(
+    editor: Client, admin: Any, queued: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions_page, "shown_rules", lambda request: None if "all" in request.GET else 1)
+    versions.save_document(admin, document("A", "B"), 1)
+    changed = [rule("A", action="alert"), rule("B", action="alert")]
+    versions.save_document(admin, document(rules=changed, default={"action": "alert"}), 2)
+    compare = f"{PAGE}versions/compare/?from=2&to=3"
+    page = text(editor.get(compare, headers=HTMX))
+    assert page.count("Such drift raises an alert.") == 1
+    assert "<strong>B</strong>" in page
+    assert "Drift that no rule above decides raises an alert." in page
+    assert "3 changes; 1 rule is listed without what it does." in page
+    [url] = re.findall(r'href="([^"]*all=1)"', page)
+    assert url.startswith(f"{PAGE}versions/compare/?")
+    whole = text(editor.get(url))
+    assert whole.count("Such drift raises an alert.") == 2
+    assert "all=1" not in whole
+
+
+def test_a_conflict_of_many_rules_shows_the_clashes_first(
+    editor: Client, admin: Any, three_rules: PolicyVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "MAX_LINES", 1)
+    drafts.change_draft(draft_state(admin), edits.change_rule("a", rule("A", note="x")))
+    drafts.change_draft(draft_state(admin), edits.change_rule("b", rule("B", action="alert")))
+    versions.save_document(admin, document(rules=[rule("A"), rule("B", action="block"), rule("C")]), 2)
+    refused = text(send(editor, admin, "save/", {}))
+    assert refused.count("Both changed") == 1
+    assert "1 more field is below" in refused
+    assert refused.partition('class="grid-scroll versus"')[2].partition("</table>")[0].count("<tr") == 2
+
+
 def test_a_conflict_shows_what_both_sides_do(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
     drafts.change_draft(draft_state(admin), edits.change_rule("b", rule("B", action="alert")))
     versions.save_document(admin, document("A", "B", "C", "Theirs"), 2)
@@ -160,8 +196,8 @@ def test_the_default_rule_s_panel_says_what_each_action_does(
 ) -> None:
     panel = text(editor.get(f"{PAGE}rule/?rule=default", headers=HTMX))
     assert "Drift that no rule above decides raises an alert." in panel
-    assert "?of=default:alert" in panel
-    assert "?of=default:ignore" not in panel
+    assert "?of=default%3Aalert" in panel
+    assert "?of=default%3Aignore" not in panel
 
 
 @pytest.mark.parametrize(
