@@ -1,9 +1,10 @@
 // Before a session ends, say so; when it has ended, keep what was typed until the user has signed in again.
 
-import { announce, csrfToken } from "./tools.js";
+import { announce, csrfToken, isFromPortal } from "./tools.js";
 
 const WARN = 120; // seconds
 const TICK = 15_000;
+const RETRY = 2_000; // ms
 const bar = document.getElementById("session");
 const { url, user } = bar.dataset;
 const signIn = `${bar.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -30,10 +31,16 @@ function hasUnsaved() {
   });
 }
 
-/** Ask the portal; `keep` also counts as activity. Nothing changes while the portal cannot be reached. */
-async function check(keep = false) {
+/** Return the response of the portal; null while it cannot be reached. `keep` also counts as activity. */
+async function ask(keep) {
   const options = keep ? { method: "POST", headers: { "X-CSRFToken": csrfToken() } } : { headers: { "X-Poll": "1" } };
   const answer = await fetch(url, { ...options, cache: "no-store", redirect: "manual" }).catch(() => null);
+  return answer && !isFromPortal(answer.headers.get("Vary")) ? null : answer;
+}
+
+/** Ask the portal; `keep` also counts as activity. Nothing changes while the portal cannot be reached. */
+async function check(keep = false) {
+  const answer = await ask(keep);
   if (answer && keep && answer.status !== 200) return check();
   if (answer?.status !== 200) return;
   const state = await answer.json();
@@ -86,13 +93,14 @@ document.addEventListener("htmx:afterSwap", place); // may have replaced the dia
 document.addEventListener("panel:closed", place);
 document.addEventListener("close", place, true); // other dialogs
 
+function hideBar() {
+  bar.hidden = true;
+  delete bar.dataset.shown;
+}
+
 function show() {
   const left = Math.min(idleEnd, end) - Date.now();
-  if (left > WARN * 1000) {
-    bar.hidden = true;
-    delete bar.dataset.shown;
-    return;
-  }
+  if (left > WARN * 1000) { hideBar(); return; }
   const time = new Date(Math.min(idleEnd, end)).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const button = document.createElement("button");
   button.type = "button";
@@ -116,14 +124,32 @@ async function tick() {
   active = false;
 }
 
-// A page that the browser kept alive: of another session, or of an earlier state. A page that loads its data anew by
-// itself prevents the default.
-addEventListener("pageshow", async (event) => {
-  if (!event.persisted) return;
+// ---- A page that the browser kept alive: of another user, or of an earlier state
+/** Show it to the user who left it; whoever else is signed in now, or nobody, gets nothing that was typed in it. */
+async function verify() {
+  const answer = await ask(false);
+  if (answer?.status !== 200) {
+    fill("The portal does not answer. This page is shown once it is known who is signed in.", "");
+    setTimeout(verify, RETRY);
+    return;
+  }
+  const state = await answer.json();
+  if (String(state.user) !== user) { forget(); return; }
+  hideBar();
+  document.documentElement.classList.remove("unverified");
   await check();
   if (isOver || hasUnsaved()) return;
+  // A page that loads its data anew by itself prevents the default.
   if (document.dispatchEvent(new Event("page:returned", { cancelable: true }))) location.reload();
-});
+}
+
+/** Load the page again, without what was typed: browsers fill in fields that were left with something. */
+function forget() {
+  document.getElementById("panel").replaceChildren(); // its guard would ask whether to leave
+  for (const form of document.forms) form.reset();
+  location.reload();
+}
+addEventListener("pageshow", (event) => { if (event.persisted) verify(); });
 document.addEventListener("session:ended", () => check());
 document.addEventListener("visibilitychange", () => { if (!document.hidden && (isOver || Date.now() > Math.min(idleEnd, end))) check(); });
 window.addEventListener("focus", () => { if (isOver) check(); });

@@ -1,0 +1,97 @@
+"""What somebody typed is not shown to who signs in next: by a page that was kept alive, or in fields filled again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserType, Page, Route, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Open = Callable[..., Page]
+KEPT = "() => window.isKept === true"
+
+
+@pytest.fixture
+def sign_in(client_of: Callable[[Any], Any], live_server: Any) -> Callable[[Page, Any], None]:
+    def give(page: Page, user: Any) -> None:
+        session = client_of(user).cookies["sessionid"].value
+        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+
+    return give
+
+
+@pytest.fixture
+def kept(
+    browser_type: BrowserType, browser_type_launch_args: dict[str, Any], live_server: Any, reader: Any, sign_in: Any
+) -> Iterator[Page]:
+    """The reader's page with something typed, left for another one, in a browser that keeps it alive.
+
+    Chromium keeps no page that the portal forbids to store; others do.
+    """
+    given = {**browser_type_launch_args, "ignore_default_args": ["--disable-back-forward-cache"]}
+    browser = browser_type.launch(**given)
+    page = browser.new_page()
+    page.route("**/*", _storable)
+    sign_in(page, reader)
+    page.goto(f"{live_server.url}/tokens/")
+    page.get_by_label("Name").fill("the reader's")
+    page.evaluate("window.isKept = true")
+    page.goto(f"{live_server.url}/sessions/")
+    yield page
+    browser.close()
+
+
+def _storable(route: Route) -> None:
+    answer = route.fetch(max_redirects=0)
+    route.fulfill(response=answer, headers={**answer.headers, "cache-control": "no-cache"})
+
+
+def back(page: Page) -> None:
+    """Without waiting for the page to load, which one that was kept does not."""
+    page.evaluate("setTimeout(() => history.back())")
+
+
+def test_a_page_that_was_kept_is_hidden_until_its_user_is_known_to_be_signed_in(kept: Page) -> None:
+    kept.route("**/session/", lambda route: route.abort())
+    back(kept)
+
+    expect(kept.get_by_text("it is known who is signed in")).to_be_visible()
+    assert kept.evaluate(KEPT)
+    expect(kept.get_by_label("Name")).to_be_hidden()
+    kept.unroute("**/session/")
+    expect(kept.get_by_label("Name")).to_have_value("the reader's")
+    expect(kept.get_by_label("Name")).to_be_visible()
+
+
+def test_a_page_that_was_kept_is_loaded_anew_for_who_has_signed_in_since(
+    kept: Page, operator: Any, sign_in: Any
+) -> None:
+    sign_in(kept, operator)
+    back(kept)
+
+    expect(kept.locator(".topbar")).to_contain_text("Operator")
+    expect(kept.get_by_label("Name")).to_have_value("")
+    assert not kept.evaluate(KEPT)
+
+
+def test_fields_are_filled_in_again_for_who_typed_in_them_alone(
+    open_as: Open, reader: Any, operator: Any, sign_in: Any
+) -> None:
+    page = open_as(reader, "/tokens/")
+    other = page.url.replace("/tokens/", "/sessions/")
+    page.get_by_label("Name").fill("the reader's")
+    page.get_by_label("read: see alerts").check()
+    page.goto(other)
+    page.go_back()
+    expect(page.get_by_label("Name")).to_have_value("the reader's")
+    page.goto(other)
+    sign_in(page, operator)
+
+    page.go_back()
+
+    expect(page.locator(".topbar")).to_contain_text("Operator")
+    expect(page.get_by_label("Name")).to_have_value("")
+    expect(page.get_by_label("read: see alerts")).not_to_be_checked()
+    expect(page.get_by_label("Name")).to_be_visible()
