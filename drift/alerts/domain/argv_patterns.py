@@ -22,6 +22,9 @@ _PUBLIC_IPV4: Final = (
 )
 """Private addresses stand in the command line of every other service, and what follows one `/` is a version."""
 
+_SHELL: Final = r"(\S{0,40}/)?(ba|da|z|k|a)?sh\b"
+_INTERPRETER: Final = r"\b(python[\d.]{0,6}|perl|ruby|php\d?)"
+_NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _FILE_TYPES: Final = (
     r"(mp[34]|mkv|mov|avi|webm|wav|jpe?g|png|gif|webp|svg|pdf|docx?|xlsx?|csv|json|ya?ml|xml|html?|css|txt|md|log|"
@@ -49,7 +52,10 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"(?<![\w.-])(nc|ncat|netcat|nc\.\w+)(?= )[^;&|]* (-e|-c|--exec)\b",
         r"\bsocat\b.*exec:",
         r"(?<![\w.-])(ba|z|da)?sh -i\b",  # not `convert.sh -i in.csv`
-        r"pty\.spawn",
+        r"pty *\. *spawn",
+        r"/inet/(tcp|udp)/|\bfsockopen\(|\bio::socket\b|\btcpsocket\b|-rsocket\b|\brequire\(?[\"']socket[\"']",
+        rf"\b(nc|ncat|netcat|telnet|openssl s_client)\b[^|;&]{{0,200}}\| *{_SHELL}",
+        r"\bmkfifo [^;&|]{1,100}[;&].*\b(nc|ncat|netcat|telnet|openssl s_client)\b",
     ),
     "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/?#]|$)"),
     "outside_address": (PUBLIC_URL,),
@@ -57,7 +63,7 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"/var/run/secrets/(?!kubernetes\.io/serviceaccount/(ca\.crt|namespace)\b)",
         r"(?<!/var)/run/secrets/kubernetes(?!\.io/serviceaccount/(ca\.crt|namespace)\b)",
         r"169\.254\.169\.254|metadata\.google\.internal|fd00:ec2::254|169\.254\.170\.2",
-        r"\bget (secrets?|sa|serviceaccounts?)\b(?!/)",  # not `vault kv get secret/app`
+        rf"\bget ({_NAMESPACE} ){{0,3}}(secrets?|sa|serviceaccounts?)\b(?!/)",  # not `vault kv get secret/app`
         r"/etc/shadow|/\.ssh/(?!known_hosts)|id_(rsa|ed25519|ecdsa)\b|\.aws/credentials|\.kube/config|\.docker/config",
         r"/proc/(\d+|\*|self)/(environ|mem)\b",
         r"\.(npmrc|netrc|pypirc|pgpass|git-credentials)\b",
@@ -80,14 +86,16 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "runtime_socket": (r"(docker|containerd|crio|podman)\.sock",),
     "encoded": (
         r"base64 (-d|--decode)",
-        r"(curl|wget) .*\| *(ba|da|z)?sh\b",
+        # Not `| python3 -m json.tool`.
+        rf"(curl|wget) .*\| *(sudo )?({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))",
+        r"(<|\$)\( ?(curl|wget)\b|`(curl|wget)\b",
         r"\beval\b.*(base64|curl|wget)",
-        r"(python\d?|perl|ruby|php) -(c|e|r) .*(socket|exec|eval|urllib|base64)",
+        rf"{_INTERPRETER} (-\S{{1,40}} ){{0,4}}-\w{{0,8}}[cer] .*(socket|exec|eval|urllib|base64|__import__)",
     ),
     "memory_file": (r"/(dev|run)/shm/\w",),
     "exfiltration": (
         REMOTE_COPY,
-        r"\bcurl .*( -t |--upload-file|--data-binary @|-d @|-f \S+=@)",
+        r"\bcurl\b.*( -t ?/|--upload-file|--data-binary @|-d @|-f \S+=@)|--post-file\b",
         r"(//|\b(curl|wget)\b.* )(transfer\.sh|file\.io)\b",
         r"(anonfiles|gofile\.io|pastebin\.com|webhook\.site|\boast\.|api\.telegram\.org|/api/webhooks/)",
     ),
@@ -106,6 +114,8 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
 """What argv reveals, by the signal's name."""
 _COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
 _REMOTE_COPY: Final = re.compile(REMOTE_COPY)
+_BLANKS: Final = re.compile(r"\$\{?ifs\}?(\$\d)?|\s+")
+_DROPPED: Final = re.compile(r"""''|\"\"|\\(?=[a-z/])""")
 _PLATFORM: Final = re.compile(r"[-_]?(v?\d|linux|amd64|x86)")
 _VERSION: Final = frozenset({"--version", "-v", "-version", "version", "--help", "-h", "help", "-V"})
 TOOLS: Final = name_set(
@@ -125,9 +135,17 @@ DUAL_USE: Final = name_set("nmap masscan zmap rustscan hydra ngrok cloudflared t
 
 
 def argv_signals(argv: Sequence[str]) -> list[str]:
-    """Return the names of the patterns that a command line matches, in the table's order."""
+    """Return the names of the patterns that a command line matches, as it is or as a shell reads it, in the table's
+    order.
+    """
     line = " ".join(argv)[:MAX_CHARACTERS].lower()
-    return [name for name, pattern in _COMPILED.items() if pattern.search(line)]
+    lines = {line, _as_shells_read(line)}
+    return [name for name, pattern in _COMPILED.items() if any(map(pattern.search, lines))]
+
+
+def _as_shells_read(line: str) -> str:
+    """Return the line without what shells drop between words and letters: `c''at  $IFS/etc/sh\\adow`."""
+    return _DROPPED.sub("", _BLANKS.sub(" ", line))
 
 
 def is_remote_copy(argv: Sequence[str]) -> bool:

@@ -48,6 +48,13 @@ def test_patterns_stay_fast_on_an_argv_made_to_be_slow() -> None:
         "/tmp/a/" * 500,
         "[" * 4_000,
         "a" * 4_096,
+        "nc " * 1_300,
+        "telnet | " * 450,
+        "mkfifo a; " * 400,
+        "curl | sudo " + "a" * 4_000,
+        "python -a " * 400,
+        "get -n a " * 450,
+        "\\\\$ifs  " * 500,
     ]
     begun = dt.datetime.now(dt.UTC)
     for line in slow:
