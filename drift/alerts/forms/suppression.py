@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.domain.command_signals import attack_signals, is_known_whole
+from drift.alerts.domain.condition_values import printed_value, read_value
 from drift.alerts.domain.suppression_match import COMMAND_LINE, CONTENT, OPERATORS, PROPERTIES, names_content
 from drift.alerts.forms.triage import read_day_end
 from drift.alerts.models import Alert, SuppressionRule
@@ -162,9 +163,7 @@ def _command_line(event: wire.Event) -> dict[str, str] | None:
     line = shlex.join(event.process.argv)[: wire.MAX_ARGV_BYTES]
     if is_known_whole(event):
         return {"operator": "equals", "value": line} if attack_signals(event) else None
-    # The panel takes each line for a value of its own, and a later one is nothing that command lines should start with.
-    is_one_line = len(line.splitlines()) == 1
-    return {"operator": "starts_with" if is_one_line else "equals", "value": line}
+    return {"operator": "starts_with", "value": line}
 
 
 def _pods(alert: Alert) -> dict[str, str] | None:
@@ -178,7 +177,8 @@ def _pods(alert: Alert) -> dict[str, str] | None:
 
 
 def _condition(name: str, data: QueryDict) -> dict[str, Any] | None:
-    values = [line.strip() for line in data.get(f"value-{name}", "").splitlines() if line.strip()]
+    lines = data.get(f"value-{name}", "").splitlines()
+    values = [read_value(line.strip()) for line in lines if line.strip()]
     operator = data.get(f"operator-{name}", "equals")
     if not values:
         return None
@@ -188,4 +188,4 @@ def _condition(name: str, data: QueryDict) -> dict[str, Any] | None:
 def _condition_row(name: str, label: str, values: list[dict[str, str]]) -> ConditionRow:
     operators = {"equals": OPERATORS["equals"]} if name in EQUALS_ONLY else OPERATORS
     operator = values[0]["operator"] if values else "equals"
-    return ConditionRow(name, label, operator, "\n".join(value["value"] for value in values), operators)
+    return ConditionRow(name, label, operator, "\n".join(printed_value(each["value"]) for each in values), operators)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from accounts.models import AuditEntry
 from drift.alerts.domain.query_line import QueryLineError, parse_line
 from drift.notify.models import AlertRoute
 from drift.notify.queries.routes import alert_routes
@@ -23,6 +24,13 @@ class RouteRow:
 def route_rows() -> list[RouteRow]:
     """Return the routes by name."""
     return [_row(route) for route in alert_routes()]
+
+
+def last_changer(pk: int) -> str:
+    """Return the name of who added, changed or removed a route last."""
+    entries = AuditEntry.objects.filter(object_type="alert route", object_id=str(pk))
+    last = entries.select_related("actor").order_by("-pk").first()
+    return str(last.actor.name if last.actor else last.actor_name) if last else "Somebody else"
 
 
 def _row(route: AlertRoute) -> RouteRow:

@@ -6,15 +6,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 
 from drift.alerts.forms.route import RouteForm
-from drift.alerts.queries.route_rows import route_rows
+from drift.alerts.queries.route_rows import last_changer, route_rows
 from drift.notify.actions import routes as actions
 from drift.notify.errors import NameTaken, RouteChanged, RouteRejected
 from drift.notify.models import AlertRoute
-from drift.web.requests import signed_in_user
+from drift.web.requests import bounded_int, signed_in_user
 from drift.web.responses import UNPROCESSABLE
 
 CONFLICT = 409
@@ -38,9 +38,12 @@ def routes(request: HttpRequest) -> HttpResponse:
 
 def route(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the form of a route; POST changes it as it was at `revision`."""
-    row = get_object_or_404(AlertRoute, pk=pk)
     if request.method != "POST":
-        return _page(request, _filled_form(row), row)
+        shown = get_object_or_404(AlertRoute, pk=pk)
+        return _page(request, _filled_form(shown), shown)
+    row = AlertRoute.objects.filter(pk=pk).first()
+    if row is None:
+        return _removed(request)
     form = RouteForm(request.POST)
     if form.is_valid():
         try:
@@ -48,25 +51,49 @@ def route(request: HttpRequest, pk: int) -> HttpResponse:
         except NameTaken as error:
             form.add_error("name", str(error))
         except RouteChanged:
-            # What was typed stays; with the row's present revision, Save applies it to what is there now.
-            typed = QueryDict(request.POST.urlencode(), mutable=True)
-            row = get_object_or_404(AlertRoute, pk=pk)
-            typed["revision"] = str(row.revision)
-            form = RouteForm(typed)
-            form.is_valid()
-            form.add_error(None, f"Somebody else changed this route to: {row.query}. Save again to replace that.")
-            return _page(request, form, row, status=CONFLICT)
+            return _changed(request, pk)
         else:
             messages.success(request, f"Route {form.cleaned_data['name']} saved")
             return redirect("alerts:routes")
     return _page(request, form, row, status=UNPROCESSABLE)
 
 
+def _changed(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show who changed the route first. What was typed stays; Save applies it to the route as it is now."""
+    row = AlertRoute.objects.filter(pk=pk).first()
+    if row is None:
+        return _removed(request)
+    typed = QueryDict(request.POST.urlencode(), mutable=True)
+    typed["revision"] = str(row.revision)
+    form = RouteForm(typed)
+    form.is_valid()
+    to = ", ".join([*row.webhooks.order_by("name").values_list("name", flat=True), *row.addresses]) or "nobody"
+    form.add_error(
+        None, f"{last_changer(pk)} changed this route to: {row.query}, for {to}. Save again to replace that."
+    )
+    return _page(request, form, row, status=CONFLICT)
+
+
+def _removed(request: HttpRequest) -> HttpResponse:
+    """Show the form that adds a route, with what was typed in that of one that is gone."""
+    form = RouteForm(request.POST)
+    form.is_valid()
+    form.add_error(None, "Somebody else removed this route. What you typed is kept: Add creates it again.")
+    return _page(request, form, status=CONFLICT)
+
+
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
-    """Remove a route."""
-    if not actions.remove_route(signed_in_user(request), pk):
-        raise Http404
-    messages.success(request, "Route removed")
+    """Remove a route as it was at `revision`."""
+    revision = bounded_int(request.POST.get("revision", "")) or 0
+    try:
+        if actions.remove_route(signed_in_user(request), pk, revision):
+            messages.success(request, "Route removed")
+        else:
+            messages.info(request, "Somebody else has removed this route already")
+    except RouteChanged:
+        messages.error(
+            request, f"{last_changer(pk)} changed this route. Nothing was removed: it is shown as it is now."
+        )
     return redirect("alerts:routes")
 
 

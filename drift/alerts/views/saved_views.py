@@ -13,11 +13,12 @@ from drift.web.requests import signed_in_user
 
 def save(request: HttpRequest) -> HttpResponse:
     """Save the list's query string (`query`) as a view called `name`, and show it."""
+    query = request.POST.get("query", "").lstrip("?")
     try:
-        view = save_view(signed_in_user(request), request.POST.get("name", ""), request.POST.get("query", ""))
+        view = save_view(signed_in_user(request), request.POST.get("name", ""), query)
     except Invalid as error:
         messages.error(request, str(error.detail))
-        return redirect("alerts:list")
+        return redirect(f"/alerts/?{query}")
     messages.success(request, f"View {view.name} saved")
     return redirect(f"/alerts/?{view.query}")
 

@@ -20,6 +20,7 @@ from drift.alerts.queries.places import visible_environments
 from drift.alerts.queries.suppression_preview import MAX_ALERTS, SuppressionPreview, preview_suppression
 from drift.alerts.queries.suppression_scope import counted_rules, last_change, visible_rule
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
+from sensor.names.visible_text import visible_text
 
 
 def rules(request: HttpRequest) -> HttpResponse:
@@ -33,7 +34,9 @@ def rules(request: HttpRequest) -> HttpResponse:
 def _condition_lines(rule: SuppressionRule) -> list[str]:
     lines = []
     for each in rule.conditions:
-        values = " or ".join(f"{OPERATORS[one['operator']].lower()} “{one['value']}”" for one in each["any_of"])
+        values = " or ".join(
+            f"{OPERATORS[one['operator']].lower()} “{visible_text(one['value'])}”" for one in each["any_of"]
+        )
         lines.append(f"{PROPERTIES[each['property']]} {values}")
     return lines
 
@@ -86,11 +89,8 @@ def _conflicted(request: HttpRequest, form: SuppressionForm) -> HttpResponse:
         form.rule = form.revision = None
         form.errors = {"form": "Someone deleted this rule. What you typed is kept: Apply creates it again."}
         return _panel(request, form, 409)
-    who, at = last_change(now.rule)
     form.revision = now.rule.revision
-    form.errors = {
-        "form": f"{who} changed this rule at {at:%Y-%m-%d %H:%M} UTC. What you typed is kept: Apply replaces it."
-    }
+    form.errors = {"form": f"{_changed_by(now.rule)} What you typed is kept: Apply replaces it."}
     return _panel(request, form, 409, now=now.rule)
 
 
@@ -100,9 +100,27 @@ def delete(request: HttpRequest) -> HttpResponse:
     try:
         suppression_rules.delete(signed_in_user(request), form.rule or 0, form.revision or 0)
     except (ChangeConflict, OutOfScope) as error:
-        messages.error(request, str(error.detail))
-        return redirect("alerts:suppression")
+        return _not_deleted(request, form, error)
     return _changed(request, "Suppression rule deleted. Alerts that it dismissed stay dismissed.")
+
+
+def _not_deleted(request: HttpRequest, form: SuppressionForm, error: ChangeConflict | OutOfScope) -> HttpResponse:
+    """Show why, beside the list with the rule as it is now."""
+    reason = str(error.detail)
+    if isinstance(error, ChangeConflict):
+        now = visible_rule(signed_in_user(request), form.rule or 0)
+        reason = f"{_changed_by(now.rule)} Nothing was deleted." if now else "Someone else has deleted this rule."
+    if not is_fragment(request):
+        messages.error(request, reason)
+        return redirect("alerts:suppression")
+    response = render(request, "alerts/message.html", {"error": reason}, status=error.status_code)
+    response["HX-Trigger-After-Swap"] = json.dumps({"suppression:changed": True})
+    return response
+
+
+def _changed_by(rule: SuppressionRule) -> str:
+    who, at = last_change(rule)
+    return f"{who} changed this rule at {at:%Y-%m-%d %H:%M} UTC."
 
 
 def simulate(request: HttpRequest) -> HttpResponse:

@@ -55,11 +55,16 @@ def change_route(
 
 
 @transaction.atomic(durable=True)
-def remove_route(actor: User, pk: int) -> bool:
-    """Remove a route, and what it has not sent yet. Returns False if there is no such route."""
+def remove_route(actor: User, pk: int, revision: int) -> bool:
+    """Remove a route as it was at `revision`, and what it has not sent yet. Return False if there is no such route.
+
+    Raises RouteChanged.
+    """
     row = AlertRoute.objects.select_for_update().filter(pk=pk).first()
     if row is None:
         return False
+    if row.revision != revision:
+        raise RouteChanged
     PendingNotice.objects.filter(kind=Kind.ROUTE, key__startswith=route_prefix(pk)).delete()
     audit.record(actor, "removed", "alert route", pk, name=row.name, before=_facts(row))
     row.delete()

@@ -36,6 +36,13 @@ def test_saving_a_view_again_replaces_it(reader: Any, client_of: ClientOf) -> No
     assert SavedView.objects.get().query == "namespace=b"
 
 
+def test_a_view_that_cannot_be_saved_leaves_the_list_as_it_was(reader: Any, client_of: ClientOf) -> None:
+    answer = client_of(reader).post("/alerts/views/", {"name": "a\u202eb", "query": "?writer=curl"}, follow=True)
+
+    assert answer.redirect_chain == [("/alerts/?writer=curl", 302)]
+    assert "RIGHT-TO-LEFT OVERRIDE" in answer.content.decode()
+
+
 def test_sample_alerts_are_marked_as_such(estate: Estate, operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
 

@@ -4,6 +4,7 @@ command lines whose end is unknown."""
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from drift.alerts.actions import suppression_rules
 from drift.alerts.actions.hash_lists import add_hash_list
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
+from drift.alerts.domain.condition_values import printed_value, read_value
+from drift.alerts.domain.suppression_match import COMMAND_LINE
 from drift.alerts.models import Alert, HashVerdict, Resolution, SuppressionRule
 from tests.unit.drift.alerts.conftest import Estate, now, raw, save_reviewed
 from tests.unit.drift.alerts.test_suppression_content import (
@@ -131,11 +134,50 @@ def test_a_rule_from_an_alert_whose_command_line_was_cut_names_its_beginning(
     assert Alert.objects.latest("pk").status == "active"
 
 
-def test_a_rule_from_an_alert_whose_cut_command_line_has_lines_starts_with_none_of_them(
-    estate: Estate, operator: Any, client_of: ClientOf
+@pytest.mark.parametrize("is_cut", [True, False], ids=["cut", "whole"])
+def test_a_rule_from_an_alert_whose_command_line_has_several_lines_names_all_of_them(
+    estate: Estate, operator: Any, client_of: ClientOf, is_cut: bool
 ) -> None:
-    cut = {"process__argv": ["gdb", "-ex", "x\ngdb\n"], "process__argv_truncated": True}
-    ingest(estate.sensors[0], raw(tool(**cut)))
-    panel = fields_of(client_of(operator).get(URL, {"alert": Alert.objects.get().pk}, headers=HTMX).content.decode())
+    argv = ["gdb", "-ex", "shell /bin/bash -i\ngdb\r\n\n  x'\u202e\\n"]
+    sent = {"process__argv": argv, "process__argv_truncated": is_cut}
+    ingest(estate.sensors[0], raw(tool(**sent)))
+    browser = client_of(operator)
+    panel = fields_of(browser.get(URL, {"alert": Alert.objects.get().pk}, headers=HTMX).content.decode())
+    assert "\u202e" not in panel["value-command_line"], "it would reorder what the author reads"
+    assert browser.post(URL, panel, headers=HTMX).status_code == 200
+    (line,) = next(
+        each["any_of"] for each in SuppressionRule.objects.get().conditions if each["property"] == COMMAND_LINE
+    )
+    assert line == {"operator": "starts_with" if is_cut else "equals", "value": shlex.join(argv)}
+    assert "/bin/bash -i\\ngdb\\r" in browser.get("/alerts/suppression/").content.decode()
+    close_all(operator)
 
-    assert panel["operator-command_line"] == "equals"
+    ingest(estate.sensors[0], raw(tool(**sent)))
+    assert Alert.objects.latest("pk").status == "dismissed"
+    ingest(estate.sensors[0], raw(tool(**{**sent, "process__argv": ["gdb", "-ex", "shell /bin/bash -i\nx"]})))
+    assert Alert.objects.latest("pk").status == "active"
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("gdb -ex 'a b'", "gdb -ex 'a b'"),
+        ("a\\nb", "a\\nb"),
+        ("a\nb\tc\r", r"$'a\nb\tc\r'"),
+        (" it's ", r"$' it\'s '"),
+        ("a\u202e\\", r"$'a\u202e\\'"),
+        ("a\x85b\u2028\U000e0041", r"$'a\u0085b\u2028\U000e0041'"),
+        ("$'a'", r"$'$\'a\''"),
+    ],
+)
+def test_a_value_stands_on_one_line_and_is_read_from_it(value: str, line: str) -> None:
+    assert printed_value(value) == line
+    assert read_value(line) == value
+
+
+@pytest.mark.parametrize(
+    "line", ["$'a", "$'a\\q'", "$'a\\x00'", "$'\\ud800'", "$'\\Uffffffff'", "$'a' 'b'", '"a"', "$''x'"]
+)
+def test_a_line_that_is_not_quoted_is_its_own_value(line: str) -> None:
+    assert read_value(line) == line
+    assert read_value(printed_value(line)) == line

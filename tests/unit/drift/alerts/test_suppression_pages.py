@@ -107,6 +107,26 @@ def test_deleting_a_rule_is_confirmed(operator: Any, client_of: ClientOf) -> Non
     assert not SuppressionRule.objects.exists()
 
 
+def test_a_rule_that_somebody_else_changed_is_not_deleted_and_the_page_shows_who(
+    operator: Any, admin: Any, client_of: ClientOf
+) -> None:
+    browser = client_of(operator)
+    browser.post(URL, FILLED)
+    rule = SuppressionRule.objects.get()
+    client_of(admin).post(URL, {**FILLED, "comment": "Wider", "rule": rule.pk, "revision": 1})
+    seen = {"rule": rule.pk, "revision": 1}
+
+    answer = browser.post("/alerts/suppression/delete/", seen, headers=HTMX)
+    assert answer.status_code == 409
+    assert "Admin changed this rule" in answer.content.decode()
+    assert "<table" not in answer.content.decode(), "the answer takes the place of the page's messages"
+    assert "suppression:changed" in answer["HX-Trigger-After-Swap"], "the list shows the rule as it is now"
+    page = browser.post("/alerts/suppression/delete/", seen, follow=True).content.decode()
+    assert "Admin changed this rule" in page
+    SuppressionRule.objects.all().delete()
+    assert "has deleted this rule" in browser.post("/alerts/suppression/delete/", seen, headers=HTMX).content.decode()
+
+
 def test_a_reader_sees_rules_and_cannot_create_any(reader: Any, client_of: ClientOf) -> None:
     browser = client_of(reader)
 
