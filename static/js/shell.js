@@ -20,11 +20,13 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 document.addEventListener("htmx:responseError", (event) => {
-  const { elt, xhr: { status }, requestConfig: { verb } } = event.detail;
-  if (event.detail.xhr.getResponseHeader("X-Confirm")) return; // confirm.js asks and repeats the request
+  const { elt, xhr, requestConfig: { verb } } = event.detail;
+  if (xhr.getResponseHeader("X-Confirm")) return; // confirm.js asks and repeats the request
   if (isRepeated(elt)) return;
-  if (status === 403) showError("Your role does not allow this.");
-  else if ([502, 504].includes(status)) showError(`The portal did not answer (error ${status}).${uncertain(verb)}`); // a proxy's word
+  const { status } = xhr;
+  const isOurs = isFromPortal(xhr.getResponseHeader("Vary"));
+  if (status === 403 && isOurs) showError("Your role does not allow this.");
+  else if (status >= 500 && !isOurs) showError(`The portal did not answer (error ${status}).${uncertain(verb)}`); // a proxy's word
   else showError(`Something went wrong (error ${status}). Nothing was changed.`);
 });
 document.addEventListener("htmx:sendError", ({ detail: { elt, requestConfig } }) => {
@@ -96,7 +98,9 @@ function closePanel() {
   dialog.close();
   dialog.remove();
   const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
-  (back || document.getElementById("main")).focus();
+  back?.focus();
+  // A button of a menu that has closed takes no focus.
+  if (!back || document.activeElement !== back) (back?.closest("details")?.querySelector("summary") ?? document.getElementById("main")).focus();
   opener = null;
   document.dispatchEvent(new CustomEvent("panel:closed"));
 }
