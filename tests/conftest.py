@@ -81,7 +81,17 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Generato
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Generator[None, None, None]:
+def migrated_copy(django_db_modify_db_settings: None) -> Any:
+    """What another process that runs tests has left of the migrated database, for the test database to be made of."""
+    from tests.migrated_database import MigratedCopy
+
+    copy = MigratedCopy()
+    copy.load()
+    return copy
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(migrated_copy: Any, django_db_setup: None, django_db_blocker: Any) -> Generator[None, None, None]:
     """Let tests run as the portal's role, and make the flush after a transactional test bring back what the migrations
     had put in.
 
@@ -97,6 +107,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Generator[
     from drift.alerts.queries import compiled_policies
     from tests.database import as_owner
 
+    migrated_copy.save()
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = [f'"{name}"' for name in connection.introspection.table_names(cursor) if name != "django_migrations"]
         cursor.execute("CREATE SCHEMA initial")
