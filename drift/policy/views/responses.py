@@ -61,19 +61,21 @@ def list_response(
     shows_message: bool = False,
     can_undo: bool = False,
     closes_panel: bool = False,
+    shows_review: bool = False,
     **context: Any,
 ) -> HttpResponse:
-    """Render the list after a change; without htmx redirect to the page, which then shows `message`.
+    """Render the list after a change; without htmx redirect to the page, or the review, which then shows `message`.
 
     With htmx the message is for screen readers only, unless `shows_message`: then it is above the list, where they
     read it too. With `can_undo` it is also shown in a toast with *Undo*, where there is something to undo.
     """
     if not is_fragment(request):
         messages.success(request, message)
-        return redirect("policy:page")
+        return redirect("policy:review" if shows_review else "policy:page")
     if shows_message:
         messages.success(request, message)
     context |= {**page_context(request, state), "status": "" if shows_message else message, "is_part": True}
+    context["shows_review"] = shows_review
     context["toast"] = message if can_undo and context["undo_label"] else ""
     response = render(request, "policy/list/page.html#policy", context)
     return replace_list(response, closes_panel=True) if closes_panel else response
@@ -89,8 +91,9 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     context["confirmed"] = confirmation(request)
     if isinstance(error, NewerVersion):
         lines = three_ways(error.theirs, error.yours, error.twice)
-        clashes_first = sorted(lines, key=lambda line: not line.is_clash)
-        context |= {"newer": error, "lines": clashes_first[:MAX_LINES], "more_lines": len(lines[MAX_LINES:])}
+        if len(lines) > MAX_LINES:
+            lines.sort(key=lambda line: not line.is_clash)
+        context |= {"newer": error, "lines": lines[:MAX_LINES], "more_lines": len(lines[MAX_LINES:])}
         context |= _both_sides(shown_state(request))
     if not is_fragment(request):
         return render(request, "policy/list/page.html", context, status=error.status_code)

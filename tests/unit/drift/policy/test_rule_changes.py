@@ -191,6 +191,15 @@ def test_an_import_is_followed_by_its_review(editor: Client, admin: Any, three_r
     assert 'hx-get="/settings/policy/review/"' in text(imported).partition("search-form")[0]
 
 
+def test_an_import_without_scripts_leads_to_its_review(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    pasted = {"text": '{"schema": 1, "rules": [], "default": {"action": "alert"}}'}
+    answer = send(editor, admin, "import/", pasted, htmx=False)
+    assert answer["Location"] == f"{PAGE}review/"
+    page = text(editor.get(answer["Location"]))
+    assert "Imported: 0 rules" in page
+    assert "Drift that no rule above decides raises an alert." in page
+
+
 def test_the_default_rule_s_panel_says_what_each_action_does(
     editor: Client, admin: Any, three_rules: PolicyVersion
 ) -> None:
