@@ -99,8 +99,25 @@ def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", 
     places = None if user.scope.is_whole_estate else visible_clusters(user)
     found = matching_alerts(user, filters)
     return page_behind(
-        found, sort, cursor, size, statuses=filters.statuses, clusters=places, priority=priority_column(user)
+        found,
+        sort,
+        cursor,
+        size,
+        statuses=filters.statuses,
+        clusters=places,
+        priority=priority_column(user),
+        at_most=_tallied(user, filters) if sort.name == "updated" else None,
+        is_of_hours="hour" in filters.values,
     )
+
+
+def _tallied(user: User, filters: Filters) -> int | None:
+    """Return how many alerts of the filters' statuses are in the user's scope; None for the whole estate, and where
+    alerts that no tally counts are listed too."""
+    if user.scope.is_whole_estate or "aside" in filters.values:
+        return None
+    found = cluster_tallies(user).filter(status__in=filters.statuses).order_by()
+    return int(found.aggregate(all=Sum("count", default=0))["all"])
 
 
 def priority_column(user: User) -> str:

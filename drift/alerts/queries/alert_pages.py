@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import F, OrderBy, OuterRef, Q, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from drift.alerts.domain.filters import ALL_STATUSES, OUTCOMES, SEVERITIES
 from drift.alerts.domain.sort_order import SortOrder
-from drift.alerts.models import Alert
+from drift.alerts.models import Alert, AlertPulse
 from drift.fleet.models import Cluster
 from drift.web.cursors import read_cursor, write_cursor
 
 PAGE_SIZE: Final = 50
 STARTED: Final = "first_seen"
 UPDATED: Final = "pulse__updated_at"
+FEW: Final = 5_000
+"""Alerts whose last updates are looked up to put them in order. Of a million, a walk along the updates of all finds a
+page of more than these as soon."""
 COLUMNS: Final = {
     "priority": "priority",
     "severity": "severity",
@@ -74,16 +78,21 @@ def page_behind(
     statuses: Sequence[str] = ALL_STATUSES,
     clusters: QuerySet[Cluster] | None = None,
     priority: str = "priority",
+    at_most: int | None = None,
+    is_of_hours: bool = False,
 ) -> AlertPage:
     """Return the page behind a cursor, the first page without one.
 
-    `statuses`, `clusters`: those that may occur in `found`; without `clusters` any. `priority`: its column.
+    `statuses`, `clusters`: those that may occur in `found`; without `clusters` any. `priority`: its column. `at_most`:
+    how many alerts there are in `found`, if that is known. `is_of_hours`: all in `found` are of some hours.
     """
     after, places = AlertPosition.read(sort, cursor), Cluster.objects.all() if clusters is None else clusters
     if sort.name == "priority":
-        positions = _sorted_by_priority(found, sort, after, size + 1, priority)
+        positions = _sorted_by_priority(found, sort, after, size + 1, priority, is_of_hours=is_of_hours)
     elif COLUMNS[sort.name] == "cluster":
         positions = _sorted_by_cluster(found, sort, after, size + 1, places)
+    elif COLUMNS[sort.name] == UPDATED and at_most is not None and at_most <= FEW:
+        positions = _few_by_update(found, sort, after, size + 1)
     else:
         positions = _positions(found, sort, after, size + 1, statuses)
     has_more = len(positions) > size
@@ -132,6 +141,23 @@ def _sorted_by_time(
     return [AlertPosition(value, at, pk) for at, pk in rows[:size]]
 
 
+def _few_by_update(
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int
+) -> list[AlertPosition]:
+    """Return positions of few alerts by their last update, which is looked up for each.
+
+    A join the planner may make by walking along the updates of all alerts, which takes the longer the fewer match.
+    """
+    sign, comparison = ("-", "lt") if sort.is_newest_first else ("", "gt")
+    pulse = AlertPulse.objects.filter(alert=OuterRef("pk")).values("updated_at")
+    few = found.annotate(at=Subquery(pulse))
+    if after:
+        few = few.filter(_beyond("at", comparison, after))
+    return [
+        AlertPosition("", at, pk) for at, pk in few.order_by(f"{sign}at", f"{sign}pk").values_list("at", "pk")[:size]
+    ]
+
+
 def _beyond(column: str, comparison: str, position: AlertPosition) -> Q:
     # The condition on the time alone follows from the other, but only as a condition of its own can it use the index.
     beyond = Q(**{f"{column}__{comparison}": position.at}) | Q(**{f"pk__{comparison}": position.pk})
@@ -170,7 +196,13 @@ def _sorted_by_namespace(
 
 
 def _sorted_by_priority(
-    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, column: str
+    found: QuerySet[Alert],
+    sort: SortOrder,
+    after: AlertPosition | None,
+    size: int,
+    column: str,
+    *,
+    is_of_hours: bool,
 ) -> list[AlertPosition]:
     """Return the rest of the position's own priority, then the priorities behind it."""
     positions: list[AlertPosition] = []
@@ -178,9 +210,11 @@ def _sorted_by_priority(
         value = int(after.value)
         positions = _sorted_by_time(found.filter(**{column: value}), sort, after.value, after, size)
         found = found.filter(**{f"{column}__{'lt' if sort.descending else 'gt'}": value})
-    sign = "-" if sort.descending else ""
     if len(positions) < size:
-        order = (f"{sign}{column}", f"{sign}{STARTED}", f"{sign}pk")
+        # A sum is in no index. By that of priorities the planner would look up a hundred alerts for each of a certain
+        # hour, although those of an hour are side by side in the table and soon sorted.
+        first = F(column) + 0 if is_of_hours else F(column)
+        order = [OrderBy(each, descending=sort.descending) for each in (first, F(STARTED), F("pk"))]
         rows = found.order_by(*order).values_list(column, STARTED, "pk")[: size - len(positions)]
         positions += [AlertPosition(str(value), at, pk) for value, at, pk in rows]
     return positions
@@ -207,13 +241,15 @@ def _sorted_by_cluster(
 def _first_of_clusters(
     found: QuerySet[Alert], sort: SortOrder, clusters: QuerySet[Cluster], size: int
 ) -> list[AlertPosition]:
-    here = found.filter(cluster=OuterRef("pk"))
     # As a range, the cluster is part of the order, which only indexes of clusters have: by the index of all starts, a
-    # cluster whose alerts are few or old would take as long as the whole table.
+    # cluster whose alerts are few or old would take as long as the whole table; and EXISTS may read all alerts of a
+    # cluster for the one that it needs.
     in_range = found.filter(cluster__gte=OuterRef("pk"), cluster__lte=OuterRef("pk"))
     order = ("cluster", f"-{STARTED}", "-pk") if sort.is_newest_first else ("-cluster", STARTED, "pk")
-    first = ArraySubquery(in_range.order_by(*order).values("pk")[:size])
-    rows = clusters.filter(Exists(here)).annotate(first=first).values_list("pk", "name", "first")[:size]
-    chosen = [(pk, f"{cluster} {name}") for cluster, name, first in rows for pk in first][:size]
+    in_order = in_range.order_by(*order).values("pk")
+    has_any = IsNull(Subquery(in_order[:1]), False)  # noqa: FBT003 - the operand
+    rows = clusters.filter(has_any).annotate(first=ArraySubquery(in_order[:size]))
+    firsts = rows.values_list("pk", "name", "first")[:size]
+    chosen = [(pk, f"{cluster} {name}") for cluster, name, first in firsts for pk in first][:size]
     began = dict(found.filter(pk__in=[pk for pk, _ in chosen]).values_list("pk", STARTED))
     return [AlertPosition(value, began[pk], pk) for pk, value in chosen if pk in began]

@@ -83,6 +83,19 @@ def test_pages_follow_each_other_in_order(alerts: list[Alert], order: str, size:
     assert seen == in_order(alerts, sort)
 
 
+@pytest.mark.parametrize("order", ["updated", "-updated", "priority", "-priority"])
+def test_the_order_is_the_same_however_it_is_read(alerts: list[Alert], order: str) -> None:
+    sort, found = SortOrder.parse(order), Alert.objects.exclude(pk=alerts[3].pk)
+
+    after, seen = "", list[int]()
+    for _ in range(8):
+        page = page_behind(found, sort, after, 4, at_most=len(alerts), is_of_hours=True)
+        assert page == page_behind(found, sort, after, 4)
+        seen, after = seen + page.alerts, page.next or ""
+
+    assert seen == [pk for pk in in_order(alerts, sort) if pk != alerts[3].pk]
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_no_page_takes_more_queries_for_more_alerts(alerts: list[Alert], order: str) -> None:
     most = {"status": 4, "severity": 4, "name": 3, "resource": 3, "group": 2, "priority": 2}.get(

@@ -16,10 +16,12 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.actions.suppression_rules import SuppressionDraft, delete, save
+from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope
 from drift.alerts.models import Alert, AlertMention, Binary, Status, SuppressionRule
 from drift.alerts.queries.activities import visible_activities
-from drift.alerts.queries.alert_list import open_alerts
+from drift.alerts.queries.alert_list import alert_page, open_alerts
 from drift.alerts.queries.hash_look_up import look_up
 from drift.alerts.queries.occurrences import other_sightings
 from drift.alerts.queries.rule_effect import rule_effect
@@ -163,6 +165,17 @@ def test_an_alert_out_of_scope_does_not_exist(
 
 def test_tiles_count_what_is_in_scope(of_blue: User, blue: Alert, green: Alert) -> None:
     assert (open_alerts(of_blue).active, open_alerts(of_blue).resources) == (1, 1)
+
+
+@pytest.mark.parametrize("place", ["cluster", "namespace"])
+def test_alerts_by_update_are_those_in_scope(operator: User, blue: Alert, green: Alert, place: str) -> None:
+    user, sort = limited(operator, **{place: getattr(blue, place)}), SortOrder.parse("-updated")
+
+    assert alert_page(user, Filters(), sort).alerts == [blue.pk]
+    assert alert_page(user, Filters(values={"status": ("resolved",)}), sort).alerts == []
+    Alert.objects.filter(pk=blue.pk).update(set_aside_at=now(), current=False)
+    assert alert_page(user, Filters(), sort).alerts == []
+    assert alert_page(user, Filters(values={"aside": ("yes",)}), sort).alerts == [blue.pk]
 
 
 def test_where_else_a_file_was_seen_is_told_for_the_scope_alone(of_blue: User, blue: Alert, green: Alert) -> None:
