@@ -39,11 +39,20 @@ document.addEventListener("panel:closing", (event) => {
   if (!window.confirm("Discard what you typed in this panel?")) event.preventDefault();
 });
 document.addEventListener("panel:closed", () => { if (history.state?.panel) history.back(); });
+/** Close the panel, and give the focus back once more if the browser, on a busy machine, ends the navigation only now. */
+function closeAndKeepFocus() {
+  document.body.dispatchEvent(new CustomEvent("panel:close"));
+  const opener = document.activeElement;
+  const again = (event) => { if (!event.relatedTarget) setTimeout(() => opener.focus()); };
+  opener.addEventListener("focusout", again, { once: true });
+  setTimeout(() => opener.removeEventListener("focusout", again), 2_000);
+}
+
 /** Close the panel that Back has left, or return to it. */
 function leave() {
   const dialog = open();
   if (!dialog || history.state?.panel) return;
-  if (dialog.dispatchEvent(new CustomEvent("panel:closing", { bubbles: true, cancelable: true }))) document.body.dispatchEvent(new CustomEvent("panel:close"));
+  if (dialog.dispatchEvent(new CustomEvent("panel:closing", { bubbles: true, cancelable: true }))) closeAndKeepFocus();
   else history.pushState({ panel: true }, "");
 }
 window.addEventListener("popstate", () => {
