@@ -11,7 +11,7 @@ COMMAND_WORDS: Final = frozenset((
     "perl", "ruby", "php", "sudo", "env", "exec", "npm", "npx", "yarn", "pip", "pip3", "curl", "wget",
     "docker", "kubectl", "go", "cargo", "make", "nohup", "timeout", "xargs", "busybox", "cmd", "powershell",
     "pwsh", "deno", "bun", "apt", "apt-get", "apk", "yum", "dnf", "systemctl", "service", "tini", "dumb-init",
-    "gosu", "su", "chmod",
+    "gosu", "su", "chmod", "echo", "cat", "grep", "rm", "cp", "mv", "mkdir", "tar", "sed", "awk", "chown",
 ))
 """Programs that usually have arguments: a file called "bash x" is less likely than a command line."""
 _WRAPPERS: Final = frozenset((

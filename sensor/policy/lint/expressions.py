@@ -41,6 +41,12 @@ _NAMESPACE: Final = re.compile(
     rf"{_TOOL}\s*(?:get|describe|delete|create|label|annotate|edit)\s+(?:ns|namespaces?|projects?)[\s/]\s*([\w.-]+)(?:\s.*)?",
     re.S,
 )
+_QUOTED_COMPARISON: Final = re.compile(rf"""{_FIELD}\s*(?:===?|=~|:=)\s*(["'])(.+)\1""", re.S)
+_WORDED: Final = re.compile(
+    r"""(starts?_?with|begins?_?with|ends?_?with|i?contains|i?like|matches|regex|pmatch|i?glob)\s+["']?([^\s"']+)["']?""",
+    re.I,
+)
+"""`contains curl`; a file may be called `is x` or `equals x`."""
 _QUOTED: Final = re.compile(r"""(["'`]).*\1""", re.S)
 
 
@@ -52,6 +58,17 @@ def unfold_condition(string: str) -> tuple[str, str] | None:
         return _pattern(infix[2], infix[3]), _CONDITION
     if compared := _COMPARED.fullmatch(string):
         return _unquoted(compared[2] or compared[3]), _CONDITION
+    return None
+
+
+def unfold_call(string: str) -> tuple[str, str] | None:
+    """A condition whose form no name has: a call, a comparison with a string in quotes, a word that compares."""
+    if called := _CALL.fullmatch(string):
+        return _pattern(called[1], called[3]), _CONDITION
+    if quoted := _QUOTED_COMPARISON.fullmatch(string):
+        return quoted[2], _CONDITION
+    if worded := _WORDED.fullmatch(string):
+        return _pattern(worded[1], worded[2]), _CONDITION
     return None
 
 

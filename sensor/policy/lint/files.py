@@ -9,7 +9,7 @@ import posixpath
 import re
 from typing import Final
 
-from sensor.policy.lint import expressions, readings
+from sensor.policy.lint import expressions, readings, wrappings
 from sensor.policy.lint.command_lines import ARGUMENTS, program_of_title, strip_prompt, without_arguments
 from sensor.policy.lint.contents import sha256_in
 from sensor.policy.lint.file_lists import split_files
@@ -67,6 +67,8 @@ _OF_NODE: Final = re.compile(
 _OF_KERNEL: Final = re.compile(r"/(?:proc|sys)/.+|/proc/?|/dev/(?:fd/.*|std(?:in|out|err))")
 """What leads to another file, or is none: no program's path is so."""
 _BACKSLASH: Final = re.compile(r"(?<=\w)\\(?=[A-Za-z])(?!x[0-9A-Fa-f]{2})")
+_CUT: Final = re.compile(r"(?<=\w)\.{3}$|\(\)$|\ufffd")
+"""The end of what was shortened, a function, and what stands for bytes that could not be shown."""
 _PLACEHOLDER: Final = re.compile(r"<[A-Za-z][\w .-]*>|(?<=.)`[^`]+`")
 _MESSAGE: Final = re.compile(
     r"(/[^:]+): (?:No such file|Permission denied|Is a directory|Text file busy|cannot |command not found|not found|"
@@ -138,10 +140,13 @@ def _strip_mount(string: str) -> tuple[str, str] | None:
 _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
     readings.strip_end,
+    wrappings.strip_marks,
     _strip_mark,
     strip_prompt,
+    wrappings.strip_command,
     readings.unquote_string,
     _strip_condition,
+    wrappings.strip_operators,
     readings.unquote_string,
     _strip_comment,
     _strip_message,
@@ -316,6 +321,7 @@ def suspicious(operator: str, string: str) -> Flaw | None:
     foreign = {
         "This is a path of Windows.": _WINDOWS.match(first) or _WINDOWS.match(string),
         "Files are compared, not the processes or users that run them.": _IDS.fullmatch(first),
+        "This is cut, or not as the file is called.": _CUT.search(first),
         "A variable or placeholder is not filled in here.": _PLACEHOLDER.search(first),
     }
     if words := next((words for words, is_found in foreign.items() if is_found), ""):

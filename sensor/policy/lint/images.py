@@ -23,6 +23,8 @@ _REGISTRIES: Final = re.compile(
 """Hosts that are known as registries, or look so: no image is called so. A year is rather a tag than a port."""
 _REGISTRY_KEY: Final = re.compile(r"^registry:(?!\d+(?:/|$))")
 """A key of YAML. `registry:5000/app` is a host with its port."""
+_PREFIXED: Final = re.compile(r"(?:re|regexp?|glob|exact|prefix|pattern):(?!latest\b|v?\d)[^/]*[a-z]{3}")
+"""How other tools say that they compare; `glob:7` is an image with its tag."""
 _FILE: Final = re.compile(r"/(?:bin|sbin|usr|opt|etc|lib|lib64|home|root|tmp|var|proc|dev)/.*")
 _EDGE: Final = re.compile(r"/[._-]|[_-][/:]|:[.-]")
 """Of a part that begins or ends as none does; a host may end with the dot of its root."""
@@ -183,6 +185,7 @@ def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
     if operator in ("equals", "starts_with") and re.match(r"[^/]*:(?!\d+/)[^/]*/|.+/[^/]*:[^/]*/", text):
         return "error", "A tag is the last part of an image's name."
     suspicious = {
+        "Such a prefix is not known here.": operator in ("equals", "starts_with") and _PREFIXED.match(text),
         "No part of an image's name begins or ends so.": operator == "equals" and _EDGE.search(text),
         "A tag has at most 128 characters.": _LONG_TAG.search(text),
         "A digest is compared only where the value has @ before it.": _DIGEST_ALONE.fullmatch(text),

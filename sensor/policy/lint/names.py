@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sensor.policy.globs import shortest_length
-from sensor.policy.lint import expressions, readings
+from sensor.policy.lint import expressions, readings, wrappings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.languages import language
 
@@ -244,9 +244,12 @@ def _strip_list(string: str) -> tuple[str, str] | None:
 
 _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
     readings.strip_blanks,
+    wrappings.strip_marks,
+    readings.strip_comment,
     readings.strip_end,
     readings.strip_list_mark,
     _strip_list,
+    wrappings.strip_operators,
     _strip_cluster_key,
     _cluster_of_id,
     readings.unquote_string,

@@ -38,12 +38,12 @@ _REGEX: Final = re.compile(
 _TEMPLATE: Final = re.compile(
     r"^%[a-z]\w*\.[\w.]+$|"
     r"(?<![A-Za-z0-9])\$[A-Z_][A-Z0-9_]*(?![a-z])|[A-Za-z0-9]\$[A-Z_][A-Z0-9_]+(?![a-z]|[^/]*\.class$)|^\$[\d@]$|"
-    r"\$\{\{?|\{\{|\$\(|^%[A-Z_]+%|^<[\w .-]+>$|^#\{|^(?:N/A|n/a|null|undefined)$"
+    r"\$\{\{?|\{\{|\{%|\$\(|^%[A-Z_]+%|^<[\w .-]+>$|^#\{|^(?:N/A|n/a|null|undefined)$"
 )
 """Variables that nobody filled in. `Outer$Inner.class` is a file of Java."""
 
 _NEGATED: Final = re.compile(
-    r"!(?!=)\s*\S|not\s+\S|\[\^(?!\w-\w)|[%$]?[A-Za-z_][\w.\[\]-]*\s*(?:!=|!~|<>|\sis\s+not\s|\s-?neq?\s|\snot\s+(?:in|like|equals?|contains|matches|"
+    r"!=?\s*\S|not\s+\S|\[\^(?!\w-\w)|[%$]?[A-Za-z_][\w.\[\]-]*\s*(?:!=|!~|<>|\sis\s+not\s|\s-?neq?\s|\snot\s+(?:in|like|equals?|contains|matches|"
     r"starts?_?with|ends?_?with)\b|\snotin\b|\sdoes\s?n['o]t\s)",
     re.IGNORECASE,
 )
