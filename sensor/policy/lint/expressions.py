@@ -20,7 +20,7 @@ _WORDS: Final = (
     r"i?like|i?glob|pmatch|re[ _]?match|regex|matches|equals|is|eq"
 )
 _CALL: Final = re.compile(
-    rf"""(?:{_FIELD}\s*\.\s*)?(?:regex\.|glob\.)?({_WORDS}|match)\s*\(.*?(["'])(.+?)\2.*\)""", re.I | re.S
+    rf"""(?:{_FIELD}\s*\.\s*)?(?:regex\.|glob\.)?({_WORDS}|match)\s*\([^"']*(["'])((?:(?!\2).)+)\2.*\)""", re.I | re.S
 )
 """`startswith(container.image, "nginx")`, `object.metadata.namespace.startsWith("kube-")`."""
 _INFIX: Final = re.compile(rf"(?:({_FIELD})\s*[\s|]\s*|\|)?({_WORDS})\s*:?\s+(\S.*)", re.I | re.S)

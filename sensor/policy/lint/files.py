@@ -71,7 +71,7 @@ _CUT: Final = re.compile(r"(?<=\w)\.{3}$|\(\)$|\ufffd")
 """The end of what was shortened, a function, and what stands for bytes that could not be shown."""
 _PLACEHOLDER: Final = re.compile(r"<[A-Za-z][\w .-]*>|(?<=.)`[^`]+`")
 _MESSAGE: Final = re.compile(
-    r"(/[^:]+): (?:No such file|Permission denied|Is a directory|Text file busy|cannot |command not found|not found|"
+    r"^(/[^:]+): (?:No such file|Permission denied|Is a directory|Text file busy|cannot |command not found|not found|"
     r"ELF |POSIX shell|ASCII text|Bourne|Python script|a /|symbolic link|data$).*",
     re.S,
 )

@@ -198,3 +198,11 @@ def test_the_longest_entry_takes_the_lint_no_time(piece: str) -> None:
     for _ in range(20):
         findings(minimal_rule(allow_list=[entry]))
     assert time.process_time() - began < 0.8
+
+
+@pytest.mark.parametrize("name", ["namespace", "process_name", "cluster_name"])
+def test_a_call_with_many_quotes_takes_the_lint_no_time(name: str) -> None:
+    began = time.process_time()
+    for string in ("like(" + "'" * 4_000, "x.like('" + "'a" * 1_900 + ")", "contains (" + "\"'" * 2_000):
+        assert value_flaw(name, "equals", string) is not None or name == "cluster_name"
+    assert time.process_time() - began < 0.8
