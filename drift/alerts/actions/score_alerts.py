@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from drift.alerts.actions.route_alerts import route_alerts
 from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
-from drift.alerts.domain.exec_signals import exec_signals
+from drift.alerts.domain.exec_signals import exec_signals, starts_what_it_wrote
 from drift.alerts.domain.habits import habit, habit_signals, lineage, lineage_signals, lineage_words
 from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
@@ -324,11 +324,9 @@ def _signals(
         is_replaced = event.kind == "replaced"
         in_estate = is_replaced or facts.habit.estate.attack > 0
         in_workload = is_replaced or facts.habit.place.attack > 0
-        is_written = event.process.written_by is not None
+        written = {"is_written": event.process.written_by is not None, "is_payload": starts_what_it_wrote(event)}
         in_all = {name for name, _ in (*own, *estate)}
-        estate += trait_signals(
-            facts.days_in_estate, "in this estate", in_all, is_attack=in_estate, is_written=is_written
-        )
+        estate += trait_signals(facts.days_in_estate, "in this estate", in_all, is_attack=in_estate, **written)
         seen_here = {name for name, _ in (*own, *place)}
-        place += trait_signals(facts.days_in_workload, here, seen_here, is_attack=in_workload, is_written=is_written)
+        place += trait_signals(facts.days_in_workload, here, seen_here, is_attack=in_workload, **written)
     return ScoredSignals(own, estate, place)

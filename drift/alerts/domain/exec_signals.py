@@ -9,11 +9,10 @@ from posixpath import basename
 from typing import Final
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.argv_patterns import attack_tool, dual_use_tool
 from drift.alerts.domain.command_signals import command_signals
+from drift.alerts.domain.name_signals import name_signals
 from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
 from sensor import wire
-from sensor.names.visible_text import has_mixed_scripts
 
 ROUTINE_KINDS: Final = {
     "volume": "on a volume",
@@ -65,7 +64,7 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
             _starter(event),
             _session(event),
             _place(event),
-            _names(event),
+            name_signals(event),
             command_signals(event),
             _rest(event, outcome),
         )
@@ -75,8 +74,8 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
     # Starter, directory and namespace of a build are one fact, which counts once; and what runs while it is installed
     # or built is not yet what was installed.
     counted = [] if is_attack else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
-    made = MADE if counted else frozenset()
-    kept = [each for each in found if each[0] not in made and (each not in builds or each in counted)]
+    dropped = (MADE if counted else frozenset()) | (frozenset({"routine_kind"}) if is_attack else frozenset())
+    kept = [each for each in found if each[0] not in dropped and (each not in builds or each in counted)]
     return [*kept, signal("by_hand")] if _is_by_hand(event, kept) else kept
 
 
@@ -101,8 +100,12 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
     process = event.process
     if _is_routine(event):
         yield signal("routine_kind", ROUTINE_KINDS[event.kind])
+    elif event.kind == "library" and names.is_named(basename(process.via or ""), names.SERVERS):
+        yield signal("server_library", basename(process.via or ""))
     elif event.kind in ("fileless", "replaced", "loader", "foreign_mount"):
         yield signal(event.kind)
+        if runtime := _cloning_runtime(event):
+            yield signal("runtime_clone", runtime)
     elif event.kind == "script" and not names.START_PLACE.search(process.path):
         # What cron and init start are scripts: there it says nothing.
         yield signal("script")
@@ -110,6 +113,18 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
         yield signal("copied")
     elif event.kind == "copy_of_image_file" and basename(process.copy_of or "") != basename(process.path):
         yield signal("renamed_copy", basename(process.copy_of or ""))
+
+
+def _cloning_runtime(event: wire.Event) -> str:
+    """Return the container runtime that starts a container by a copy of itself in memory; "" where none does.
+
+    Anybody may name memory and themselves so: only the parent's file tells.
+    """
+    parent = event.process.parent
+    path = parent.path if parent and parent.path else ""
+    is_clone = event.kind == "fileless" and names.RUNTIME_CLONE.match(event.process.path)
+    is_runtime = basename(path)[:15] in names.CLONING and not path.startswith(names.WRITABLE)
+    return basename(path) if is_clone and is_runtime else ""
 
 
 def _is_interactive(line: list[str]) -> bool:
@@ -296,7 +311,7 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
         return
     if _is_written_and_run(event, line, found[0][1]):
         yield signal("written_and_run", found[0][1])
-    elif _is_started_by_writer(event, line):
+    elif _is_started_by_writer(event):
         yield signal("started_by_writer", line[0])
 
 
@@ -322,14 +337,19 @@ def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> boo
     return wrote and _age_seconds(writer, event) <= AT_ONCE_SECONDS
 
 
-def _is_started_by_writer(event: wire.Event, line: list[str]) -> bool:
+def _is_started_by_writer(event: wire.Event) -> bool:
     """Return whether a service started, without a shell, what it had just written: not its environment or a build."""
-    writer, path = event.process.written_by, event.process.path
-    if writer is None or _age_seconds(writer, event) > AT_ONCE_SECONDS:
-        return False
-    is_service = names.is_named(line[0], names.SERVERS | names.RUNTIMES)
+    path = event.process.path
     is_routine = names.is_named(basename(path), names.RUNTIMES) or names.BUILD_PLACE.search(path)
-    return is_service and names.is_same_program(checked_name(writer), line[0]) and not is_routine
+    return starts_what_it_wrote(event, names.SERVERS | names.RUNTIMES) and not is_routine
+
+
+def starts_what_it_wrote(event: wire.Event, programs: frozenset[str] = names.RUNTIMES) -> bool:
+    """Return whether one of these programs started, without a shell, what it had written in the minute before."""
+    writer, line = event.process.written_by, names_above(event)
+    if writer is None or not line or _age_seconds(writer, event) > AT_ONCE_SECONDS:
+        return False
+    return names.is_named(line[0], programs) and names.is_same_program(checked_name(writer), line[0])
 
 
 def _place(event: wire.Event) -> Iterator[Signal]:
@@ -364,29 +384,6 @@ def _start_place(path: str, writer: str) -> Iterator[Signal]:
     yield signal("start_place", path[: path.rindex("/")])
     if names.is_named(writer, names.SHELLS | names.COPIERS | names.DOWNLOADERS):
         yield signal("placed_by_hand", writer)
-
-
-def _names(event: wire.Event) -> Iterator[Signal]:
-    process = event.process
-    *directories, name = process.path.split("/")
-    shown = process.argv[0] if process.argv else ""
-    hidden = [each for each in directories if each.startswith(".") and each not in names.DOT_DIRECTORIES]
-    if event.kind == "library":
-        hidden = []  # runtimes keep them in caches of such names
-    if (hidden and not names.DOMAIN.match(hidden[0])) or name.startswith("."):
-        yield signal("hidden_name")
-    if names.KERNEL_THREAD.match(shown):
-        yield signal("kernel_thread")
-    elif name in names.SYSTEM_PROGRAMS and event.kind != "replaced":
-        yield signal("disguised", f"the system's {name}")
-    elif names.DOCUMENTS.search(name.lower()):
-        yield signal("disguised", f"a {name.rsplit('.', 1)[-1]} file")
-    if has_mixed_scripts(process.path):
-        yield signal("lookalike")
-    if tool := attack_tool(name):
-        yield signal("attack_tool", tool)
-    elif tool := dual_use_tool(name):
-        yield signal("dual_use_tool", tool)
 
 
 def _rest(event: wire.Event, outcome: str) -> Iterator[Signal]:

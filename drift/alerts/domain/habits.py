@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from posixpath import basename
 from typing import Final
 
 from drift.alerts.domain import program_names as names
@@ -21,7 +22,6 @@ from sensor import wire
 
 MANY_DAYS: Final = 3
 MANY_WORKLOADS: Final = 3
-RARE_WORKLOADS: Final = 2
 KNOWN_DAYS: Final = 2
 DIRECTORIES: Final = 2
 """Of a path that count: what is deeper differs between versions."""
@@ -66,21 +66,34 @@ def habit(event: wire.Event) -> uuid.UUID:
 
 
 def lineage(event: wire.Event) -> uuid.UUID:
-    """Return the lineage of an event: its kind, the program that wrote the file, and the one that started it."""
+    """Return the lineage of an event: its kind, and the programs that wrote the file and started or loaded it."""
     return digest("lineage", event.kind, *_writer_and_starter(event))
 
 
 def lineage_words(event: wire.Event) -> str:
     """Return writer and starter in words, as in "written by cp, started below java"."""
     writer, starter = _writer_and_starter(event)
+    written = f"written by {writer}, " if writer else ""
+    if _loader(event):
+        return f"{written}loaded by {starter}"
     started = "from a shell" if starter == SHELL else f"below {starter}" if starter else "by nothing known"
-    return f"{f'written by {writer}, ' if writer else ''}started {started}"
+    return f"{written}started {started}"
+
+
+def _loader(event: wire.Event) -> str:
+    """Return the program that loads a library; "" of what is none, and where it is not known."""
+    return names.program(basename(event.process.via or "")) if event.kind == "library" else ""
 
 
 def _writer_and_starter(event: wire.Event) -> tuple[str, str]:
-    """Return the writing program, and the nearest above the process that is no shell; "" where there is none."""
+    """Return the writing program, and the nearest above the process that is no shell; "" where there is none.
+
+    Of a library it is the program that loads it, whatever started that.
+    """
     written_by = event.process.written_by
     writer = names.program(checked_name(written_by)) if written_by else ""
+    if loader := _loader(event):
+        return writer, loader
     above = names_above(event)
     for name in above:
         program = names.program(name)
@@ -120,5 +133,3 @@ def lineage_signals(facts: HabitFacts, what: str, place: str) -> Iterator[Signal
         yield signal("known_lineage", str(facts.own_days))
     elif not facts.own_days and not facts.workloads:
         yield signal("new_lineage", f"{place}: {what}")
-    elif not facts.own_days and facts.workloads <= RARE_WORKLOADS:
-        yield signal("rare_lineage", f"{place}: {what}")

@@ -41,17 +41,25 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         20, "a copy of the image's {} under another name", "kind `copy_of_image_file`, and another file name"
     ),
     "foreign_library": SignalDefinition(
-        15, "a library that {} wrote", "kind `library`, written by another program than the one that loads it"
+        8, "a library that {} wrote", "kind `library`, written by another program than the one that loads it"
+    ),
+    "server_library": SignalDefinition(
+        20, "loaded by the network-facing service {}", "kind `library`: what else runs in a server, its modules do"
     ),
     "own_library": SignalDefinition(
-        30, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
+        15, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
     ),
     "script": SignalDefinition(-15, "a script", "kind `script`, but where the system starts programs"),
     "routine_kind": SignalDefinition(
         -15,
         "{}",
         "kinds `volume`, `interpreter` and `image_volume`, unless a process of the container wrote the file within two "
-        "minutes before",
+        "minutes before; not of what is named or called like an attack",
+    ),
+    "runtime_clone": SignalDefinition(
+        -25,
+        "the copy of itself that {} starts containers with",
+        "kind `fileless`, named as runc names its own copy, and the container runtime, whose file is known, started it",
     ),
     # Who wrote the file.
     "downloaded": SignalDefinition(
@@ -61,7 +69,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         20, "written by {}", "written by a server such as `nginx` or `postgres`, or a process that it started"
     ),
     "written_by_runtime": SignalDefinition(
-        8,
+        10,
         "written by {}",
         "written by a language runtime such as `java` or `node`, or a process that it started; not by its build tools",
     ),
@@ -113,6 +121,11 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "below {}, which reads files of others",
         "a converter such as `exiftool` started it, or the shell that wrote it",
     ),
+    "install_payload": SignalDefinition(
+        20,
+        "written and started at once by a script of a build",
+        "`new_in_build`, and the runtime that started it wrote it in the minute before; not `started_by_writer`",
+    ),
     "runtime_child": SignalDefinition(12, "started below {}", "a language runtime among parent and ancestors"),
     "build_child": SignalDefinition(
         -20,
@@ -139,7 +152,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "temporary_place": SignalDefinition(5, "in {}", "in `/tmp` or `/var/tmp`"),
     "web_place": SignalDefinition(15, "in a directory that a web server serves", "in a web root, and not run by PHP"),
     "hidden_name": SignalDefinition(
-        15,
+        20,
         "hidden name",
         "the name begins with a dot, or a directory does, those of libraries and known ones such as `.cache` left out",
     ),
@@ -175,9 +188,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "miner": SignalDefinition(40, "talks like a miner", "argv: a mining pool or a miner's options"),
     "tunnel": SignalDefinition(30, "opens a tunnel", "argv: options of tunnel and proxy tools"),
     "reverse_shell": SignalDefinition(30, "a shell for someone else", "argv: `/dev/tcp/`, `nc -e`, `bash -i` …"),
-    "bare_address": SignalDefinition(12, "connects to a bare address", "argv: a public IPv4 address"),
+    "bare_address": SignalDefinition(20, "connects to a bare address", "argv: a public IPv4 address"),
     "outside_address": SignalDefinition(
-        12,
+        20,
         "names an address outside",
         "argv: a URL whose host has a public top-level domain; not those of libraries, nor of services such as "
         "`payments.billing` and `cart.shop`",
@@ -243,9 +256,6 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "new_lineage": SignalDefinition(
         20, "never before {}", "no other workload, nor this one on another day, had an alert of this lineage"
     ),
-    "rare_lineage": SignalDefinition(
-        5, "seldom {}", "one or two other workloads had alerts of this lineage, this one on no other day"
-    ),
     "known_lineage": SignalDefinition(
         -5, "like alerts on {} other days", "this workload had alerts of this lineage on 2 or more other days"
     ),
@@ -283,6 +293,12 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "has name and arguments of everyday files, but came about as nothing before",
         "name and arguments that alerts of 2 or more other days had, but `unlike`, a `new_lineage`, and its writer is "
         "known; not of what replaces a file of the image",
+    ),
+    "used_anew": SignalDefinition(
+        25,
+        "a known file, but it came about and was called as nothing before",
+        "`seen_before`, `spread_some`, `spread_wide` or `judged_harmless`, but `unlike`, a `new_lineage` and a "
+        "`new_command`: a tool does what its arguments say",
     ),
     # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),

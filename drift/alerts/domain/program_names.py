@@ -89,6 +89,8 @@ RUNTIME_DAEMONS: Final = _names(
     "dockerd containerd containerd-shim-runc-v2 docker-containerd crio conmon kubelet cadvisor"
 )
 """They serve the container runtime's socket, or watch all containers: not its clients, which start new ones."""
+CLONING: Final = _names("runc buildkit-runc buildkitd containerd-shim containerd-shim-runc-v2")
+"""They start containers by a copy of runc in memory, so that no container can overwrite the file."""
 OUTSIDE: Final = _names("containerd-shim conmon runc crun dockerd systemd init tini dumb-init")
 """Container runtimes and the first processes of containers: they start everything, so they tell nothing."""
 SYSTEM_PROGRAMS: Final = _names(
@@ -124,6 +126,7 @@ WEB_PLACE: Final = re.compile(
 )
 SYSTEM_PLACE: Final = re.compile(r"^/(usr/(local/)?)?(s?bin|lib|lib64|libexec)/")
 DOCUMENTS: Final = re.compile(r"\.(jpe?g|png|gif|svg|ico|webp|pdf|txt|log|css|html?|docx?|csv|mp[34]|zip)$")
+RUNTIME_CLONE: Final = re.compile(r"^/memfd:runc_cloned:(/proc/self/exe)?( \(deleted\))?$")
 WRITABLE: Final = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/")  # noqa: S108 - where nothing trusted is
 """Programs here are not the package managers and build tools that they may be called."""
 KERNEL_THREAD: Final = re.compile(r"^\[[\w/:.-]+\]$")

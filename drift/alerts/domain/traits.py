@@ -27,6 +27,8 @@ NEW_WAY: Final = frozenset({"unlike", "new_lineage"})
 """The signals of what came about as nothing before it, neither in its way nor in its lineage."""
 NEW_BUILD_TOOL: Final = frozenset({"drifted_writer", "new_lineage"})
 """Those of what a program wrote that was dropped there itself, and wrote nothing that a build started before."""
+KNOWN_CONTENT: Final = frozenset({"seen_before", "spread_some", "spread_wide", "judged_harmless"})
+"""The signals of a content that ran elsewhere or earlier, or was judged there."""
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -61,12 +63,13 @@ def traits(event: wire.Event) -> Traits:
 
 
 def trait_signals(
-    days: TraitDays, where: str, others: AbstractSet[str], *, is_attack: bool, is_written: bool
+    days: TraitDays, where: str, others: AbstractSet[str], *, is_attack: bool, is_written: bool, is_payload: bool
 ) -> Iterator[Signal]:
     """Yield what the traits say; `where` is "in this estate" or "in this workload".
 
-    `others` are the names of the alert's signals of its own and of its way. What came about like a true positive
-    (`is_attack`) is not made everyday by a name. `is_written`: it is known who wrote the file.
+    `others` are the names of the alert's signals of its own, its content and its way. What came about like a true
+    positive (`is_attack`) is not made everyday by a name. `is_written`: it is known who wrote the file. `is_payload`:
+    the runtime that started it had just written it.
     """
     is_named = days.name >= KNOWN_DAYS
     is_called = days.command is not None and days.command >= KNOWN_DAYS
@@ -86,8 +89,12 @@ def trait_signals(
         yield signal("new_place", where)
     if poses and is_called and is_written and not is_attack:
         yield signal("poses")
+    if days.command == 0 and others >= NEW_WAY and not others.isdisjoint(KNOWN_CONTENT):
+        yield signal("used_anew")
     if is_odd:
         yield signal("new_in_build")
+        if is_payload and "started_by_writer" not in others:
+            yield signal("install_payload")
 
 
 def _is_odd_in_build(days: TraitDays, others: AbstractSet[str]) -> bool:

@@ -31,7 +31,7 @@ from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 stored = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 WAYS = {"unlike", "habit", "common", "like_attack"}
-LINEAGES = {"new_lineage", "rare_lineage", "known_lineage"}
+LINEAGES = {"new_lineage", "known_lineage"}
 
 
 def way(**changes: Any) -> object:
@@ -99,6 +99,9 @@ def test_a_habit_needs_days_and_an_attack_outweighs_it(facts: HabitFacts, expect
     assert [name for name, _ in habit_signals(facts, "here")] == expected
 
 
+LIBRARY = {"kind": "library"}
+
+
 def of(function: Any, **changes: Any) -> Any:
     return function(msgspec.convert(event(**changes), wire.Event))
 
@@ -111,6 +114,10 @@ def of(function: Any, **changes: Any) -> Any:
         (
             {"process__parent": {"name": "bash", "pid": 2}, "process__ancestors": [{"name": "java", "pid": 1}]},
             {"process__parent": {"name": "java", "pid": 2}, "process__ancestors": [{"name": "tini", "pid": 1}]},
+        ),
+        (
+            {**LIBRARY, "process__via": "/usr/bin/python3.11", "process__parent": {"name": "bash", "pid": 2}},
+            {**LIBRARY, "process__via": "/opt/bin/python3.12", "process__parent": {"name": "java", "pid": 2}},
         ),
         ({"process__uid": 0}, {"process__uid": 1000}),
     ],
@@ -129,6 +136,7 @@ def test_place_name_and_shells_between_make_no_other_lineage(one: dict[str, Any]
             {"process__written_by": writer("dpkg", "/tmp/dpkg")},
         ),
         ({"process__parent": {"name": "java", "pid": 1}}, {"process__parent": {"name": "node", "pid": 1}}),
+        ({**LIBRARY, "process__via": "/usr/bin/java"}, {**LIBRARY, "process__via": "/usr/sbin/redis-server"}),
         (
             {"process__parent": {"name": "bash", "pid": 2}, "process__ancestors": []},
             {"process__parent": {"name": "tini", "pid": 2}, "process__ancestors": []},
@@ -148,6 +156,8 @@ def test_another_kind_writer_or_starter_is_another_lineage(one: dict[str, Any], 
         ),
         ({"process__parent": {"name": "bash", "pid": 1}, "process__ancestors": []}, "started from a shell"),
         ({"process__parent": None, "process__ancestors": []}, "started by nothing known"),
+        ({**LIBRARY, "process__via": "/usr/sbin/redis-server"}, "loaded by redis-server"),
+        ({**LIBRARY, "process__parent": {"name": "java", "pid": 1}}, "started below java"),
     ],
 )
 def test_a_lineage_is_told_in_words(changes: dict[str, Any], words: str) -> None:
@@ -160,13 +170,13 @@ def test_a_lineage_is_told_in_words(changes: dict[str, Any], words: str) -> None
         (HabitFacts(), ["new_lineage"]),
         (HabitFacts(own_days=1), []),
         (HabitFacts(own_days=2), ["known_lineage"]),
-        (HabitFacts(workloads=1, days=1), ["rare_lineage"]),
-        (HabitFacts(workloads=2, days=9), ["rare_lineage"]),
+        (HabitFacts(workloads=1, days=1), []),
+        (HabitFacts(workloads=2, days=9), []),
         (HabitFacts(workloads=3, days=1), []),
         (HabitFacts(own_days=1, workloads=1, days=1), []),
     ],
 )
-def test_a_lineage_is_new_rare_or_known(facts: HabitFacts, expected: list[str]) -> None:
+def test_a_lineage_is_new_or_known(facts: HabitFacts, expected: list[str]) -> None:
     assert [name for name, _ in lineage_signals(facts, "written by cp", "here")] == expected
 
 
@@ -277,7 +287,7 @@ class TestStored:
         assert ways(first, known=LINEAGES) == ways(first, "place", LINEAGES) == {"new_lineage"}
 
         others = [opened(estate, number, namespace=f"team-{number}") for number in (2, 3)]
-        assert ways(first, known=LINEAGES) == {"rare_lineage"}
+        assert ways(first, known=LINEAGES) == set()
         others.append(opened(estate, 4, namespace="team-4"))
 
         assert [ways(each, known=LINEAGES) for each in (first, *others)] == [set()] * 4

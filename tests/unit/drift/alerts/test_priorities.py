@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 ClientOf = Callable[[Any], Client]
 
 
-WAYS = {"unlike", "habit", "common", "like_attack", "new_lineage", "rare_lineage", "known_lineage"}
+WAYS = {"unlike", "habit", "common", "like_attack", "new_lineage", "known_lineage"}
 WAYS |= {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build", "poses"}
 
 

@@ -21,6 +21,7 @@ from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 stored = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 TRAITS = {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build", "poses"}
+OF_NO_PAYLOAD = {"is_written": True, "is_payload": False}
 KNOWN = {"known_name", "known_command"}
 
 
@@ -101,14 +102,14 @@ def test_any_path_has_traits(path: str) -> None:
     ],
 )
 def test_one_other_day_makes_a_trait_neither_new_nor_everyday(days: TraitDays, expected: set[str]) -> None:
-    found = list(trait_signals(days, "in this estate", set(), is_attack=False, is_written=True))
+    found = list(trait_signals(days, "in this estate", set(), is_attack=False, **OF_NO_PAYLOAD))
 
     assert {name for name, _ in found} == expected
     assert all("{}" not in explanation([each]) for each in found)
 
 
 def test_what_came_about_like_a_true_positive_is_not_lowered_by_its_traits() -> None:
-    found = trait_signals(TraitDays(9, 9, 0), "in this estate", set(), is_attack=True, is_written=True)
+    found = trait_signals(TraitDays(9, 9, 0), "in this estate", set(), is_attack=True, **OF_NO_PAYLOAD)
 
     assert [SIGNALS[name].points > 0 for name, _ in found] == [True]
 
@@ -138,7 +139,7 @@ def test_a_new_name_with_new_arguments_is_no_everyday_work_of_a_build(days: Trai
         (TraitDays(9, None, 9), {"outside_address"}, False),
         (TraitDays(9, 0, 9), {"bare_address"}, False),
         (TraitDays(9, 9, 9), {"drifted_writer", "new_lineage"}, True),
-        (TraitDays(9, 9, 9), {"drifted_writer", "rare_lineage"}, False),
+        (TraitDays(9, 9, 9), {"drifted_writer", "common"}, False),
         (TraitDays(9, 9, 9), {"written_by_runtime", "new_lineage"}, False),
     ],
 )
@@ -202,8 +203,32 @@ def test_to_pose_as_an_everyday_file_gains_nothing() -> None:
     assert points[2] == points[30] >= points[0]
 
 
-def said(days: TraitDays, *others: str, is_attack: bool = False, is_written: bool = True) -> set[str]:
-    found = trait_signals(days, "in this estate", set(others), is_attack=is_attack, is_written=is_written)
+@pytest.mark.parametrize("known", ["seen_before", "spread_some", "spread_wide", "judged_harmless"])
+def test_a_known_content_gains_nothing_where_it_came_and_was_called_as_nothing_before(known: str) -> None:
+    """A tool does what its arguments say: what was judged is how it was used then."""
+    new, called = {"unlike", "new_lineage"}, TraitDays(9, 0, 9)
+
+    assert "used_anew" in said(called, known, *new)
+    assert SIGNALS["used_anew"].points + SIGNALS[known].points >= 0
+    assert "used_anew" not in said(TraitDays(9, 1, 9), known, *new)
+    assert "used_anew" not in said(TraitDays(9, None, 9), known, *new)
+    assert "used_anew" not in said(called, known, "unlike") | said(called, known, "new_lineage") | said(called, *new)
+
+
+def test_what_a_script_of_a_build_writes_and_starts_at_once_is_raised_where_it_is_no_everyday_work() -> None:
+    new, everyday = TraitDays(0, 0, 0), TraitDays(9, 9, 9)
+
+    assert "install_payload" in said(new, "build_child", is_payload=True)
+    assert "install_payload" not in said(new, "build_child") | said(new, is_payload=True)
+    assert "install_payload" not in said(everyday, "build_child", is_payload=True)
+    assert "install_payload" not in said(new, "build_namespace", "started_by_writer", is_payload=True)
+
+
+def said(
+    days: TraitDays, *others: str, is_attack: bool = False, is_written: bool = True, is_payload: bool = False
+) -> set[str]:
+    written = {"is_written": is_written, "is_payload": is_payload}
+    found = trait_signals(days, "in this estate", set(others), is_attack=is_attack, **written)
     return {name for name, _ in found}
 
 
