@@ -67,13 +67,16 @@ class PolicyPair:
         self._need_provenance = self._rules_with(PROVENANCE_PROPERTIES)
         self._need_file = self._rules_with(FILE_PROPERTIES)
 
-    def residual(self, workload: FlatEvent, pods: ValueRange | None = None) -> PairResidual:
-        """Return what both decisions for this workload's events still depend on.
+    def candidates(self, workload: FlatEvent) -> RuleSet:
+        """Return the rules that may decide this workload's events, whatever its pods are called."""
+        in_cloud = self._enabled & self._clouds.matching(workload.get("provider"), workload.get("account"))
+        return self._until_certain(narrow(in_cloud, self._workload_matchers, workload), self._need_pod)
+
+    def residual(self, rules: RuleSet, pods: ValueRange | None = None) -> PairResidual:
+        """Return what both decisions of a workload's events still depend on, given its candidates.
 
         `pods` is the range of its pods' names: it settles most of the rules that look at nothing else of them.
         """
-        in_cloud = self._enabled & self._clouds.matching(workload.get("provider"), workload.get("account"))
-        rules = self._until_certain(narrow(in_cloud, self._workload_matchers, workload), self._need_pod)
         open_pods = rules & self._need_pod
         if pods is not None and open_pods:
             missed, open_pods = self._settle_pods(open_pods, pods)

@@ -21,21 +21,19 @@ Value = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """Some folded strings: their common prefix, and how many characters may follow it (0: there is only this one)."""
+    """Some folded strings: their common prefix, and how many bytes followed it unfolded (0: there is only this one)."""
 
     prefix: str
     rest: int
 
     @classmethod
-    def between(cls, first: str, last: str, max_bytes: int, is_ascii: bool) -> ValueRange:  # noqa: FBT001 - a column
+    def between(cls, first: str, last: str, max_bytes: int) -> ValueRange:
         """Return the range of the strings from `first` to `last` by code point, none over `max_bytes` in UTF-8."""
         if first == last:
             return cls(first.casefold(), 0)
         pairs = zip(first, last, strict=False)
         prefix = first[: next((place for place, (one, other) in enumerate(pairs) if one != other), len(first))]
-        rest = max_bytes - len(prefix.encode())
-        # Folding makes at most three characters of one, which then had two bytes or more; in ASCII it stays one.
-        return cls(prefix.casefold(), rest if is_ascii else rest * 3 // 2)
+        return cls(prefix.casefold(), max_bytes - len(prefix.encode()))
 
     def evaluate(self, values: Iterable[Value]) -> bool | None:
         """Return whether any of the values holds, for every string alike; None where strings may differ."""
@@ -49,7 +47,7 @@ class ValueRange:
             elif operator in FROM_START:
                 is_near = known.startswith(string) or string.startswith(known)
             else:
-                is_near = string[: max(0, len(string) - rest)] in known
+                is_near = string[: max(0, len(string) - characters(rest, string))] in known
             holds = self._evaluate(operator, string) if is_near else False
             if holds:
                 return True
@@ -68,13 +66,15 @@ class ValueRange:
         if not self.rest:
             return known.endswith(string) if operator == "ends_with" else operator == "equals" and known == string
         if operator in FROM_START:
-            return None if string.startswith(known) and len(string) - len(known) <= self.rest else False
+            is_longer = len(string) - len(known) > characters(self.rest, string)
+            return None if string.startswith(known) and not is_longer else False
         return None if self._may_reach_rest(string) else False
 
     def _evaluate_pattern(self, pattern: str) -> bool | None:
         if not self.rest:
             return Glob(pattern).holds(self.prefix)
-        if shortest_length(pattern) > len(self.prefix) + self.rest or not may_hold_after(pattern, self.prefix):
+        longest = len(self.prefix) + characters(self.rest, pattern)
+        if shortest_length(pattern) > longest or not may_hold_after(pattern, self.prefix):
             return False
         # A name may have the signs of a pattern itself, which would be read as wildcards here.
         is_plain = ANY not in self.prefix and ONE not in self.prefix
@@ -82,8 +82,17 @@ class ValueRange:
 
     def _may_reach_rest(self, string: str) -> bool:
         """Return whether `string` may begin in the prefix and go on in the unknown rest, or lie in the rest alone."""
-        within = len(string) - self.rest
+        within = len(string) - characters(self.rest, string)
         return within <= 0 or any(self.prefix.endswith(string[:size]) for size in range(within, len(string) + 1))
+
+
+def characters(rest: int, value: str) -> int:
+    """Return how many characters of a folded value, or pattern, so many bytes may make at most.
+
+    Folding makes no more characters of ASCII than there were bytes, and of others up to three of each two bytes
+    (`tests/unit/sensor/policy/test_value_ranges.py` tries them all).
+    """
+    return rest if value.isascii() and ONE not in value else rest * 3 // 2
 
 
 def evaluate_conditions(pods: ValueRange, conditions: Sequence[Sequence[Value]]) -> bool | None:
@@ -137,7 +146,7 @@ class NearValues:
         if known is None:
             heads: dict[str, RuleSet] = {}
             for string, rules in self._parts.items():
-                head = string[: max(0, len(string) - most)]
+                head = string[: max(0, len(string) - characters(most, string))]
                 heads[head] = heads.get(head, 0) | rules
             always = heads.pop("", 0)
             known = self._within[most] = SubstringTable(heads), always

@@ -158,8 +158,8 @@ class NoiseEstate:
 
     `attacks` are fingerprints, and `attack_files` pairs of workload scope and path, of true positives;
     `attack_contents` and `bad_contents` are hashes. `verdicts` are the
-    stored alerts: each one's fingerprint, as a number, and its resolution. Provenance 0 is unknown. `proceed` raises
-    where the run is cancelled.
+    stored alerts: each one's fingerprint, as a number, and its resolution. Provenance 0 is unknown. `numbered` are the
+    shapes of paths by themselves, as far as they are known already. `proceed` raises where the run is cancelled.
     """
 
     first_day: dt.date
@@ -173,6 +173,7 @@ class NoiseEstate:
     attack_contents: set[str] = field(default_factory=set)
     bad_contents: set[str] = field(default_factory=set)
     verdicts: list[tuple[int, str]] = field(default_factory=list)
+    numbered: dict[str, str] = field(default_factory=dict)
     proceed: Callable[[], object] = bool
     _families: dict[tuple[int, int, int, str], Family] = field(default_factory=dict)
     _images: dict[int, str] = field(default_factory=dict)
@@ -185,7 +186,7 @@ class NoiseEstate:
     @cached_property
     def shapes(self) -> PathShapes:
         """The shapes of all its files' paths; to be read once they are known."""
-        return PathShapes(file.path for file in self.files.values())
+        return PathShapes((file.path for file in self.files.values()), self.numbered)
 
     def paced(self, items: Iterable[_Item]) -> Iterator[_Item]:
         """Yield the items, and ask now and then whether to continue."""

@@ -98,7 +98,7 @@ class _Matching:
     def _in_workload(self, pk: int) -> int:
         known = self._workloads.get(pk)
         if known is None:
-            known = self._workloads[pk] = self._pair.residual(self._estate.workloads[pk].flat).rules
+            known = self._workloads[pk] = self._pair.candidates(self._estate.workloads[pk].flat)
         return known
 
     def _passing(self, name: str, value: str) -> int:

@@ -6,11 +6,12 @@ is ever ignored; by place, for contents that always change, it needs the path, t
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from drift.backtest.domain.noise_cells import Cell
 from drift.backtest.domain.noise_evidence import NoiseEstate, NoiseEvidence
@@ -100,7 +101,7 @@ class NoiseRules:
             "enabled": True,
             "expires_at": self._expires_at,
         }
-        rule["id"] = str(uuid.uuid5(NAMESPACE, json.dumps(rule)))
+        rule["id"] = str(uuid.uuid5(NAMESPACE, msgspec.json.encode(rule).decode()))
         return rule
 
     def _facts(self, number: int) -> tuple[str, ...]:

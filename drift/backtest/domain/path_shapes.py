@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 DIGIT: Final = re.compile(r"[0-9]")
-TOKEN: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Za-z]*[0-9])[0-9A-Za-z]+")
-"""Letters and digits between separators, with at least one digit."""
-HEXADECIMAL: Final = re.compile(r"(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])(?:[0-9a-f]{5,}|[0-9A-F]{5,})(?![0-9A-Za-z])")
-"""Such a token that is likely a hexadecimal number: what it begins with says nothing."""
-NUMBERED: Final = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]+)[0-9]+(?![0-9A-Za-z])")
-"""Such a token of letters and then digits alone."""
+TOKEN: Final = re.compile(
+    r"""(?<![0-9A-Za-z])(?:
+        (?=[A-Fa-f]*[0-9]) (?:[0-9a-f]{5,} | [0-9A-F]{5,}) (?![0-9A-Za-z])  # likely a hexadecimal number
+        | ([A-Za-z]+) [0-9]+ (?![0-9A-Za-z])                                # letters, and then digits alone
+        | (?=[A-Za-z]*[0-9]) [0-9A-Za-z]+
+    )""",
+    re.VERBOSE,
+)
+"""Letters and digits between separators, with at least one digit. The letters that numbers follow are its group.
+
+What a hexadecimal number begins with says nothing.
+"""
 STARS: Final = re.compile(r"\*{2,}")
 MAX_PARTS: Final = 16
 """Names of a directory among otherwise equal paths; with more they are taken for drawn ones."""
@@ -27,8 +34,9 @@ MAX_NAMES: Final = 40
 class PathShapes:
     """The shapes of many paths, which are compared with one another."""
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._numbered = {path: numbered_shape(path) for path in set(paths)}
+    def __init__(self, paths: Iterable[str], known: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`known` are shapes of paths by themselves."""
+        self._numbered = {path: known.get(path) or numbered_shape(path) for path in set(paths)}
         self._shapes = _compared(set(self._numbered.values()))
 
     def __getitem__(self, path: str) -> str:
@@ -46,9 +54,8 @@ class PathShapes:
 
 def numbered_shape(text: str) -> str:
     """Return a path or name with `*` for each part that has digits, but for the letters before them."""
-    if DIGIT.search(text) is None:
-        return STARS.sub("*", text) if "**" in text else text
-    return STARS.sub("*", TOKEN.sub("*", NUMBERED.sub(r"\1*", HEXADECIMAL.sub("*", text))))
+    shape = text if DIGIT.search(text) is None else TOKEN.sub(r"\1*", text)
+    return STARS.sub("*", shape) if "**" in shape else shape
 
 
 def _compared(numbered: Iterable[str]) -> dict[str, str]:

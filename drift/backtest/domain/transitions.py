@@ -68,9 +68,13 @@ class TransitionTable:
         self.needs_pods = self._pair.has_conditions(["pod_name"])
         self.parents = sorted({text for _, text in compared_values("parent_process", before, after)})
 
-    def outlook(self, workload: Mapping[str, Any], pods: ValueRange | None) -> PairResidual:
-        """Return what a workload, given as flat facts, leaves to be decided by file, parent and pod."""
-        return self._pair.residual(workload, pods)
+    def candidates(self, workload: Mapping[str, Any]) -> int:
+        """Return the rules that may decide events of a workload, given as flat facts, whatever its pods are called."""
+        return self._pair.candidates(workload)
+
+    def outlook(self, candidates: int, pods: ValueRange | None) -> PairResidual:
+        """Return what a workload with these candidates leaves to be decided by file, parent, provenance and pod."""
+        return self._pair.residual(candidates, pods)
 
     def pod_values(self, rules: int) -> list[Value]:
         """Return the values that these rules compare the pod name with."""

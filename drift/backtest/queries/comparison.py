@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
 from typing import Any, Final
 
 from accounts.models import User
@@ -68,23 +70,22 @@ class Comparison:
         *,
         viewer: User | None,
         by_day: bool = False,
+        files: stored.RememberedFiles | None = None,
     ) -> None:
         self.workloads = 0
-        self._by_day = by_day
+        self._days_from = first_day if by_day else None
         self._viewer = viewer
+        self._files = files.batches if files else partial(stored.files, first_day)
         self._table, self._first_day, self._until, self._report = table, first_day, until, report
         days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
         self._chunks = stored.chunks(days)
 
     def classify(self) -> EventCounter:
         """Reduce everything to classes, and decide each combination of them."""
-        pod_names: dict[int, stored.PodNames] = {}
-        for days in self.through(0, PODS):
-            if self._table.needs_pods:
-                stored.add_pod_names(pod_names, days)
+        self._check(0)
         (files, file_classes), (parents, parent_classes) = self._classify_files(), self._classify_parents()
         provenances, provenance_classes = self._classify_provenances()
-        placed, outlooks, values = self._classify_workloads(pod_names)
+        placed, outlooks, values = self._classify_workloads()
         pod_classes = self._classify_pods(values)
         numbers: dict[str, ClassNumbers | None] = {"file": files}
         # Class 0 needs no rows: where there is no other, the part makes no difference.
@@ -98,17 +99,17 @@ class Comparison:
             placed, outlooks, Parts(file_classes, parent_classes, provenance_classes, pod_classes), numbers
         )
 
-    def count(self, counting: EventCounter) -> None:
-        """Count the events by transition."""
+    def count(self, counting: EventCounter, beside: Callable[[], object] = bool) -> None:
+        """Count the events by transition; `beside` is called while PostgreSQL does, once for each chunk."""
         for days in self.through(DECIDED, COUNTED):
-            counting.add_found(days)
+            counting.add_found(days, beside)
         self._check(COUNTED)
 
     def _classify_files(self) -> tuple[ClassNumbers, list[FileClass]]:
         classes, numbers = Numbering(), ClassNumbers(array("q"))
-        for batch in stored.files(self._first_day):
+        for batch in self._files():
             self._check(PODS)
-            for pk, facts in batch:
+            for pk, _, facts in batch:
                 numbers.add(pk, classes.number(self._table.file_class(facts)))
         return numbers, classes.keys
 
@@ -131,26 +132,44 @@ class Comparison:
                         numbers.add(pk, number)
         return numbers, classes.keys
 
-    def _classify_workloads(
-        self, pod_names: Mapping[int, stored.PodNames]
-    ) -> tuple[list[tuple[int, int]], list[PairResidual], set[Value]]:
+    def _classify_workloads(self) -> tuple[list[tuple[int, int]], list[PairResidual], set[Value]]:
         """Return workloads with their outlook's number, the outlooks, and the values that decide undecided pods."""
-        classes, placed, open_rules = Numbering(), [], 0
-        for batch in stored.workloads(self._first_day, self._viewer):
-            self._check(PODS)
-            opened = []
-            for pk, facts in batch:
-                names = pod_names.get(pk)
-                outlook = self._table.outlook(facts, ValueRange.between(*names) if names else None)
-                if outlook.open_pods and names is None:
-                    continue  # it has no events in the period
-                placed.append((pk, classes.number(outlook)))
-                if outlook.open_pods:
-                    opened.append((pk,))
-                    open_rules |= outlook.open_pods
+        sorted_out, candidates, pod_names = self._sort_workloads()
+        classes, placed, opened, open_rules = Numbering(), [], [], 0
+        for place, (pk, number) in enumerate(sorted_out):
+            if not place % stored.BATCH:
+                self._check(PODS)
+            names = pod_names.get(pk)
+            outlook = self._table.outlook(candidates[number], ValueRange.between(*names) if names else None)
+            if outlook.open_pods and names is None:
+                continue  # it has no events in the period
+            placed.append((pk, classes.number(outlook)))
+            if outlook.open_pods:
+                opened.append((pk,))
+                open_rules |= outlook.open_pods
+        if opened:
             stored.copy_rows("backtest_open", opened)
-            self.workloads += len(batch)
         return placed, classes.keys, set(self._table.pod_values(open_rules))
+
+    def _sort_workloads(self) -> tuple[list[tuple[int, int]], list[int], dict[int, stored.PodNames]]:
+        """Return workloads with the number of their candidates, the candidates, and the names of their pods.
+
+        PostgreSQL looks for the names meanwhile: neither waits for the other.
+        """
+        classes, found, names = Numbering(), list[tuple[int, int]](), dict[int, stored.PodNames]()
+        chunks = self.through(0, PODS) if self._table.needs_pods else ()
+        for days, batch in zip_longest(chunks, stored.workloads(self._first_day, self._viewer)):
+
+            def sort(batch: stored.StoredWorkloads = batch or []) -> None:
+                found.extend((pk, classes.number(self._table.candidates(facts))) for pk, facts in batch)
+
+            if days:
+                stored.add_pod_names(names, days, sort)
+            else:
+                sort()
+            self._check(PODS)
+        self.workloads = len(found)
+        return found, classes.keys, names
 
     def _classify_pods(self, values: set[Value]) -> list[int]:
         classes = Numbering(self._table.passing("pod_name", None))
@@ -179,14 +198,14 @@ class Comparison:
             return self._decide_found(placed, SparseKeys(outlooks, parts), numbers)
         workloads = [(pk, dense.placings[number]) for pk, number in placed]
         arrays = dict(zip(PART_COLUMNS, dense.summands, strict=True)), [self._code(each) for each in dense.transitions]
-        return EventCounter(self._until, workloads, numbers, arrays, by_day=self._by_day)
+        return EventCounter(self._until, workloads, numbers, arrays, days_from=self._days_from)
 
     def _decide_found(
         self, placed: Sequence[tuple[int, int]], keys: SparseKeys, numbers: Mapping[str, ClassNumbers | None]
     ) -> EventCounter:
         placings = keys.placings
         workloads = [(pk, placings[number]) for pk, number in placed]
-        counting = EventCounter(self._until, workloads, numbers, None, by_day=self._by_day)
+        counting = EventCounter(self._until, workloads, numbers, None, days_from=self._days_from)
         for days in self.through(SORTED, DECIDED):
             counting.add_keys(days)
         for batch in found_keys():

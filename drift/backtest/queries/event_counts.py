@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -20,13 +20,16 @@ from drift.fleet.models import Sensor
 
 PART_COLUMNS: Final = {"file": "binary_id", "parent": "parent_name", "provenance": "provenance_id", "pod": "pod_name"}
 """The event's column for each part, in the order of `Placing`."""
-_FOUND: Final = """
-    SELECT code >> 1 AS transition, alert AS fingerprint, count(*) AS events, sum(count)::bigint AS execs,
-        max(last_at) AS last_at, max(workload_id) AS workload_id, max(binary_id) AS binary_id, day
-    FROM (
-        SELECT *, CASE WHEN code & 1 = 1 THEN fingerprint END AS alert, {day} AS day FROM {events} AS e OFFSET '0'
-    ) AS e GROUP BY code, alert, day
-"""
+SUM_OF_COUNTS: Final = """(coalesce(sum(count::int) FILTER (WHERE count < 2147483648), 0)
+    + coalesce(sum(count) FILTER (WHERE count >= 2147483648), 0)::bigint)"""
+"""The sum of e.count, a bigint: PostgreSQL adds bigints as numerics, which it packs to send them to another process."""
+_DAYS: Final = "bit_or(1::bigint << (observed_on - %s::date))"
+_FOUND: Final = f"""
+    SELECT code >> 1 AS transition, alert AS fingerprint, count(*) AS events, {SUM_OF_COUNTS} AS execs,
+        max(last_at) AS last_at, max(workload_id) AS workload_id, max(binary_id) AS binary_id, {{days}} AS days
+    FROM (SELECT *, CASE WHEN code & 1 = 1 THEN fingerprint END AS alert FROM {{events}} AS e OFFSET '0') AS e
+    GROUP BY code, alert
+"""  # noqa: S608 - constants
 _EVENT_COLUMNS: Final = "e.fingerprint, e.count, e.last_at, e.workload_id, e.binary_id, e.observed_on"
 
 
@@ -57,14 +60,14 @@ class EventCounter:
         parts: Mapping[str, ClassNumbers | None],
         arrays: tuple[Mapping[str, Sequence[int]], Sequence[int]] | None,
         *,
-        by_day: bool = False,
+        days_from: dt.date | None = None,
     ) -> None:
         """Take the numbers of the parts that are needed; None: of pods, which are in their table.
 
         `arrays` are each part's summands, and the codes of all keys (see `DenseKeys`); None: keys and their codes are
-        in a table (see `SparseKeys`).
+        in a table (see `SparseKeys`). `days_from`: which days too, as bits, this one lowest.
         """
-        self._by_day = by_day
+        self._days_from = days_from
         join, self._joined = _joined(workloads, parts, "bigint" if arrays is None else "int")
         key, summands = _key(parts, arrays and arrays[0])
         where = "WHERE e.observed_on BETWEEN %s AND %s AND e.observed_at < %s AND e.reason <> %s"
@@ -86,11 +89,12 @@ class EventCounter:
         with connection.cursor() as cursor:
             cursor.execute(self._keys, [*self._joined, *days, *self._period])
 
-    def add_found(self, days: stored.Days) -> None:
-        """Count events by transition, and those that alert by fingerprint as well."""
+    def add_found(self, days: stored.Days, beside: Callable[[], object] = bool) -> None:
+        """Count events by transition, and those that alert by fingerprint as well; `beside` is called meanwhile."""
         events, values = self.decided(days, _EVENT_COLUMNS)
-        found = _FOUND.format(events=events, day="observed_on" if self._by_day else "NULL::date")
-        stored.add_rows("backtest_found", found, values)
+        is_by_day = self._days_from is not None
+        found = _FOUND.format(events=events, days=_DAYS if is_by_day else "0::bigint")
+        stored.add_rows("backtest_found", found, [self._days_from, *values] if is_by_day else values, beside)
 
     def decided(self, days: stored.Days, columns: str) -> tuple[str, list[Any]]:
         """Return a subquery of the events of these days with their codes and these columns of `e`, and its values."""

@@ -7,14 +7,14 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
-
-from django.db import connection, transaction
 
 from drift.backtest.domain.noise_evidence import NoiseBudget, NoiseEstate
 from drift.backtest.domain.noise_plan import NoisePlan, plan
 from drift.backtest.domain.noise_result import NoiseResult, noise_result
 from drift.backtest.errors import NoiseUnconfirmed
+from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.comparison import Cancelled
 from drift.backtest.queries.noise_check import checked_days
 from drift.backtest.queries.noise_events import first_event_day, noise_estate
@@ -36,22 +36,33 @@ def noise_budget(
     The period begins with the first day of which an event is stored. Raises NoiseUnconfirmed where a backtest counts
     otherwise than the plan, TooMuchNoise, Cancelled.
     """
-    is_own = not connection.in_atomic_block
-    with _without_collections(), transaction.atomic():
-        if is_own:
-            # Evidence and check see the same events, while ingest continues.
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with _without_collections():
+        # What the plan was made of is gone when the collector returns, which would walk it.
+        return _noise_budget(document, budget, first_day, until, report)
+
+
+def _noise_budget(
+    document: Mapping[str, Any],
+    budget: NoiseBudget,
+    first_day: dt.date,
+    until: dt.datetime,
+    report: Callable[[int], bool],
+) -> tuple[NoiseResult, dict[str, Any]]:
+    # Evidence and check see the same events, while ingest continues.
+    with stored.snapshot():
         start = first_event_day(first_day)
         if start is None or start > until.date():
             estate = NoiseEstate(until.date(), until)
             found = plan(estate, document, budget)
         else:
-            estate = noise_estate(document, start, until, lambda done: report(done * READ // 100))
+            files = stored.RememberedFiles(start)
+            estate = noise_estate(document, start, until, lambda done: report(done * READ // 100), files=files)
             estate.proceed = lambda: _proceed(report, READ)
             found = plan(estate, document, budget)
             _proceed(report, PLANNED)
-            _confirm(document, found, budget, estate, report)
+            result = cache(lambda: noise_result(estate, budget, found))
+            _confirm(document, found, budget, estate, report, files=files, beside=result)
+            return result(), found.document
     return noise_result(estate, budget, found), found.document
 
 
@@ -79,6 +90,9 @@ def _confirm(
     budget: NoiseBudget,
     estate: NoiseEstate,
     report: Callable[[int], bool],
+    *,
+    files: stored.RememberedFiles,
+    beside: Callable[[], object],
 ) -> None:
     """Run the backtest of the plan's document, and compare. Raises NoiseUnconfirmed, Cancelled."""
     counted = checked_days(
@@ -87,6 +101,8 @@ def _confirm(
         (estate.first_day, estate.until),
         budget.place,
         lambda done: report(PLANNED + done * (CHECKED - PLANNED) // 100),
+        files=files,
+        beside=beside,
     )
     if (counted.before, counted.after) != (found.before, found.after) or counted.gone_elsewhere or counted.appear:
         logger.error("a noise budget's plan says %s → %s, its backtest %s", found.before, found.after, counted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Final
 
 from django.db import connection
@@ -19,10 +20,12 @@ from drift.backtest.domain.noise_evidence import (
     NoiseFile,
     NoiseWorkload,
 )
+from drift.backtest.domain.path_shapes import numbered_shape
 from drift.backtest.domain.transitions import TransitionTable
 from drift.backtest.errors import TooMuchNoise
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.comparison import DECIDED, Comparison
+from drift.backtest.queries.event_counts import SUM_OF_COUNTS
 from drift.fleet.models import SensorLoss
 from sensor.policy.flat_event import PROVENANCE_ROWS, WORKLOAD_ROWS
 
@@ -34,6 +37,8 @@ Measured on copies of the planted estate with names and contents of their own (d
 SLACK: Final = dt.timedelta(minutes=10)
 """By which a sensor's clock may differ from the portal's, which dated its losses."""
 BATCH: Final = 10_000
+FILE_FACTS: Final = ("process_path", "process_name", "process_sha256", "drift_kind")
+"""The facts of a NoiseFile, in order."""
 _WINDOWS: Final = [f"window_{number}" for number in range(WINDOWS)]
 _KEYS: Final = "fingerprint, workload_id, binary_id, provenance_id, parent_name, transition, lossy"
 _LOSSY: Final = """EXISTS (
@@ -52,7 +57,7 @@ _EVENT_COLUMNS: Final = """e.fingerprint, e.workload_id, e.binary_id, coalesce(e
     e.container_id"""
 _NOISE: Final = f"""
     SELECT fingerprint, workload_id, binary_id, provenance_id, parent_name, code >> 1 AS transition,
-        bit_or(1::bigint << (observed_on - %s::date)) AS days, sum(count)::bigint AS execs,
+        bit_or(1::bigint << (observed_on - %s::date)) AS days, {SUM_OF_COUNTS} AS execs,
         min(received_at) AS received_at, {{is_lossy}} AS lossy,
         {", ".join(f"{_WINDOW.format(number)} AS window_{number}" for number in range(WINDOWS))}
     FROM {{events}} AS e WHERE code & 1 = 1
@@ -78,24 +83,30 @@ def first_event_day(first_day: dt.date) -> dt.date | None:
 
 
 def noise_estate(
-    document: Mapping[str, Any], first_day: dt.date, until: dt.datetime, report: Callable[[int], bool]
+    document: Mapping[str, Any],
+    first_day: dt.date,
+    until: dt.datetime,
+    report: Callable[[int], bool],
+    *,
+    files: stored.RememberedFiles,
 ) -> NoiseEstate:
-    """Return the evidence of the whole estate under a policy. Raises TooMuchNoise, Cancelled."""
+    """Return the evidence of the whole estate under a policy, in a `snapshot`. Raises TooMuchNoise, Cancelled."""
     table = TransitionTable(document, document)
     estate = NoiseEstate(first_day, until)
-    with stored.snapshot():
-        comparison = Comparison(table, first_day, until, report, viewer=None)
-        counting = comparison.classify()
-        is_lossy, loss_values = _loss_condition(first_day)
-        for days in comparison.through(DECIDED, 100):
-            events, values = counting.decided(days, _EVENT_COLUMNS)
-            found = _NOISE.format(is_lossy=is_lossy, events=events)
-            stored.add_rows("backtest_noise", found, [first_day, *loss_values, *[first_day] * WINDOWS, *values])
-        estate.rows = list(_rows(table))
-        if len(estate.rows) > MAX_EVIDENCE:
-            raise TooMuchNoise(MAX_EVIDENCE)
-        estate.verdicts = _verdicts()
-        _add_facts(estate)
+    comparison = Comparison(table, first_day, until, report, viewer=None, files=files)
+    counting = comparison.classify()
+    is_lossy, loss_values = _loss_condition(first_day)
+    known_files = cache(partial(_known_files, estate, files))
+    for days in comparison.through(DECIDED, 100):
+        events, values = counting.decided(days, _EVENT_COLUMNS)
+        found = _NOISE.format(is_lossy=is_lossy, events=events)
+        values = [first_day, *loss_values, *[first_day] * WINDOWS, *values]
+        stored.add_rows("backtest_noise", found, values, known_files)
+    estate.rows = list(_rows(table))
+    if len(estate.rows) > MAX_EVIDENCE:
+        raise TooMuchNoise(MAX_EVIDENCE)
+    estate.verdicts = _verdicts()
+    _add_facts(estate, known_files())
     _add_attacks(estate)
     return estate
 
@@ -115,18 +126,17 @@ def _loss_condition(first_day: dt.date) -> tuple[str, list[object]]:
 
 
 def _rows(table: TransitionTable) -> Iterator[NoiseEvidence]:
+    decisions = [(made.before.rule, made.before.action) for made in table.transitions]
+    window = (1 << WINDOW_BITS) - 1
     with connection.cursor() as cursor:
         cursor.execute(_READ, [MAX_EVIDENCE + 1])
         while batch := cursor.fetchmany(BATCH):
             for *keys, transition, lossy, days, execs, received, w0, w1, w2, w3 in batch:
-                decision = table.transitions[transition].before
-                containers = 0
-                for number, window in enumerate((w0, w1, w2, w3)):
-                    if window:
-                        containers |= window % (1 << WINDOW_BITS) << (WINDOW_BITS * number)
-                yield NoiseEvidence._make(
-                    (*keys, decision.rule, decision.action, days, execs, received, containers, lossy)
-                )
+                containers = w0 & window
+                if w1 or w2 or w3:
+                    containers |= ((w3 & window) << WINDOW_BITS | w2 & window) << 2 * WINDOW_BITS
+                    containers |= (w1 & window) << WINDOW_BITS
+                yield NoiseEvidence._make((*keys, *decisions[transition], days, execs, received, containers, lossy))
 
 
 def _verdicts() -> list[tuple[int, str]]:
@@ -136,21 +146,39 @@ def _verdicts() -> list[tuple[int, str]]:
         return [(fingerprint.int, verdict) for fingerprint, verdict in cursor.fetchall()]
 
 
-def _add_facts(estate: NoiseEstate) -> None:
+def _add_facts(estate: NoiseEstate, known_files: Mapping[int, NoiseFile] | None) -> None:
     """Add the workloads, files and provenances of the rows."""
     columns = ("cluster__environment_id", "cluster_id", "namespace", "owner_kind", "owner_name", "container_name")
     of_workload = ("scope", *columns, "image_name", "image_digest", "first_seen_on")
     known = len(of_workload)
     for pk, *values in _facts(Workload, "workload_id", of_workload + WORKLOAD_ROWS.columns):
         estate.workloads[pk] = NoiseWorkload(WORKLOAD_ROWS.facts(values[known:]), *values[:known])
-    of_file = ("path", "name", "sha256", "kind", "first_seen_on")
-    for pk, *values in _facts(Binary, "binary_id", of_file):
-        estate.files[pk] = NoiseFile(*values)
+    estate.files = _files(estate, known_files)
     for pk, *values in _facts(Provenance, "provenance_id", PROVENANCE_ROWS.columns):
         estate.provenances[pk] = PROVENANCE_ROWS.facts(values)
     for row in estate.rows:
         # One that retention deleted meanwhile is unknown.
         estate.provenances.setdefault(row.provenance, {})
+
+
+def _known_files(estate: NoiseEstate, files: stored.RememberedFiles) -> dict[int, NoiseFile] | None:
+    """Return the files that were kept, and note the shapes of their paths; None where they were too many."""
+    if files.kept is None:
+        return None
+    known = {}
+    for batch in files.kept:
+        for pk, day, facts in batch:
+            known[pk] = file = NoiseFile._make((*(facts[name] or "" for name in FILE_FACTS), day))
+            estate.numbered[file.path] = numbered_shape(file.path)
+    return known
+
+
+def _files(estate: NoiseEstate, known: Mapping[int, NoiseFile] | None) -> dict[int, NoiseFile]:
+    """Return the files of the rows in the order of their ids."""
+    if known is None:
+        columns = ("path", "name", "sha256", "kind", "first_seen_on")
+        return {pk: NoiseFile(*values) for pk, *values in _facts(Binary, "binary_id", columns)}
+    return {pk: known[pk] for pk in sorted({row.file for row in estate.rows}) if pk in known}
 
 
 def _add_attacks(estate: NoiseEstate) -> None:

@@ -8,10 +8,11 @@ leave PostgreSQL. Only temporary tables are written.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count, islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.db import connection, transaction
 
@@ -21,7 +22,12 @@ from drift.alerts.models import Binary, Provenance, Workload
 from sensor.policy.flat_event import BINARY_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import EVENT_PROPERTIES
 
+T = TypeVar("T")
 BATCH: Final = 5_000
+WORKLOADS: Final = 10_000
+"""Sorted while PostgreSQL reads a chunk of events: some tenths of a second, and some ten megabytes."""
+KEPT_BATCHES: Final = 4
+"""So many batches of files are kept between two comparisons: some ten megabytes."""
 CHUNK_BYTES: Final = 1_000_000_000
 """Bytes of the event table that one statement reads: about two million events, a few seconds."""
 MEMORY: Final = "64MB"
@@ -47,7 +53,7 @@ _TABLES: Final = {
     "backtest_key": "key bigint",
     "backtest_decision": "key bigint, code integer",
     "backtest_found": "transition integer, fingerprint uuid, events bigint, execs bigint, last_at timestamptz, "
-    "workload_id bigint, binary_id bigint, day date",
+    "workload_id bigint, binary_id bigint, days bigint",
     "backtest_noise": "fingerprint uuid, workload_id bigint, binary_id bigint, provenance_id bigint, parent_name text, "
     "transition integer, days bigint, execs bigint, received_at timestamptz, lossy boolean, "
     "window_0 bigint, window_1 bigint, window_2 bigint, window_3 bigint",
@@ -74,6 +80,11 @@ def snapshot() -> Iterator[None]:
         _drop()
 
 
+def empty() -> None:
+    """Make room for another comparison on the same snapshot."""
+    _execute("TRUNCATE backtest_open, backtest_pod, backtest_key, backtest_decision")
+
+
 def chunks(days: Sequence[dt.date]) -> list[tuple[Days, int]]:
     """Group consecutive days into chunks of about CHUNK_BYTES; return each with its size in bytes."""
     with connection.cursor() as cursor:
@@ -94,49 +105,76 @@ _SIZES: Final = """
     SELECT coalesce(pg_relation_size(to_regclass(name)), 0)
     FROM unnest(%s::text[]) WITH ORDINALITY AS partition (name, place) ORDER BY place
 """
-PodNames = tuple[str, str, int, bool]
-"""The least and greatest name of some pods, the length in bytes of the longest, and whether all are ASCII."""
+PodNames = tuple[str, str, int]
+"""The least and greatest name of some pods, and the length in bytes of the longest."""
 
 
-def add_pod_names(known: dict[int, PodNames], days: Days) -> None:
+def add_pod_names(known: dict[int, PodNames], days: Days, beside: Callable[[], object]) -> None:
     """Widen `known`, by workload, to the pod names of these days."""
-    with connection.cursor() as cursor:
-        cursor.execute(_POD_NAMES, days)
-        for workload, *new in cursor.fetchall():
-            old = known.get(workload, new)
-            known[workload] = min(old[0], new[0]), max(old[1], new[1]), max(old[2], new[2]), old[3] and new[3]
+    for workload, *new in _executed(_POD_NAMES, days, beside, lambda cursor: list(cursor.fetchall())):
+        old = known.get(workload, new)
+        known[workload] = min(old[0], new[0]), max(old[1], new[1]), max(old[2], new[2])
 
 
 _POD_NAMES: Final = """
-    SELECT workload_id, min(pod_name COLLATE "C"), max(pod_name COLLATE "C"), max(octet_length(pod_name)),
-        bool_and(octet_length(pod_name) = length(pod_name))
+    SELECT workload_id, min(pod_name COLLATE "C"), max(pod_name COLLATE "C"), max(octet_length(pod_name))
     FROM alerts_driftevent WHERE observed_on BETWEEN %s AND %s GROUP BY workload_id
 """
 
 
-def workloads(first_day: dt.date, viewer: User | None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """Yield every workload that may have events since then, in batches: its id, and its facts for the policy.
+StoredWorkloads = list[tuple[int, dict[str, Any]]]
+"""Workloads' ids, and their facts for the policy."""
+
+
+def workloads(first_day: dt.date, viewer: User | None) -> Iterator[StoredWorkloads]:
+    """Yield every workload that may have events since then, in batches.
 
     Only those that the viewer sees; None: all. Events of a workload that is not yielded are joined with nothing.
     """
     rows = Workload.objects.all() if viewer is None else Workload.objects.visible_to(viewer)
     # A day earlier: an event may be dated some minutes after it was received.
     seen = rows.filter(last_seen_on__gte=first_day - A_DAY)
-    for batch in _batches(seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(chunk_size=BATCH)):
+    for batch in _batches(seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(chunk_size=BATCH), WORKLOADS):
         yield [(pk, WORKLOAD_ROWS.facts(values)) for pk, *values in batch]
 
 
-def files(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, str | None]]]]:
-    """Yield every file that may have events since then, in batches: its id, and its facts for the policy."""
+StoredFile = tuple[int, dt.date, dict[str, str | None]]
+"""A file's id, the day on which it was first seen, and its facts for the policy."""
+
+
+def files(first_day: dt.date) -> Iterator[list[StoredFile]]:
+    """Yield every file that may have events since then, in batches."""
     seen = Binary.objects.filter(last_seen_on__gte=first_day - A_DAY)
-    for batch in _batches(seen.values_list("pk", *BINARY_ROWS.columns).iterator(chunk_size=BATCH)):
-        yield [(pk, BINARY_ROWS.facts(values)) for pk, *values in batch]
+    columns = "pk", "first_seen_on", *BINARY_ROWS.columns
+    for batch in _batches(seen.values_list(*columns).iterator(chunk_size=BATCH), BATCH):
+        yield [(pk, day, BINARY_ROWS.facts(values)) for pk, day, *values in batch]
+
+
+class RememberedFiles:
+    """The files of a period, on one snapshot. Where they are few, they are read once and kept."""
+
+    def __init__(self, first_day: dt.date) -> None:
+        self._first_day = first_day
+        self.kept: list[list[StoredFile]] | None = None
+
+    def batches(self) -> Iterator[list[StoredFile]]:
+        """Yield what `files` yields."""
+        if self.kept is not None:
+            yield from self.kept
+            return
+        kept: list[list[StoredFile]] = []
+        are_few = True
+        for batch in files(self._first_day):
+            are_few = are_few and len(kept) < KEPT_BATCHES
+            kept = [*kept, batch] if are_few else []
+            yield batch
+        self.kept = kept if are_few else None
 
 
 def provenances(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, str | None]]]]:
     """Yield every provenance that may have events since then, in batches: its id, and its facts for the policy."""
     seen = Provenance.objects.filter(last_seen_on__gte=first_day - A_DAY)
-    for batch in _batches(seen.values_list("pk", *PROVENANCE_ROWS.columns).iterator(chunk_size=BATCH)):
+    for batch in _batches(seen.values_list("pk", *PROVENANCE_ROWS.columns).iterator(chunk_size=BATCH), BATCH):
         yield [(pk, PROVENANCE_ROWS.facts(values)) for pk, *values in batch]
 
 
@@ -174,12 +212,12 @@ def copy_rows(table: str, records: Iterable[tuple[Any, ...]]) -> None:
             copy.write_row(record)
 
 
-def add_rows(table: str, query: str, values: Sequence[Any]) -> None:
+def add_rows(table: str, query: str, values: Sequence[Any], beside: Callable[[], object]) -> None:
     """Add the rows of a grouped query to a temporary table: as one of its own, so that it may run in parallel."""
     part = next(_part_numbers)
     # PostgreSQL knows nothing of what is in an array, and would sort millions of rows rather than hash them.
     _execute("SET LOCAL enable_sort = off")
-    _execute(f"CREATE TEMPORARY TABLE backtest_part_{part} ON COMMIT DROP AS {query}", values)
+    _executed(f"CREATE TEMPORARY TABLE backtest_part_{part} ON COMMIT DROP AS {query}", values, beside, bool)
     _execute(f"ALTER TABLE backtest_part_{part} INHERIT {table}; SET LOCAL enable_sort = on")
 
 
@@ -201,8 +239,8 @@ def _like_pattern(operator: str, value: str) -> str:
     return f"{before}{quoted}{after}"
 
 
-def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    while batch := list(islice(rows, BATCH)):
+def _batches(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while batch := list(islice(rows, size)):
         yield batch
 
 
@@ -214,3 +252,25 @@ def _drop() -> None:
 def _execute(statement: str, values: Sequence[Any] | None = None) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
+
+
+def _executed(statement: str, values: Sequence[Any], beside: Callable[[], object], read: Callable[[Any], T]) -> T:
+    """Return what `read` reads of the cursor of a long statement, and call `beside` while PostgreSQL executes it.
+
+    The transaction's connection, whose snapshot counts, is busy: `beside` makes no queries.
+    """
+
+    def run(cursor: Any) -> T:
+        cursor.execute(statement, values)
+        return read(cursor)
+
+    with connection.cursor() as cursor, ThreadPoolExecutor(1, "backtest-statement") as thread:
+        found = thread.submit(run, cursor)
+        try:
+            beside()
+            return found.result()
+        except BaseException:
+            # Whoever stops the run does not wait for a statement of many seconds.
+            if not found.done():
+                connection.connection.cancel_safe()
+            raise

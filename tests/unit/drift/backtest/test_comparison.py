@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import DataError, transaction
 
 from drift.backtest.domain.result import Result
+from drift.backtest.domain.transitions import TransitionTable
 from drift.backtest.queries import comparison
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.comparison import Cancelled
@@ -183,6 +186,7 @@ def test_days_before_the_period_and_events_after_its_end_are_left_out(store: Sto
 
 def test_more_groups_than_a_batch_give_the_same_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "BATCH", 2)
+    monkeypatch.setattr(stored, "WORKLOADS", 2)
     for number in range(9):
         store("shop", f"/tmp/tool-{number % 5}", pod=f"p{number}", days_ago=number % 2)
     pods = rule("Pods", action="alert", resource_scope=[scope("pod_name", "p", "starts_with")], allow_list=["tool-1"])
@@ -207,6 +211,54 @@ def test_a_run_reports_progress_and_stops_on_request(store: Store, monkeypatch: 
     assert reported[-2] < 80 <= reported[-1]
     assert len(set(reported)) >= 5
     assert compare(NOTHING, document(SHOP))["events"] == 3
+
+
+PODS = rule("Pods", action="alert", resource_scope=[scope("pod_name", "p", "starts_with")])
+
+
+def test_more_workloads_than_days_and_more_days_than_workloads_are_sorted_with_their_pods(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "WORKLOADS", 2)
+    monkeypatch.setattr(stored, "CHUNK_BYTES", 0)
+    for number in range(7):
+        store(f"shop-{number}", pod=f"{'pq'[number % 2]}{number}", days_ago=number % 2)
+    assert compare(NOTHING, document(PODS), days=2)["alerts"]["appear"] == 4
+    assert compare(NOTHING, document(PODS), days=9)["alerts"]["appear"] == 4
+
+
+def test_a_query_beside_the_sorting_that_fails_ends_the_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store("shop")
+    monkeypatch.setattr(stored, "_POD_NAMES", "SELECT 1 / 0 WHERE %s < %s")
+    with pytest.raises(DataError), transaction.atomic():
+        compare(NOTHING, document(PODS))
+    monkeypatch.undo()
+    assert compare(NOTHING, document(PODS))["events"] == 1
+
+
+def test_a_run_that_stops_waits_for_no_statement_and_leaves_its_connection_free(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store("shop", pod="p1")
+
+    def stop(*_: object) -> int:
+        raise Cancelled
+
+    monkeypatch.setattr(TransitionTable, "candidates", stop)
+    monkeypatch.setattr(stored, "_POD_NAMES", "SELECT pg_sleep(60) WHERE %s < %s")
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        compare(NOTHING, document(PODS))
+    assert time.monotonic() - begun < 50
+    monkeypatch.undo()
+    assert compare(NOTHING, document(PODS))["alerts"]["appear"] == 1
+
+
+def test_counts_beyond_the_usual_integers_add_up_exactly(store: Store) -> None:
+    counts = [1, 2**31 - 1, 2**31 - 1, 2**31, 2**40, 2**53 + 1]
+    for count in counts:
+        store("shop", count=count)
+    assert compare(NOTHING, document(SHOP))["execs"] == sum(counts)
 
 
 def test_the_number_of_queries_does_not_grow_with_events(store: Store, django_assert_max_num_queries: Any) -> None:

@@ -214,7 +214,7 @@ def test_a_plan_that_its_backtest_does_not_confirm_is_not_shown(
     from drift.backtest.queries import noise_budget as queries
     from drift.backtest.queries.noise_check import CheckedDays
 
-    monkeypatch.setattr(queries, "checked_days", lambda *_: CheckedDays([3] * 12, [2] * 12, 0, 0))
+    monkeypatch.setattr(queries, "checked_days", lambda *_, **__: CheckedDays([3] * 12, [2] * 12, 0, 0))
     run = actions.start_noise_run(operator, NoiseRequest(1))
     with pytest.raises(Exception, match="did not confirm"):
         actions.perform_noise_run(run.pk)
