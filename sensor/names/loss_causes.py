@@ -16,6 +16,7 @@ LOSS_CAUSES: Final = (
     "file_gone",
     "layers_unreadable",
     "opened_unseen",
+    "process_gone",
     "queue",
     "reads_unseen",
     "record",

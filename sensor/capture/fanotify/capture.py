@@ -24,9 +24,9 @@ from sensor.capture.fanotify.exec_in_progress import (
 from sensor.capture.fanotify.exec_outcomes import ExecOutcomes, unknown_fork
 from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequences, file_shape
 from sensor.capture.fanotify.group import Fanotify
-from sensor.capture.fanotify.namespaces import Namespaces
+from sensor.capture.fanotify.namespaces import IN_NO_TABLE, OF_ANOTHER, Namespaces
 from sensor.capture.fanotify.pending_execs import RETRY, PendingExecs
-from sensor.capture.fanotify.process_log import ProcessLog, UnmarkedProgram, open_program
+from sensor.capture.fanotify.process_log import EndedExec, ProcessLog, UnmarkedProgram, open_program
 from sensor.capture.fanotify.procfs import memfd_dev, running_file
 from sensor.capture.fanotify.script_lines import script_interpreters
 from sensor.capture.fanotify.seen_execs import SeenExecs
@@ -45,7 +45,7 @@ from sensor.judgement.loader_arguments import is_loader
 from sensor.record import Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sensor.capture.fanotify.group import OpenEvent
     from sensor.capture.fanotify.namespaces import Namespace
@@ -63,9 +63,6 @@ MAX_READS: Final = 8
 """At once: in a flood of execs, the execs in progress are looked at in between."""
 MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
-OF_ANOTHER: Final = -1
-IN_NO_TABLE: Final = -2
-"""The ids of a mount that is in another namespace's table, and of one that is in none that is known."""
 _ImageKey = tuple[int, int, int, int, int, int]
 
 
@@ -90,6 +87,7 @@ class FanotifyCapture:
         self._seen = SeenExecs()
         self._adopted: collections.deque[int] = collections.deque()
         self._covered: list[ProcessFacts] = []
+        self._ended: list[EndedExec] = []
         self._unmarked: collections.deque[UnmarkedProgram] = collections.deque()
         self._is_behind = False
         self._programs = 0
@@ -125,13 +123,9 @@ class FanotifyCapture:
 
     def counters(self) -> CaptureCounters:
         """Counts so far."""
-        process_log = self._process_log
-        return self._examiner.snapshot(
-            process_log.execs if process_log is not None else self._programs,
-            queue=self._group.lost["queue"],
-            unreadable=self._group.lost["event"],
-            connector=process_log.lost if process_log is not None else 0,
-        )
+        log, lost = self._process_log, self._group.lost
+        execs, connector = (log.execs, log.lost) if log is not None else (self._programs, 0)
+        return self._examiner.snapshot(execs, queue=lost["queue"], unreadable=lost["event"], connector=connector)
 
     def adopt(self, pid: int, container: Container) -> bool:
         """Name the container of a process of this sensor's own."""
@@ -189,13 +183,15 @@ class FanotifyCapture:
         # connector reports the exec: so what came since is taken before the programs are looked at.
         self._unmarked.extend(() if self._unmarked else process_log.programs())
         self._covered = self._covered or process_log.covered()
-        self._is_behind = bool(self._covered or self._unmarked)  # more may be there by now, which wakes nobody
+        self._ended = self._ended or process_log.ended()
+        self._is_behind = bool(self._covered or self._unmarked or self._ended)  # more may be there, which wakes nobody
         if not self._is_behind or not self._is_drained():
             return
         for facts in self._covered:
             if not self._seen.has(facts):
-                self._unmarked.extend(self._unreported(facts))
-        self._covered = []
+                self._take_unreported(facts)
+        self._outcomes.count_ended(self._ended, self._seen, self._spaces)
+        self._covered, self._ended = [], []
         while self._unmarked and len(self._pending) < MAX_PENDING:
             self._take_program(self._unmarked.popleft())
 
@@ -203,15 +199,15 @@ class FanotifyCapture:
         """Look at the files that wait; return whether none is left."""
         return any(len(self._pending) < MAX_PENDING and not self._take_events() for _ in range(MAX_READS))
 
-    def _unreported(self, facts: ProcessFacts) -> Iterator[UnmarkedProgram]:
-        """Yield a program on a mount that has the id of one that was watched, while its process lives."""
-        handle = open_program(facts.pid, facts.exe)
+    def _take_unreported(self, facts: ProcessFacts) -> None:
+        """Take a program on a mount that has the id of one that was watched, while its process lives."""
+        now_ns, handle = time.clock_gettime_ns(time.CLOCK_BOOTTIME), open_program(facts.pid, facts.exe)
         if handle is None:
-            return
-        if self._spaces.is_host(mount_id(handle)):
+            self._ended.append(EndedExec(facts.pid, facts.start_ns, facts.parent, facts))
+        elif self._spaces.is_host(mount_id(handle)):
             os.close(handle)
         else:
-            yield UnmarkedProgram(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+            self._unmarked.append(UnmarkedProgram(facts, handle, now_ns))
 
     def _take_events(self) -> int:
         """Look at the files that wait, as many as one read returns; return their number."""
@@ -231,11 +227,12 @@ class FanotifyCapture:
 
     def _is_kept(self, event: OpenEvent) -> bool:
         """Look at a file; whether it is held for longer."""
+        self._seen.note_process(event.pid)
         mount = mount_id(event.fd)
         if self._spaces.is_host(mount):
             return False
         status = file_status(event.fd)
-        found = self._spaces.find_for(event.pid, mount) or self._find_root(status.dev, event.pid)
+        found = self._find(event.pid, mount, status.dev)
         if found is None:
             return False
         self._seen.note(event.pid, (status.dev, status.ino))
@@ -261,15 +258,17 @@ class FanotifyCapture:
             return space, mount
         return own, dataclasses.replace(mount, id=OF_ANOTHER)
 
-    def _find_root(self, dev: int, pid: int) -> tuple[Namespace, Mount] | None:
-        """Return the root of a container that was gone before its mounts were read."""
-        if running_file(pid) is not None:
-            return None
-        found = self._spaces.left_behind(dev, self._mounted_container_id)
-        if found is None:
+    def _find(self, pid: int, mount: int, dev: int) -> tuple[Namespace, Mount] | None:
+        """Return the mount by which a process opened a file, or the root of a container that was gone before."""
+        found = self._spaces.find_for(pid, mount)
+        # Where the process is gone the tables may be those of an earlier mount with the same id.
+        is_known = found is not None and (found[1].dev == dev or not self._spaces.is_root(dev))
+        if is_known or running_file(pid) is not None:
+            return found
+        left = self._spaces.left_behind(dev, self._mounted_container_id)
+        if left is None:
             self._examiner.lose("container_gone")
-            return None
-        return found[0], dataclasses.replace(found[1], id=IN_NO_TABLE)
+        return (left[0], dataclasses.replace(left[1], id=IN_NO_TABLE)) if left is not None else None
 
     def _mounted_container_id(self, point: bytes) -> str | None:
         """Return the id of the container whose root the node has mounted there."""
@@ -328,7 +327,10 @@ class FanotifyCapture:
         """Hold a program that only the connector reported."""
         try:
             # Both report it for a moment after its mount was marked.
-            space = None if self._seen.has(program.facts) else self._spaces.learn(program.facts.pid)
+            if self._seen.has(program.facts):
+                return
+            facts = program.facts
+            space = self._spaces.learn(facts.pid) or self._spaces.learn(facts.parent)
             if space is None or space.root is None:
                 return
             opened = self._opened_unmarked(program, space)

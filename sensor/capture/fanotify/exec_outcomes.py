@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from sensor.capture.fanotify.exec_in_progress import exec_record
+from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from sensor.capture.fanotify.exec_in_progress import ExecInProgress
-    from sensor.capture.fanotify.process_log import ProcessLog
+    from sensor.capture.fanotify.namespaces import Namespace, Namespaces
+    from sensor.capture.fanotify.process_log import EndedExec, ProcessLog
     from sensor.capture.fanotify.procfs import Fork, ProcessFacts
+    from sensor.capture.fanotify.seen_execs import SeenExecs
+    from sensor.container.identify import Resolved
     from sensor.judgement.examine import Examiner
     from sensor.wire import Event
 
@@ -48,6 +50,21 @@ class ExecOutcomes:
                 return
             opened = dataclasses.replace(opened, interpreter=None)
         yield from self._examined(opened, facts)
+
+    def count_ended(self, ended: Iterable[EndedExec], seen: SeenExecs, spaces: Namespaces) -> None:
+        """Count the execs that nothing else shows: of a memfd, or on a mount that is not watched."""
+        for each in ended:
+            space = None if seen.may_have(each) else spaces.learn(each.above)
+            resolved = self._container(space, each.above) if space is not None else None
+            if resolved is not None:
+                self._examiner.lose("process_gone", resolved)
+
+    def _container(self, space: Namespace, pid: int) -> Resolved | None:
+        """Return the container that a process is in by its mount namespace; None where that is none, or not known."""
+        if space.root is None:
+            return None
+        root = ExecInProgress(None, pid, 0, space, space.root, b"/", exe=(0, 0), link=b"/", size=0, ctime_ns=0, until=0)
+        return self._examiner.resolve(exec_record(root, None, unknown_fork, bare=True))
 
     def _logged(self, opened: ExecInProgress) -> ProcessFacts | None:
         noted = self._process_log.facts(opened.pid, opened.exe) if self._process_log is not None else None

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.group import Fanotify
     from sensor.container.mounts import Mount
 
+OF_ANOTHER: Final = -1
+IN_NO_TABLE: Final = -2
+"""The ids of a mount that is in another namespace's table, and of one that is in none that is known."""
 MAX_WATCHED: Final = 2_048
 """Mount namespaces at once: two descriptors each."""
 MAX_OF_CONTAINER: Final = 64
@@ -142,7 +145,10 @@ class Namespaces:
                 return found
         space = self.learn(pid)
         if space is None:
-            return self.find(mount)
+            # Perhaps of an earlier mount with this id, of the same filesystem too.
+            found = self.find(mount)
+            is_sure = found is None or not self.is_root(found[1].dev)
+            return found if is_sure or found is None else (found[0], dataclasses.replace(found[1], id=IN_NO_TABLE))
         self._update(space)
         found = self.find(mount)
         # An ended container's mount leaves its id to the next one, which may be one of overlay's own.
@@ -153,6 +159,10 @@ class Namespaces:
         if space.table < 0 or has_changed(space.table):
             self.refresh(space)
 
+    def is_root(self, dev: int) -> bool:
+        """Return whether it is the device of an overlay that the node has mounted, as runtimes do for a container."""
+        return dev in self._overlays and dev != self._host_dev
+
     def left_behind(self, dev: int, name: Callable[[bytes], str | None]) -> tuple[Namespace, Mount] | None:
         """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
 
@@ -160,7 +170,7 @@ class Namespaces:
         returns the container's id from its mount point.
         """
         seen = self._overlays.get(dev)
-        if seen is None or dev == self._host_dev:
+        if seen is None or not self.is_root(dev):
             return None
         space = self._ghosts.get(dev)
         if space is None or space.root is None or space.root.id != seen.id:

@@ -27,6 +27,8 @@ MAX_FORKS: Final = 65_536
 MAX_COVERED: Final = 8_192
 MAX_WAITING: Final = 1_024
 """Programs held open until they are looked at."""
+NEAR_ANCESTORS: Final = 4
+"""Of a process that is gone, that are asked for its container."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -36,6 +38,18 @@ class UnmarkedProgram:
     facts: ProcessFacts
     handle: int
     time_ns: int
+
+
+class EndedExec(NamedTuple):
+    """An exec of a process that ended before its program could be opened. `above` is a process of its container.
+
+    `facts` where they had been read by then.
+    """
+
+    pid: int
+    forked_ns: int
+    above: int
+    facts: ProcessFacts | None = None
 
 
 class _LoggedFacts(NamedTuple):
@@ -72,9 +86,8 @@ class ProcessLog:
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
         self._programs: collections.deque[UnmarkedProgram] = collections.deque()
         self._covered: collections.deque[ProcessFacts] = collections.deque(maxlen=MAX_COVERED)
+        self._ended: collections.deque[EndedExec] = collections.deque()
         self.execs = 0
-        self.gone = 0
-        """Programs that ended before anything could be learned of them."""
         self.dropped = 0
         self._clock = _BootClock()
         self._connector = Connector(self._log_event)
@@ -117,6 +130,10 @@ class ProcessLog:
         """Processes whose program fanotify should have reported by now: on a mount that was watched."""
         return [self._covered.popleft() for _ in range(len(self._covered))]
 
+    def ended(self) -> list[EndedExec]:
+        """Execs in containers whose programs could not be opened; fanotify has reported most of them."""
+        return [self._ended.popleft() for _ in range(len(self._ended))]
+
     def stop(self) -> None:
         """Stop listening; what was logged stays. Safe to call twice."""
         self._connector.close()
@@ -139,7 +156,8 @@ class ProcessLog:
         if inum == self._namespaces.host_inum:
             return
         if inum is None:
-            self.gone += event.what == "exec"
+            if event.what == "exec":
+                self._log_ended(event.pid)
             return
         if not self._namespaces.knows(inum):
             self._unknown.append(event.pid)
@@ -151,7 +169,7 @@ class ProcessLog:
     def _log_exec(self, pid: int, time_ns: int) -> None:
         facts = process_facts(pid)
         if facts is None or facts.start_ns > self._clock.since_boot(time_ns):  # its pid is a younger process's by now
-            self.gone += 1
+            self._log_ended(pid)
             return
         with self._lock:
             key = pid, self._forked_ns(pid), facts.exe
@@ -161,6 +179,7 @@ class ProcessLog:
             return  # it ran something else just before: when that was looked at, it ran this already
         handle = open_program(pid, facts.exe)
         if handle is None:
+            self._log_ended(pid, facts)
             return
         if self._namespaces.covers(mount_id(handle)):
             # fanotify reports it too, with the file as the exec found it.
@@ -173,6 +192,25 @@ class ProcessLog:
         else:
             self._programs.append(UnmarkedProgram(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
             self._wake()
+
+    def _log_ended(self, pid: int, facts: ProcessFacts | None = None) -> None:
+        above, began = pid, self._forks.get(pid)
+        for _ in range(NEAR_ANCESTORS):
+            fork = self._forks.get(above)
+            if fork is None or began is None:
+                return
+            above = fork.parent
+            inum = mount_namespace(above)
+            if inum is None:
+                continue
+            if inum == self._namespaces.host_inum:
+                return
+            if len(self._ended) >= MAX_WAITING:
+                self.dropped += 1
+            else:
+                self._ended.append(EndedExec(pid, began.time_ns, above, facts))
+                self._wake()
+            return
 
 
 def open_program(pid: int, exe: tuple[int, int]) -> int | None:

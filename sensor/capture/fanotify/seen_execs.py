@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.container.recent import Recent
 
 if TYPE_CHECKING:
+    from sensor.capture.fanotify.process_log import EndedExec
     from sensor.capture.fanotify.procfs import ProcessFacts
 
 MAX_SEEN: Final = 32_768
@@ -18,6 +19,18 @@ class SeenExecs:
 
     def __init__(self) -> None:
         self._read: Recent[tuple[int, tuple[int, int]], int] = Recent(MAX_SEEN)
+
+        self._processes: Recent[int, int] = Recent(MAX_SEEN)
+
+    def note_process(self, pid: int) -> None:
+        """Note that a process has opened something to execute, wherever that lies."""
+        self._processes.put(pid, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+    def may_have(self, ended: EndedExec) -> bool:
+        """Return whether an exec was noted; where what it ran is not known, whether its process has opened anything."""
+        if ended.facts is not None:
+            return self.has(ended.facts)
+        return (self._processes.get(ended.pid) or 0) >= ended.forked_ns
 
     def note(self, pid: int, exe: tuple[int, int]) -> None:
         """Note what a process has opened to execute."""

@@ -12,7 +12,7 @@ from tests.system.capture.lines import LD, RUN_TOOL, Line, taken_away
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.capture.bed import Watch
+    from tests.system.capture.bed import Collector, Watch
 
 pytestmark = pytest.mark.container
 
@@ -96,7 +96,7 @@ LINES: Final = (
     ),
     Line(
         "in a detached copy of its directory's mount",
-        f"{NEW}run detached -- /tmp//busybox-u true",
+        f"{NEW}run detached -- /tmp//busybox-u sleep 1",
         (("foreign_mount", "/busybox-u"),),
         privileged=True,
         by_fanotify=(("new_file", "/busybox-u"),),
@@ -104,7 +104,7 @@ LINES: Final = (
     Line(
         "in a detached copy where the image has a file of its size",
         "mkdir -p /tmp/y/bin; cp /bin/busybox /tmp/y/bin; printf x | dd of=/tmp/y/bin/busybox bs=1 seek=9 "
-        "conv=notrunc 2>/dev/null; run detached -- /tmp/y//bin/busybox true",
+        "conv=notrunc 2>/dev/null; run detached -- /tmp/y//bin/busybox sleep 1",
         (("foreign_mount", "/bin/busybox"),),
         privileged=True,
         by_fanotify=(("replaced", "/bin/busybox"),),
@@ -129,3 +129,20 @@ def test_it_is_judged_by_its_own_file(line: Line, backend: str, watch_of: Callab
     # The kernel calls a file that never had a name by its inode's number.
     seen = ((event.kind, re.sub(r"/#\d+$", "/#", event.process.path)) for event in events)
     assert tuple(seen) == line.expected(backend)
+
+
+IN_NEW_NAMESPACES: Final = "for i in $(seq 30); do unshare -m /bin/true; (/bin/true); /opt/entry.sh; done"
+
+
+def test_the_image_s_programs_that_end_at_once_in_namespaces_of_their_own_are_not_reported(
+    watch_of: Callable[..., Watch], seen_by: dict[str, Collector]
+) -> None:
+    """The kernel gives the ids of their mounts again, as those of what was mounted before."""
+    watch, fallback = watch_of("podman", True), seen_by["fanotify"]
+
+    def lost() -> int:
+        return sum(gap.lost.get("process_gone", 0) for gap in fallback.capture.counters().gaps)
+
+    before = lost()
+    assert watch.drift(IN_NEW_NAMESPACES, "fanotify") == []
+    assert lost() == before

@@ -12,12 +12,15 @@ import pytest
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress
 from sensor.capture.fanotify.exec_outcomes import ExecOutcomes
 from sensor.capture.fanotify.namespaces import Namespace
+from sensor.capture.fanotify.process_log import EndedExec
 from sensor.capture.fanotify.procfs import ProcessFacts, process_facts
+from sensor.capture.fanotify.seen_execs import SeenExecs
 from sensor.container.mounts import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sensor.capture.fanotify.namespaces import Namespaces
     from sensor.capture.fanotify.process_log import ProcessLog
     from sensor.judgement.examine import Examiner
     from sensor.record import Record
@@ -124,3 +127,33 @@ def test_a_process_that_began_after_the_file_was_opened_is_another_one_with_its_
     outcomes = ExecOutcomes(cast("Examiner", AllDrifts()), None)
     assert outcomes.facts(ours) == now
     assert outcomes.facts(dataclasses.replace(ours, time_ns=now.start_ns - 1)) is None
+
+
+class Containers:
+    """Namespaces of a node on which process 4 is in a container, process 6 in a service, and no other lives."""
+
+    def learn(self, pid: int) -> Namespace | None:
+        root = Mount(7, 1, b"/", b"/", b"overlay", b"") if pid == 4 else None
+        return Namespace(1, 4_000, pid, root=root) if pid in {4, 6} else None
+
+
+class Losses:
+    """An examiner that keeps what is lost."""
+
+    def __init__(self) -> None:
+        self.lost: list[tuple[str, int]] = []
+
+    def resolve(self, record: Record) -> int:
+        return record.pid
+
+    def lose(self, cause: str, resolved: int) -> None:
+        self.lost.append((cause, resolved))
+
+
+def test_execs_in_containers_of_which_nothing_was_seen_are_counted() -> None:
+    losses, seen = Losses(), SeenExecs()
+    seen.note_process(9)
+    outcomes = ExecOutcomes(cast("Examiner", losses), None)
+    ended = [EndedExec(5, 1, 4), EndedExec(9, 1, 4), EndedExec(5, 1, 6), EndedExec(5, 1, 8)]
+    outcomes.count_ended(ended, seen, cast("Namespaces", Containers()))
+    assert losses.lost == [("process_gone", 4)]

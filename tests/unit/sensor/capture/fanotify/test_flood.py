@@ -49,7 +49,7 @@ class HostAlone:
         pass
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_: name == "is_host"
+        return lambda *_: True if name == "is_host" else None
 
 
 class Log:
@@ -67,6 +67,9 @@ class Log:
         return reported
 
     def programs(self) -> list[object]:
+        return []
+
+    def ended(self) -> list[object]:
         return []
 
     def unknown(self) -> list[int]:

@@ -105,9 +105,28 @@ def test_of_a_process_with_the_pid_of_a_later_one_the_parent_is_not_known(
 def test_an_exec_of_a_process_whose_pid_a_later_one_has_by_now_is_not_that_one_s(
     node: Node, log: process_log.ProcessLog
 ) -> None:
+    forked_ns = node.report("fork", parent=4)
     node.facts = dataclasses.replace(FACTS, start_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10**9)
     node.report("exec")
-    assert (log.facts(7, (1, 2)), log.covered(), log.gone) == (None, [], 1)
+    assert (log.facts(7, (1, 2)), log.covered()) == (None, [])
+    (ended,) = log.ended()
+    assert (ended.pid, ended.above) == (7, 4)
+    assert abs(ended.forked_ns - forked_ns) < TICK_NS
+
+
+@pytest.mark.parametrize(("namespaces", "above"), [({4: 5}, 4), ({3: 5}, 3), ({4: 1, 3: 5}, None), ({}, None)])
+def test_a_program_that_ended_at_once_is_one_of_the_container_that_its_nearest_living_ancestor_is_in(
+    node: Node,
+    log: process_log.ProcessLog,
+    monkeypatch: pytest.MonkeyPatch,
+    namespaces: dict[int, int],
+    above: int | None,
+) -> None:
+    node.handlers[0](ProcessEvent("fork", 4, time.monotonic_ns(), 3))
+    node.report("fork", parent=4)
+    monkeypatch.setattr(process_log, "mount_namespace", namespaces.get)
+    node.report("exec")
+    assert [each.above for each in log.ended()] == ([above] if above is not None else [])
 
 
 def test_two_execs_of_which_only_the_second_is_seen_are_one(node: Node, log: process_log.ProcessLog) -> None:
