@@ -29,11 +29,13 @@ _at_once = threading.BoundedSemaphore(4)
 
 class IssuerSession(requests.Session):
     """Follows no redirect (one could lead into our network, or the client secret elsewhere), and reads so much and no
-    more. Raises RequestException.
+    more. Raises RequestException. Proxies and certificates of the environment count, passwords of `.netrc` do not.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        # Without one, the library would send a password of `.netrc` in place of the access token.
+        self.auth = _unchanged
         for scheme in ("https://", "http://"):
             self.mount(scheme, _CheckedAdapter())
 
@@ -64,6 +66,10 @@ class IssuerSession(requests.Session):
             answer.set_exception(error)
         finally:
             _at_once.release()
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _is_allowed(url: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core import checks
@@ -12,6 +13,25 @@ from django.db import DatabaseError
 from accounts.passwords import list_problem
 from accounts.queries.proxy_warnings import proxy_warning
 from accounts.queries.storage_warnings import role_problems
+
+KEY_CHARACTERS: Final = 32
+"""Of SECRET_KEY: 128 bits where they are hexadecimal digits."""
+KEY_DISTINCT: Final = 10
+"""Distinct characters; 32 random digits have fewer in one of 200 million keys."""
+_PLACEHOLDER: Final = re.compile(r"change.?me|replace.?me|insecure|secret.?key|your.?secret|example|password", re.I)
+
+
+def secret_key(**_: Any) -> list[checks.CheckMessage]:
+    """Report a SECRET_KEY that can be guessed: who knows it signs sessions, and opens what is stored encrypted."""
+    key, problem = settings.SECRET_KEY, ""
+    if len(key) < KEY_CHARACTERS:
+        problem = f"has {len(key)} characters, fewer than {KEY_CHARACTERS}"
+    elif len(set(key)) < KEY_DISTINCT:
+        problem = f"has only {len(set(key))} distinct characters"
+    elif _PLACEHOLDER.search(key):
+        problem = "looks like a placeholder"
+    hint = "`openssl rand -hex 32` makes one; docs/operators.md#changing-secret_key."
+    return [checks.Error(f"SECRET_KEY {problem}.", hint=hint, id="portal.E002")] if problem else []
 
 
 def trusted_proxies(**_: Any) -> list[checks.CheckMessage]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,6 +208,25 @@ def test_a_redirect_a_flood_and_a_trickle_end_early_with_a_page(
     response = Client().get("/sign-in/issuer/")
     assert (response.status_code, "cannot be reached" in response.content.decode()) == (503, True)
     assert time.monotonic() - began < 4
+
+
+def test_no_password_of_a_netrc_file_replaces_the_access_token(
+    served: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password hunter2\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    sent: list[str | None] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        sent.append(handler.headers["Authorization"])
+        handler.send_response(200)
+        handler.end_headers()
+
+    url = served(answer)
+    IssuerSession().get(url, headers={"Authorization": "Bearer access"})
+    IssuerSession().get(url)
+    IssuerSession().get(url, auth=("portal", "secret"))
+    assert sent == ["Bearer access", None, "Basic cG9ydGFsOnNlY3JldA=="]
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1/jwks", "file:///etc/passwd", "http://127.0.0.1:1/", "", "gopher://x"])
