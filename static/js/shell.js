@@ -97,7 +97,7 @@ function closePanel() {
   if (!dialog) return;
   dialog.close();
   dialog.remove();
-  const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
+  const back = opener?.isConnected ? opener : document.getElementById(opener?.id);
   back?.focus();
   // A button of a menu that has closed takes no focus.
   if (!back || document.activeElement !== back) (back?.closest("details")?.querySelector("summary") ?? document.getElementById("main")).focus();
