@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migrated_database import DIRECTORY
 from tests.unit.drift import test_rule_properties
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
@@ -64,6 +65,7 @@ def walk(where: Path, chosen: str = "") -> subprocess.CompletedProcess[str]:
     """The walk through all consumers, in the copy; it starts its own services. `chosen`: what a test's id contains."""
     own = ("PYTEST_", "DATABASE_URL", "REDIS_URL", "COV_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment.setdefault(DIRECTORY, str(ROOT / ".pytest_cache"))
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", chosen, WALK]
     return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
 
