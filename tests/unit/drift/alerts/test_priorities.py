@@ -28,7 +28,7 @@ ClientOf = Callable[[Any], Client]
 
 
 WAYS = {"unlike", "habit", "common", "like_attack", "new_lineage", "known_lineage"}
-WAYS |= {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build", "poses"}
+WAYS |= {"new_name", "known_name", "new_command", "known_command", "new_place", "new_in_build", "poses", "used_anew"}
 
 
 def signals(alert: Alert, part: str = "estate") -> set[str]:
