@@ -57,6 +57,14 @@ _SHELL: Final = _Interpreter(
     long_takes=frozenset({b"--rcfile", b"--init-file", b"--emulate"}),
     plus=True,
 )
+_CSH: Final = _Interpreter(reads_code=True, ends=b"c", input=b"st", long_ends=frozenset({b"--version", b"--help"}))
+_FISH: Final = _Interpreter(
+    endings=(b".fish",),
+    ends=b"cvh",
+    takes=b"CdDofp",
+    long_ends=frozenset({b"--command", b"--version", b"--help", b"--print-rusage-self"}),
+    long_takes=frozenset({b"--init-command", b"--debug", b"--debug-output", b"--features", b"--profile"}),
+)
 _PYTHON: Final = _Interpreter(
     endings=(b".py", b".pyc", b".pyw", b".pth", b".zip", b".egg", b".whl", b".pyz"),
     ends=b"cmhV?",
@@ -148,8 +156,11 @@ _POWERSHELL: Final = _Interpreter(
     loads=re.compile(rb"--?f(?:i|il|ile)?()", re.IGNORECASE),
 )
 _TCL: Final = _Interpreter(endings=(b".tcl", b".tm"))
+_EXPECT: Final = _Interpreter(endings=(b".exp", b".tcl", b".tm"), takes=b"c", attached=b"D", file=b"fb", ends=b"v")
 _INTERPRETERS: Final = (
-    (re.compile(rb"(?:ba|da|a|z|k|mk|r|rba|rk|hu)?sh[\d.]*(?:-static|-[\d.]+)?"), _SHELL),
+    (re.compile(rb"(?:ba|da|a|z|k|mk|r|rba|rk|hu|ya)?sh[\d.]*(?:-static|-[\d.]+)?"), _SHELL),
+    (re.compile(rb"t?csh|bsd-csh"), _CSH),
+    (re.compile(rb"fish"), _FISH),
     (re.compile(rb"(?:python|pypy)[\d.]*[a-z]?(?:-dbg)?"), _PYTHON),
     (re.compile(rb"perl[\d.]*(?:-[\w-]+-linux-gnu\w*)?"), _PERL),
     (re.compile(rb"ruby[\d.]*"), _RUBY),
@@ -162,7 +173,8 @@ _INTERPRETERS: Final = (
     (re.compile(rb"java"), _JAVA),
     (re.compile(rb"dotnet"), _DOTNET),
     (re.compile(rb"pwsh"), _POWERSHELL),
-    (re.compile(rb"tclsh[\d.]*"), _TCL),
+    (re.compile(rb"(?:tclsh|wish)[\d.]*"), _TCL),
+    (re.compile(rb"expect[\d.]*"), _EXPECT),
 )
 
 
@@ -221,6 +233,11 @@ def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_i
     name = path.rpartition(b"/")[2]
     named = itertools.chain(script_names(program, argv), *loaded_names(program, argv))
     return any(each.rpartition(b"/")[2] == name for each in named)
+
+
+def knows(name: bytes) -> bool:
+    """Return whether a program with this name is an interpreter whose arguments are read."""
+    return any(pattern.fullmatch(name) for pattern, _ in _INTERPRETERS)
 
 
 def _interpreter(program: bytes, argv: Sequence[bytes]) -> tuple[_Interpreter | None, Sequence[bytes]]:

@@ -117,68 +117,7 @@ static __always_inline __u64 namespace_at(__u64 address)
 	return BPF_CORE_READ(ns, ns.inum);
 }
 
-/* How a program's name starts. */
-struct name_start { char bytes[8]; };
-
-static __always_inline struct name_start start_of_name(const unsigned char *name)
-{
-	struct name_start start = {};
-
-	bpf_probe_read_kernel_str(start.bytes, sizeof(start.bytes), name);
-	return start;
-}
-
-/* ld-linux-x86-64.so.2, ld-2.31.so, ld-musl-x86_64.so.1, ld.so, ld64.so.2; musl's libc.so */
-static __always_inline bool is_loader_name(struct name_start *name)
-{
-	char *head = name->bytes;
-
-	if (head[0] != 'l')
-		return 0;
-	if (head[1] == 'd')
-		return head[2] == '-' || head[2] == '.' || head[2] == '6';
-	return head[1] == 'i' && head[2] == 'b' && head[3] == 'c' && head[4] == '.' && head[5] == 's' && head[6] == 'o';
-}
-
-#define START(a, b, c) ((a) | (b) << 8 | (c) << 16)
-
-/* Whether a program may be an interpreter, by how its name starts. User space looks at the whole name. */
-static __always_inline bool has_interpreter_name(struct name_start *name)
-{
-	char *head = name->bytes;
-
-	switch (START(head[0], head[1], head[2])) {
-	case START('s', 'h', 0):
-	case START('a', 's', 'h'):
-	case START('b', 'a', 's'):
-	case START('d', 'a', 's'):
-	case START('k', 's', 'h'):
-	case START('z', 's', 'h'):
-	case START('b', 'u', 's'): /* busybox */
-	case START('p', 'e', 'r'):
-	case START('p', 'y', 't'):
-	case START('p', 'y', 'p'): /* pypy */
-	case START('p', 'h', 'p'):
-	case START('r', 'u', 'b'):
-	case START('n', 'o', 'd'):
-	case START('b', 'u', 'n'):
-	case START('d', 'e', 'n'):
-	case START('l', 'u', 'a'):
-	case START('a', 'w', 'k'):
-	case START('g', 'a', 'w'):
-	case START('m', 'a', 'w'):
-	case START('n', 'a', 'w'):
-	case START('j', 'a', 'v'):
-	case START('d', 'o', 't'): /* dotnet */
-	case START('p', 'w', 's'): /* pwsh */
-	case START('m', 'k', 's'): /* mksh */
-	case START('r', 'b', 'a'): /* rbash */
-	case START('h', 'u', 's'): /* hush */
-	case START('t', 'c', 'l'):
-		return 1;
-	}
-	return 0;
-}
+#include "names.h"
 
 /* The same where user space wants interpreters; a dynamic loader may run one. */
 static __always_inline bool is_interpreter(struct name_start *name)
