@@ -25,6 +25,7 @@ from drift.policy.domain import edits
 from drift.policy.models import PolicyDraft, PolicyProposal, PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from portal.access import TABLE, Open
+from sensor.names.visible_text import without_hidden
 from tests.unit.drift.fleet import estate as fleet
 from tests.unit.drift.policy.samples import document
 from tests.unit.portal.access_cells import ALL_SCOPES, FOREIGN, OWN, Caller, Cell, expected, kind_of
@@ -184,6 +185,10 @@ def _fit_document(_: Callers, __: str, body: Any) -> None:
     # The setting DEFAULT_RULE_MAY_BLOCK is off.
     if body["document"]["default"]["action"] == "block":
         body["document"]["default"] = {"action": "alert"}
+    # The schema names those of one UTF-16 unit alone: see visible_pattern.
+    for rule in body["document"]["rules"]:
+        for field in {"name", "scope_description", "note"} & rule.keys():
+            rule[field] = without_hidden(rule[field]).strip() or "x"
 
 
 def _fit_saved_document(callers: Callers, name: str, body: Any) -> None:

@@ -210,4 +210,4 @@ def test_every_caller_of_a_method_that_is_not_documented_gets_405_with_those_tha
                 if response.status_code == 405:
                     allowed = set(response["Allow"].split(", "))
                     assert allowed - {"HEAD", "OPTIONS"} == documented, (name, method, path)
-    assert count > 500
+    assert count > 170 * CALLERS
