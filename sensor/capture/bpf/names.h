@@ -67,7 +67,8 @@ static __always_inline bool has_interpreter_name(struct name_start *name)
 	case START('t', 'c', 'l'):
 	case START('c', 's', 'h'):
 	case START('t', 'c', 's'):
-	case START('b', 's', 'd'): /* bsd-csh */
+	case START('r', 's', 'h'):
+	case START('r', 'k', 's'):
 	case START('y', 'a', 's'): /* yash */
 	case START('i', 'r', 'b'):
 	case START('i', 'e', 'x'):
@@ -83,6 +84,8 @@ static __always_inline bool has_interpreter_name(struct name_start *name)
 	}
 	/* Those whose first three letters are also those of programs that install others. */
 	switch (START(head[0], head[1], head[2]) | (__u32)head[3] << 24) {
+	case START4('b', 's', 'd', '-'): /* bsd-csh, not bsdtar */
+	case START4('s', 'h', '-', 's'): /* sh-static */
 	case START4('f', 'i', 's', 'h'):
 	case START4('e', 'x', 'p', 'e'): /* expect */
 	case START4('w', 'i', 's', 'h'):

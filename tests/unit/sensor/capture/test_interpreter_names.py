@@ -18,7 +18,7 @@ _STARTS: Final = {
 
 _READ: Final = frozenset(
     """
-    sh bash dash ash zsh ksh93 mksh rbash hush yash csh tcsh bsd-csh fish
+    sh bash dash ash zsh ksh93 mksh rbash rsh rksh rksh93 sh-static hush yash csh tcsh bsd-csh fish
     busybox python3 python3.13 pypy3 perl5.36 ruby3.1 node nodejs deno bun php8.2 lua5.4 luajit awk
     gawk mawk nawk java dotnet pwsh tclsh8.6 wish expect
     """.split()  # noqa: SIM905 - a list of words
@@ -33,7 +33,7 @@ _LIKE_THEM: Final = frozenset(
 _INSTALLERS: Final = frozenset(
     """
     dpkg dpkg-deb apt apt-get apk rpm dnf dnf5 microdnf yum zypper pacman go cargo
-    rustc gcc ld cc1 mongod expr expand cp mv install tar gzip unzip curl
+    rustc gcc ld cc1 mongod expr expand cp mv install tar bsdtar bsdcpio bsdunzip gzip unzip curl
     wget git make cmake ninja helm kubectl grafana mount fsck findmnt restic rclone
     """.split()  # noqa: SIM905 - a list of words
 )
