@@ -1,4 +1,4 @@
-"""Whether passkeys can work at all."""
+"""Whether passkeys can work at all, and where they may be used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.http.request import validate_host
 
 
 def passkeys_work() -> bool:
@@ -17,3 +18,11 @@ def passkeys_work() -> bool:
     except ValueError:
         return parts.scheme == "https" or host == "localhost" or host.endswith(".localhost")
     return False
+
+
+def is_own_origin(origin: str) -> bool:
+    """Return whether a page of the portal's host names asked for the passkey.
+
+    Browsers let pages of any name below that of PUBLIC_URL ask too, and such a page could pass our challenge on.
+    """
+    return bool(validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS))

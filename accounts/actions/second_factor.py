@@ -18,6 +18,8 @@ from accounts.models import User
 logger = logging.getLogger(__name__)
 ENCRYPTED: Final = {"secret", "seed", "migrated_codes"}
 """Keys of what django-allauth stores of a factor."""
+SIGN_COUNT: Final = "sign_count"
+"""Key of how often a passkey had signed when it was last used."""
 
 
 @transaction.atomic
@@ -56,6 +58,25 @@ def matching_counter(app: totp.TOTP, digits: str) -> int | None:
         if hmac.compare_digest(expected.encode(), digits.encode("utf-8", "surrogatepass")):
             return int(counter)
     return None
+
+
+@transaction.atomic
+def accept_count(passkey: Authenticator, count: int) -> bool:
+    """Record how often a passkey has signed. Returns False if that is not more than before: there is a copy of it.
+
+    Passkeys that do not count, such as those that are synchronized between devices, always send 0.
+    """
+    row = Authenticator.objects.select_for_update().get(pk=passkey.pk)
+    last = row.data.get(SIGN_COUNT, row.wrap().authenticator_data.counter)
+    if count == last == 0:
+        return True
+    if count <= last:
+        name = row.user.get_username()
+        audit.record(None, "was refused a copied passkey of", "user", row.user_id, name=name, actor_name="somebody")
+        return False
+    row.data[SIGN_COUNT] = count
+    row.save(update_fields=["data"])
+    return True
 
 
 @transaction.atomic(durable=True)

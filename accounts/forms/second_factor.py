@@ -18,15 +18,16 @@ from cryptography.exceptions import InvalidKey, InvalidSignature, UnsupportedAlg
 from django import forms
 from django.http import HttpRequest
 from fido2.utils import websafe_decode
-from fido2.webauthn import AuthenticationResponse
+from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
 from accounts import rate_limits
-from accounts.actions.second_factor import accept_code
+from accounts.actions.second_factor import accept_code, accept_count
 from accounts.client_address import client_address
 from accounts.encryption import WrongKeyError
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.styled import StyledForm, style_inputs
 from accounts.models import User
+from accounts.passkeys import is_own_origin
 from accounts.plain_text import one_line
 
 WINDOW_SECONDS: Final = 15 * 60
@@ -119,14 +120,25 @@ UNREADABLE: Final = (TypeError, ValueError, KeyError, AttributeError, IndexError
 """What parsing a credential raises beside ValidationError: anybody may send anything as one."""
 
 
+def _check_use(credential: Any, passkey: Authenticator) -> None:
+    """Raise ValueError unless a passkey, whose signature is right, was used on a page of ours and has no copy."""
+    response = AuthenticationResponse.from_dict(credential).response
+    if not is_own_origin(response.client_data.origin):
+        raise ValueError("used on a page of another name")
+    if not accept_count(passkey, response.authenticator_data.counter):
+        raise ValueError("has been copied")
+
+
 class PasskeyForm(AuthenticateWebAuthnForm):  # type: ignore[misc]
     """A passkey of a known user, after the password or to confirm who they are."""
 
     def clean_credential(self) -> Authenticator:
         try:
-            return super().clean_credential()
+            credential, passkey = self.cleaned_data["credential"], super().clean_credential()
+            _check_use(credential, passkey)
         except (forms.ValidationError, *UNREADABLE):
             raise forms.ValidationError("The passkey was not accepted. Try again.") from None
+        return passkey
 
 
 class PasskeySignInForm(LoginWebAuthnForm):  # type: ignore[misc]
@@ -140,6 +152,7 @@ class PasskeySignInForm(LoginWebAuthnForm):  # type: ignore[misc]
             passkey = complete_authentication(user, credential)
             if not AuthenticationResponse.from_dict(credential).response.authenticator_data.is_user_verified():
                 raise ValueError("used without PIN or fingerprint")
+            _check_use(credential, passkey)
         except (forms.ValidationError, User.DoesNotExist, *UNREADABLE):
             raise forms.ValidationError(SIGN_IN_FAILED) from None
         return passkey
@@ -152,6 +165,10 @@ class NewPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
 
     def clean(self) -> dict[str, Any]:
         try:
-            return cast("dict[str, Any]", super().clean())
+            data = cast("dict[str, Any]", super().clean())
+            credential = data.get("credential")
+            if credential and not is_own_origin(RegistrationResponse.from_dict(credential).response.client_data.origin):
+                raise ValueError("used on a page of another name")
+            return data
         except UNREADABLE:
             raise forms.ValidationError("The passkey was not accepted. Try again.") from None

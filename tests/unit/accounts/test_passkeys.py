@@ -1,4 +1,4 @@
-"""What a passkey signed must be for this portal (docs/sign-in.md#second-factors)."""
+"""What a passkey signed must be for this portal, and by the only one of its kind (docs/sign-in.md#second-factors)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 from fido2.utils import websafe_encode
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.roles import Role
 from tests.unit.accounts.soft_passkey import FLAG, SoftPasskey
 
@@ -55,10 +55,31 @@ def test_a_passkey_signs_in_each_time_that_its_count_has_grown(passkey: SoftPass
         assert signs_in(passkey)
 
 
+@pytest.mark.parametrize("counts", [(5, 5), (5, 4), (5, 0), (1,)])
+def test_a_passkey_whose_count_has_not_grown_is_a_copy_and_refused(
+    passkey: SoftPasskey, counts: tuple[int, ...]
+) -> None:
+    for passkey.count in counts[:-1]:
+        assert signs_in(passkey)
+    passkey.count = counts[-1]
+    assert not signs_in(passkey)
+    assert AuditEntry.objects.filter(verb="was refused a copied passkey of").count() == 1
+
+
 def test_a_passkey_that_does_not_count_is_no_copy(reader: Any, client_of: Callable[[Any], Client]) -> None:
     key = SoftPasskey(count=0)
     key.add_to(client_of(reader))
     assert signs_in(key) and signs_in(key)
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.localhost", "https://evil.localhost:8443", "https://other.example", "null", "http://[", ""]
+)
+def test_a_passkey_that_a_page_of_another_name_asked_for_is_refused(passkey: SoftPasskey, origin: str) -> None:
+    passkey.count, passkey.origin = 2, origin
+    assert not signs_in(passkey)
+    passkey.origin = "http://localhost"
+    assert signs_in(passkey)
 
 
 def test_a_passkey_that_checked_neither_pin_nor_fingerprint_signs_nobody_in(passkey: SoftPasskey) -> None:
@@ -75,3 +96,23 @@ def test_a_passkey_of_an_invented_user_is_refused(passkey: SoftPasskey, handle: 
 def test_a_passkey_for_another_portal_is_refused(passkey: SoftPasskey) -> None:
     passkey.count, passkey.rp_id = 2, "other.example"
     assert not signs_in(passkey)
+
+
+def test_no_passkey_is_added_that_a_page_of_another_name_asked_for(
+    reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    key = SoftPasskey(origin="http://evil.localhost")
+    assert key.add_to(client_of(reader)).status_code == 422
+    assert not signs_in(key)
+
+
+def test_a_copied_passkey_confirms_nothing(
+    passkey: SoftPasskey, reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    browser = client_of(reader)
+    challenge = browser.get("/confirm/passkey/").json()["publicKey"]["challenge"]
+    form = {"confirm-credential": passkey.signed(challenge)}
+    assert browser.post("/confirm/", form).status_code == 422
+    passkey.count = 2
+    challenge = browser.get("/confirm/passkey/").json()["publicKey"]["challenge"]
+    assert browser.post("/confirm/", {"confirm-credential": passkey.signed(challenge)}).status_code == 302
