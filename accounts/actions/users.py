@@ -112,6 +112,9 @@ def _change_user(actor: User, user_id: int, **changes: Any) -> User:
     for key, value in changed.items():
         setattr(user, key, value)
     user.save(update_fields=list(changed))
+    if "is_active" in changed:
+        # An Owner has decided since the issuer's groups did: they bring back only whom they ended themselves.
+        SocialAccount.objects.filter(user=user).update(extra_data={})
     # Another address ends what BREAK_GLASS_OWNER gives.
     if owners and not User.objects.filter(can_act_as_owner()).exists():
         raise LastOwnerError

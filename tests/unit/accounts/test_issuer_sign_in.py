@@ -11,8 +11,10 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.test import Client
 
+from accounts.actions.users import change_user
 from accounts.models import AuditEntry, ScopeGroup, User
 from accounts.reauthentication import KEY as AUTHENTICATED_AT
+from accounts.roles import Role
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of
 from tests.unit.accounts.fake_issuer import ISSUER, OTHER_KEY, FakeIssuer
@@ -125,6 +127,17 @@ def test_a_user_whom_an_owner_deactivated_does_not_come_back_by_the_issuer(issue
     browser = Client()
     assert issuer.sign_in(browser).status_code == 403
     assert not _is_signed_in(browser)
+
+
+def test_whom_an_owner_deactivated_after_the_groups_did_stays_so(issuer: FakeIssuer, owner: Any) -> None:
+    issuer.sign_in(Client())
+    user = User.objects.get(email="ada@example.com")
+    issuer.claims["groups"] = []
+    issuer.sign_in(Client())
+    for is_active in (True, False):
+        change_user(owner, user.pk, role=Role.OPERATOR, is_active=is_active)
+    issuer.claims["groups"] = ["soc"]
+    assert issuer.sign_in(Client()).status_code == 403
 
 
 def test_the_last_owner_keeps_the_role_but_does_not_come_in_as_less(issuer: FakeIssuer) -> None:
