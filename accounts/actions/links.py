@@ -39,8 +39,11 @@ def create_link(actor: User | None, user: User) -> str:
         raise LinkRefused("A service account or deactivated user cannot sign in.")
     new = tokens.new_token(tokens.LINK)
     now = timezone.now()
-    values = {"digest": new.digest, "created_by": actor, "created_at": now, "expires_at": now + LIFETIME}
-    OneTimeLink.objects.update_or_create(user=user, is_requested=False, defaults=values | {"mailed_to": ""})
+    # A new row: a browser in which the earlier link is open remembers its id.
+    OneTimeLink.objects.filter(user=user, is_requested=False).delete()
+    OneTimeLink.objects.create(
+        user=user, digest=new.digest, created_by=actor, created_at=now, expires_at=now + LIFETIME
+    )
     audit.record(actor, "created a one-time link for", "user", user.pk, name=user.email)
     return _url(new)
 

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.actions.links import create_link
 from accounts.actions.users import change_user, create_service_account, invite_user
 from accounts.errors import LastOwnerError
 from accounts.models import ApiToken, AuditEntry, OneTimeLink, User
@@ -116,6 +117,16 @@ def test_a_link_that_has_ended_does_not_work(end: str, owner: Any, client_of: Br
         if end == "reactivated":
             User.objects.filter(pk=user.pk).update(is_active=True)
     assert _choose(url).status_code == 410
+
+
+def test_a_browser_in_which_a_replaced_link_is_open_chooses_no_password(owner: Any) -> None:
+    user, url = invite_user(owner, email="new@example.com", name="New", role=Role.READER)
+    early = Client()
+    opened = early.get(url.removeprefix("http://127.0.0.1:8000"))
+    create_link(owner, user)
+    form = {"new_password": "a thief's passphrase", "again": "a thief's passphrase"}
+    assert early.post(opened["Location"], form).status_code == 410
+    assert not _signs_in("new@example.com", "a thief's passphrase")
 
 
 @pytest.mark.parametrize("token", ["x", "dwl_a_b", "dwp_a_b", "\xff", "a" * 3000, "dwl_\x00_b"])
