@@ -92,12 +92,10 @@ def use_link(link_id: int, password: str, *, revoke_tokens: bool = False) -> Use
 
     Raises LinkRefused if the link has ended.
     """
+    # The user first, as whatever else ends links: two links of one user, used at once, would wait for each other.
+    user = User.objects.select_for_update().filter(pk__in=usable_links().filter(pk=link_id).values("user")).first()
     link = usable_links().select_for_update(of=("self",)).filter(pk=link_id).first()
-    if link is None:
-        raise LinkRefused("This link has expired or was used already.")
-    user = User.objects.select_for_update().get(pk=link.user_id)
-    # Again under the lock: a deactivation may have come in between.
-    if not user.is_active:
+    if user is None or link is None:
         raise LinkRefused("This link has expired or was used already.")
     had_password = user.has_usable_password()
     OneTimeLink.objects.filter(user=user).delete()

@@ -11,14 +11,14 @@ from django.contrib.auth import authenticate
 from django.core import mail
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.actions.links import create_link
+from accounts.actions.links import create_link, create_requested_link, use_link
 from accounts.actions.users import change_user, create_service_account, invite_user
-from accounts.errors import LastOwnerError
+from accounts.errors import LastOwnerError, LinkRefused
 from accounts.models import ApiToken, AuditEntry, OneTimeLink, User
 from accounts.roles import Role
 from tests.conftest import PASSWORD
@@ -127,6 +127,31 @@ def test_a_browser_in_which_a_replaced_link_is_open_chooses_no_password(owner: A
     form = {"new_password": "a thief's passphrase", "again": "a thief's passphrase"}
     assert early.post(opened["Location"], form).status_code == 410
     assert not _signs_in("new@example.com", "a thief's passphrase")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_links_of_a_user_that_are_used_at_once_one_sets_the_password(reader: Any) -> None:
+    create_requested_link(reader)
+    create_requested_link(reader)
+    outcomes: list[str] = []
+    together = threading.Barrier(2)
+
+    def use(link_id: int) -> None:
+        try:
+            together.wait()
+            use_link(link_id, NEW)
+            outcomes.append("used")
+        except (LinkRefused, OperationalError) as error:
+            outcomes.append(type(error).__name__)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=use, args=(link.pk,)) for link in OneTimeLink.objects.all()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["LinkRefused", "used"]
 
 
 @pytest.mark.parametrize("token", ["x", "dwl_a_b", "dwp_a_b", "\xff", "a" * 3000, "dwl_\x00_b"])
