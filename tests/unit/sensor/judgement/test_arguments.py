@@ -50,6 +50,7 @@ from sensor.judgement.loader_arguments import interpreter_called, loader_argumen
         ("/usr/bin/python3.13", "python3 --check-hash-based-pycs always x.py", "x.py"),
         ("/usr/bin/ruby3.1", "ruby -r json -W0 --enable=jit x.rb", "x.rb"),
         ("/usr/bin/ruby3.1", "ruby -e 1 x.rb", None),
+        ("/usr/bin/ruby3.1", "ruby -v /tmp/x", "/tmp/x"),
         ("/usr/bin/ruby3.1", "ruby -0ne puts x", None),
         ("/usr/bin/node", "node -r ts-node/register --max-old-space-size=9 x", "x"),
         ("/usr/bin/node", "node --require=x inspect y.js", "y.js"),
@@ -63,6 +64,7 @@ from sensor.judgement.loader_arguments import interpreter_called, loader_argumen
         ("/usr/bin/php8.2", "php -d a=b -f x.php", "x.php"),
         ("/usr/bin/php8.2", "php -S 127.0.0.1:80 -t . x.php", "x.php"),
         ("/usr/bin/php8.2", "php -r 1;", None),
+        ("/usr/bin/php8.2", "php --file=/tmp/x a", "/tmp/x"),
         ("/usr/bin/lua5.4", "lua -l m -e 1 x.lua", "x.lua"),
         ("/usr/bin/luajit", "luajit -bl x.lua", None),
         ("/usr/bin/mawk", "mawk -v a=b -f x.awk data", "x.awk"),
@@ -115,6 +117,29 @@ def test_files_that_an_interpreter_derives_from_a_directory_or_short_name_are_tr
         ("/usr/bin/gawk", "gawk -i /tmp/x {print} data", ["/tmp/x"]),
         ("/usr/bin/pwsh", "pwsh -NoProfile -File /tmp/x", ["/tmp/x"]),
         ("/bin/sh", "sh -r /tmp/x", []),
+        ("/usr/bin/java", "java -jar /tmp/a,b=c:d", ["/tmp/a,b=c:d"]),
+        ("/usr/bin/java", "java -cp /tmp/a,b:/tmp/c=d;e Main", ["/tmp/a,b", "/tmp/c=d;e"]),
+        ("/usr/bin/java", "java --patch-module m=/tmp/a=b:/tmp/c -m m/Main", ["/tmp/a=b", "/tmp/c"]),
+        ("/usr/bin/java", "java -Djava.class.path=/tmp/x Main", ["/tmp/x"]),
+        ("/usr/bin/java", "java -Xbootclasspath/a:/tmp/x --add-modules m -p y Main", ["/tmp/x", "y"]),
+        ("/usr/bin/java", "java -jar x", ["x"]),
+        ("/usr/bin/java", "java --source 21 /tmp/x", ["/tmp/x"]),
+        ("/usr/bin/pwsh", "pwsh -File /tmp/a=b", ["/tmp/a=b"]),
+        ("/usr/bin/pwsh", "pwsh -ex Bypass -f x", ["x"]),
+        ("/usr/bin/pwsh", "pwsh -NoLogo /tmp/x", ["/tmp/x"]),
+        ("/usr/bin/pwsh", "pwsh \u2013File x", ["x"]),
+        ("/usr/bin/gawk", "gawk -i /tmp/a=b {print}", ["/tmp/a=b"]),
+        ("/usr/bin/gawk", "gawk -v a=b -f p.awk --include x data", ["x"]),
+        ("/usr/bin/php8.2", "php -d auto_prepend_file=/tmp/a,b -f x.php", ["/tmp/a,b"]),
+        ("/usr/bin/php8.2", "php -nd auto_append_file=x -r 1;", ["x"]),
+        ("/usr/bin/php8.2", "php -r 1; --define=auto_prepend_file=x", ["x"]),
+        ("/usr/bin/php8.2", "php -d 'auto_prepend_file='/tmp/x", ["'/tmp/x", "/tmp/x"]),
+        ("/usr/bin/ruby3.1", "ruby -wr/tmp/x app.rb", ["/tmp/x"]),
+        ("/usr/bin/ruby3.1", "ruby -v -e 1 -r /tmp/x", ["/tmp/x"]),
+        ("/usr/bin/node", "node -pe 1 --import file:///tmp/%78?y", ["/tmp/x"]),
+        ("/usr/bin/node", "node --unhandled-rejections strict -r /tmp/x app.js", ["/tmp/x"]),
+        ("/usr/bin/node", "node --eval 1 -r /tmp/x", ["/tmp/x"]),
+        ("/usr/bin/deno", "deno run --preload x app.ts", ["x"]),
     ],
 )
 def test_what_options_have_an_interpreter_load_is_found_whatever_it_is_called(
@@ -124,6 +149,48 @@ def test_what_options_have_an_interpreter_load_is_found_whatever_it_is_called(
     found = [names[0].decode() for names in loaded_names(program.encode(), words)]
     assert found == files
     assert all(is_code(program.encode(), words, name.encode(), is_standard_input=False) for name in files)
+
+
+@pytest.mark.parametrize(
+    ("program", "argv"),
+    [
+        ("/usr/bin/java", "java -Xmx1g Main -p /data/x"),
+        ("/usr/bin/java", "java --add-opens java.base/java.lang=ALL-UNNAMED Main -cp /data/x"),
+        ("/usr/bin/java", "java -Dx=-jar Main @/data/x"),
+        ("/usr/bin/java", "java -m m/Main -javaagent:/data/x"),
+        ("/usr/bin/ruby3.1", "ruby app.rb -r /data/x"),
+        ("/usr/bin/ruby3.1", "ruby -v app.rb -r /data/x"),
+        ("/usr/bin/ruby3.1", "ruby -e 1 a -r/data/x"),
+        ("/usr/bin/node", "node server.js -r /data/x"),
+        ("/usr/bin/node", "node --conditions x server.js --import=/data/x"),
+        ("/usr/bin/node", "node -- server.js -r /data/x"),
+        ("/usr/bin/node", "node - -r /data/x"),
+        ("/usr/bin/deno", "deno run -r app.ts --preload /data/x"),
+        ("/usr/bin/bun", "bun run app.ts -r /data/x"),
+        ("/usr/bin/php8.2", "php app.php -d auto_prepend_file=/data/x"),
+        ("/usr/bin/php8.2", "php -d a=b -- -d auto_prepend_file=/data/x"),
+        ("/usr/bin/gawk", "gawk {print} -i /data/x"),
+        ("/usr/bin/gawk", "gawk -f p.awk data -i /data/x"),
+        ("/usr/bin/pwsh", "pwsh -Command work -File /data/x"),
+    ],
+)
+def test_the_program_s_own_arguments_are_not_the_interpreter_s_options(program: str, argv: str) -> None:
+    words = argv.encode().split(b" ")
+    assert [names[0] for names in loaded_names(program.encode(), words) if names[0].startswith(b"/")] == []
+    assert not is_code(program.encode(), words, b"/data/x", is_standard_input=False)
+
+
+def test_what_follows_the_program_of_a_jar_or_a_powershell_script_is_its_own() -> None:
+    assert list(loaded_names(b"/usr/bin/java", b"java -jar a.jar @/data/x".split())) == [(b"a.jar",)]
+    assert list(loaded_names(b"/usr/bin/pwsh", b"pwsh -File a.ps1 -f /data/x".split())) == [(b"a.ps1",)]
+
+
+@given(
+    st.sampled_from(["java", "ruby", "node", "deno", "bun", "php", "gawk", "pwsh"]),
+    st.lists(st.binary(max_size=9) | st.sampled_from([b"-r", b"-jar", b"-cp", b"-d", b"--include", b"-File", b"--"])),
+)
+def test_any_options_are_read_to_their_end(name: str, argv: list[bytes]) -> None:
+    assert all(names[0] for names in loaded_names(b"/bin/" + name.encode(), argv))
 
 
 @given(st.sampled_from(["sh", "busybox", "python3", "perl", "php", "node", "lua"]), st.lists(st.binary(max_size=9)))
