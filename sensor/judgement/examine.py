@@ -16,6 +16,8 @@ from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.decide import Verdict, decide
 from sensor.judgement.entries import Entries
 from sensor.judgement.events import boot_id, make_event, name_owner, name_volume
+from sensor.judgement.interpreters import is_interpreter
+from sensor.judgement.loader_arguments import interpreter_called
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -127,7 +129,9 @@ class Examiner:
     def _count_unseen(self, record: Record, resolved: Resolved, verdict: Verdict | None) -> None:
         """Count what the kernel program could not find: what an interpreter reads next, or a file of this exec."""
         if record.flags & Flag.UNSEEN and record.flags & Flag.READ:
-            self.lose("reads_unseen", resolved)
+            # The kernel program follows more than is judged: R and others, and Busybox whatever applet it runs.
+            if is_interpreter(*interpreter_called(record.loaded_by, record.argv)):
+                self.lose("reads_unseen", resolved)
         elif record.flags & Flag.UNSEEN and verdict is None:
             self.lose("opened_unseen", resolved)
 
