@@ -1,13 +1,15 @@
 """Command lines that attacks are known for: a small table, each pattern with a line that it finds in the tests.
 
-Patterns are searched in argv joined by blanks, in lower case. They have one unbounded repeat at most, and the string is
-cut to MAX_CHARACTERS, so no argv takes long.
+Patterns are searched in argv joined by blanks, in lower case. What stands anywhere after something else is a pattern of
+its own, searched behind the first place of the other: joined by `.*`, each place of the one would be tried with each of
+the other. The string is cut to MAX_CHARACTERS, so no argv takes long.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from drift.alerts.domain.program_names import name_set
@@ -24,6 +26,16 @@ _PUBLIC_IPV4: Final = (
 
 _SHELL: Final = r"(\S{0,40}/)?(ba|da|z|k|a)?sh\b"
 _INTERPRETER: Final = r"\b(python[\d.]{0,6}|perl|ruby|php\d?)"
+_CODE: Final = (
+    r"\b(python[\d.]{0,6} (-\S{1,40} ){0,4}?-[bdeiopqsuv]{0,8}c|perl (-\S{1,40} ){0,4}?-[alnpstuw\d]{0,8}e|"
+    r"ruby (-\S{1,40} ){0,4}?-[alnpsw\d]{0,8}e |php[\d.]{0,6} (-\S{1,40} ){0,4}?-[nq]{0,2}r)"
+)
+"""An interpreter's option for code, alone or behind flags: not `-Wignore` or `-rbundler`, which end in its letter."""
+_EXECUTED: Final = (
+    rf"((^|[ ;&|(])(eval|exec|source|\.) |\b(ba|da|z|k|a)?sh (-\S{{1,20}} ){{0,4}}?(-\w{{0,8}}c (-- )?|<<<)|"
+    rf"\bsu (\S{{1,40}} ){{0,3}}?-c |{_CODE}|[;&|]) ?[\"']{{0,2}}"
+)
+"""What executes the words behind it: `eval`, a shell's or an interpreter's option for code, the start of a command."""
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _FILE_TYPES: Final = (
@@ -32,7 +44,7 @@ _FILE_TYPES: Final = (
 )
 REMOTE_COPY: Final = r"\b(copy|copyto|sync|move|put|upload) (-\S+ )?/\S+ :?[a-z][\w-]*:[\w.-]"
 """To `remote:bucket` or `:mega:bucket`, not to `s3://`."""
-PATTERNS: Final[dict[str, tuple[str, ...]]] = {
+PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     "miner": (
         r"stratum\+?(tcp|ssl|tls|1)?:",
         r"--donate-level",
@@ -43,19 +55,22 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tunnel": (
         r"\br:(socks|\d)",
-        r"(chisel|ligolo|frp[cs]|ngrok|iodine|dnscat|gost|rathole|bore|cloudflared) .*(client|server|-c|tunnel|tcp|-l)",
+        (
+            r"(chisel|ligolo|frp[cs]|ngrok|iodine|dnscat|gost|rathole|bore|cloudflared) ",
+            r"client|server|-c|tunnel|tcp|-l",
+        ),
         r"(?<!py)socks5?[:@ ]",
-        r"\bssh .*-[rd] ?(\d{1,3}(\.\d{1,3}){3}:)?\d{1,5}(?![.\d])",  # not `rsync -e ssh -r 10.1.2.3:/data`
+        (r"\bssh ", r"-[rd] ?(\d{1,3}(\.\d{1,3}){3}:)?\d{1,5}(?![.\d])"),  # not `rsync -e ssh -r 10.1.2.3:/data`
     ),
     "reverse_shell": (
         r"/dev/(tcp|udp)/",
         r"(?<![\w.-])(nc|ncat|netcat|nc\.\w+)(?= )[^;&|]* (-e|-c|--exec)\b",
-        r"\bsocat\b.*exec:",
+        (r"\bsocat\b", r"exec:"),
         r"(?<![\w.-])(ba|z|da)?sh -i\b",  # not `convert.sh -i in.csv`
         r"pty *\. *spawn",
         r"/inet/(tcp|udp)/|\bfsockopen\(|\bio::socket\b|\btcpsocket\b|-rsocket\b|\brequire\(?[\"']socket[\"']",
         rf"\b(nc|ncat|netcat|telnet|openssl s_client)\b[^|;&]{{0,200}}\| *{_SHELL}",
-        r"\bmkfifo [^;&|]{1,100}[;&].*\b(nc|ncat|netcat|telnet|openssl s_client)\b",
+        (r"\bmkfifo [^;&|]{1,100}[;&]", r"\b(nc|ncat|netcat|telnet|openssl s_client)\b"),
     ),
     "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/?#]|$)"),
     "outside_address": (PUBLIC_URL,),
@@ -72,9 +87,9 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "key_store": (r"(^| )(?!-d)\S*\.(jks|keystore|p12|pfx|kdbx)\b",),
     "scan": (
         # A server has a trusted range and a port of its own too, so that one port counts only of what is no option's.
-        rf"(^| )(?!--)\S{{1,{MAX_CHARACTERS}}} {_RANGE}\b.*( -p ?\d|--port\b)",
-        rf"{_RANGE}\b.*(( -p ?|--port[= ])\d+[-,]\d|--ports\b|--(min-)?rate\b)",
-        r"\b(masscan|zmap|rustscan|nmap|fscan|pnscan) .*\d",
+        (rf"(^| )(?!--)\S{{1,{MAX_CHARACTERS}}} {_RANGE}\b", r" -p ?\d|--port\b"),
+        (rf"{_RANGE}\b", r"( -p ?|--port[= ])\d+[-,]\d|--ports\b|--(min-)?rate\b"),
+        (r"\b(masscan|zmap|rustscan|nmap|fscan|pnscan) ", r"\d"),
         r"--(min-rate|top-ports)[= ]?\d",
     ),
     "escape": (
@@ -87,20 +102,24 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "encoded": (
         r"base64 (-d|--decode)",
         # Not `| python3 -m json.tool`.
-        rf"(curl|wget) .*\| *(sudo )?({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))",
-        r"(<|\$)\( ?(curl|wget)\b|`(curl|wget)\b",
-        r"\beval\b.*(base64|curl|wget)",
-        rf"{_INTERPRETER} (-\S{{1,40}} ){{0,4}}-\w{{0,8}}[cer] .*(socket|exec|eval|urllib|base64|__import__)",
+        (r"(curl|wget) ", rf"\| *(sudo )?({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))"),
+        r"<\( ?(curl|wget)\b",
+        # Where what it gives is executed: health checks compare it, and services read a variable so.
+        rf"{_EXECUTED}(\$\(|`) ?(curl|wget)\b",
+        (r"\beval\b", r"base64|curl|wget"),
+        (_CODE, r"socket|exec|eval|urllib|base64|__import__"),
     ),
     "memory_file": (r"/(dev|run)/shm/\w",),
     "exfiltration": (
         REMOTE_COPY,
-        r"\bcurl\b.*( -t ?/|--upload-file|--data-binary @|-d @|-f \S+=@)|--post-file\b",
-        r"(//|\b(curl|wget)\b.* )(transfer\.sh|file\.io)\b",
+        (r"\bcurl\b", r" -t ?/|--upload-file|--data-binary @|-d @|-f \S+=@"),
+        r"--post-file\b",
+        r"//(transfer\.sh|file\.io)\b",
+        (r"\b(curl|wget)\b", r" (transfer\.sh|file\.io)\b"),
         r"(anonfiles|gofile\.io|pastebin\.com|webhook\.site|\boast\.|api\.telegram\.org|/api/webhooks/)",
     ),
     "ransom": (
-        rf"(^| )--?ext(ension)?[= ]\.?(?!{_FILE_TYPES}\b)\w.* --?(note|kill|threads)\b",
+        (rf"(^| )--?ext(ension)?[= ]\.?(?!{_FILE_TYPES}\b)\w", r" --?(note|kill|threads)\b"),
         r"(?<![a-z])(restore|decrypt|recover|how_to|unlock)[_-][\w-]{1,40}\.(txt|hta)\b",
         r"(?<![a-z])(restore|decrypt|recover|how_to|unlock)[_-](your|my|files?|data|instructions?)[\w-]{0,40}\.html?\b",
     ),
@@ -111,8 +130,15 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"\.(locked|encrypted|enc|crypt)\b",
     ),
 }
-"""What argv reveals, by the signal's name."""
-_COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
+"""What argv reveals, by the signal's name; of a pair, the second anywhere after the first."""
+_COMPILED: Final = {
+    name: re.compile("|".join(each for each in patterns if isinstance(each, str)) or r"(?!)")
+    for name, patterns in PATTERNS.items()
+}
+_PAIRS: Final = {
+    name: [(re.compile(each[0]), re.compile(each[1])) for each in patterns if not isinstance(each, str)]
+    for name, patterns in PATTERNS.items()
+}
 _REMOTE_COPY: Final = re.compile(REMOTE_COPY)
 _BLANKS: Final = re.compile(r"\$\{?ifs\}?(\$\d)?|\s+")
 _DROPPED: Final = re.compile(r"""''|\"\"|\\(?=[a-z/])""")
@@ -138,9 +164,22 @@ def argv_signals(argv: Sequence[str]) -> list[str]:
     """Return the names of the patterns that a command line matches, as it is or as a shell reads it, in the table's
     order.
     """
-    line = " ".join(argv)[:MAX_CHARACTERS].lower()
+    return list(_line_signals(" ".join(argv)[:MAX_CHARACTERS]))
+
+
+@lru_cache(maxsize=256)
+def _line_signals(text: str) -> tuple[str, ...]:
+    # Cached, because each suppression rule asks again about the same event.
+    line = text.lower()
     lines = {line, _as_shells_read(line)}
-    return [name for name, pattern in _COMPILED.items() if any(map(pattern.search, lines))]
+    return tuple(name for name in PATTERNS if any(_holds(name, each) for each in lines))
+
+
+def _holds(name: str, line: str) -> bool:
+    if _COMPILED[name].search(line):
+        return True
+    firsts = ((first.search(line), then) for first, then in _PAIRS[name])
+    return any(found and then.search(line, found.end()) for found, then in firsts)
 
 
 def _as_shells_read(line: str) -> str:
