@@ -5,10 +5,11 @@ const form = () => open()?.querySelector("form[method=post]");
 let pristine = "";
 let isSending = false;
 
-/** Return what is typed in the panel's form as a string; the order of fields and empty ones do not count. */
+/** Return what is typed in the panel's form as a string; the order of fields, empty ones and the token, which session.js replaces, do not count. */
 function typed(found) {
   const value = (each) => (each instanceof File ? `${each.name} ${each.size}` : each);
-  return [...new FormData(found)].filter(([, each]) => value(each) !== "" && value(each) !== " 0").map(([name, each]) => `${name}=${value(each)}`).sort().join("\n");
+  const counts = ([name, each]) => name !== "csrfmiddlewaretoken" && value(each) !== "" && value(each) !== " 0";
+  return [...new FormData(found)].filter(counts).map(([name, each]) => `${name}=${value(each)}`).sort().join("\n");
 }
 
 /** Return what the server sent in the form: what is typed before this script is ready differs from it too. */

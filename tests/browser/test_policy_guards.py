@@ -63,6 +63,23 @@ def test_deleted_and_discarded_changes_come_back_by_the_toast_and_by_ctrl_z(
     expect(page.locator("#status")).to_have_text("Nothing to undo")
 
 
+def test_a_panel_in_which_nothing_is_typed_closes_without_a_question_after_the_token_was_replaced(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    answers = Answers(page, True)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    token = page.locator("#panel input[name=csrfmiddlewaretoken]")
+    before = token.input_value()
+    page.evaluate("document.dispatchEvent(new Event('session:ended'))")  # the session is looked up, and goes on
+    expect(token).not_to_have_value(before)
+
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert answers.asked == []
+
+
 def test_a_half_typed_rule_is_kept_until_its_loss_is_confirmed(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
