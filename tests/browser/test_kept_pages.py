@@ -95,3 +95,63 @@ def test_fields_are_filled_in_again_for_who_typed_in_them_alone(
     expect(page.get_by_label("Name")).to_have_value("")
     expect(page.get_by_label("read: see alerts")).not_to_be_checked()
     expect(page.get_by_label("Name")).to_be_visible()
+
+
+def test_what_was_typed_while_the_page_was_still_read_is_shown_to_nobody_else(
+    open_as: Open, reader: Any, operator: Any, sign_in: Any
+) -> None:
+    page = open_as(reader, "/sessions/")
+    other = page.url
+    address = other.replace("/sessions/", "/tokens/")
+    page.route("**/stalled.js", lambda route: None)
+    page.route(address, lambda route: _with(route, '<script src="/stalled.js"></script>'))
+    page.goto(address, wait_until="commit")
+    page.get_by_label("Name").fill("the reader's")
+    page.goto(other)
+    page.unroute(address)
+    sign_in(page, operator)
+
+    page.go_back()
+
+    expect(page.locator(".topbar")).to_contain_text("Operator")
+    expect(page.get_by_label("Name")).to_have_value("")
+
+
+def _with(route: Route, element: str) -> None:
+    """Put an element before the end of the page."""
+    answer = route.fetch()
+    mark = '<input id="typed-by"'
+    assert mark in answer.text()
+    route.fulfill(response=answer, body=answer.text().replace(mark, element + mark))
+
+
+def test_a_page_is_shown_again_before_all_of_it_is_loaded_and_its_fields_after_a_stop(
+    open_as: Open, reader: Any
+) -> None:
+    page = open_as(reader, "/tokens/")
+    page.get_by_label("Name").fill("the reader's")
+    page.goto(page.url.replace("/tokens/", "/sessions/"))
+    page.route("**/session*.js", lambda route: None)
+
+    page.go_back(wait_until="commit")
+
+    expect(page.get_by_role("heading", name="API tokens")).to_be_visible()
+    expect(page.get_by_label("Name")).to_be_hidden()
+    page.evaluate("window.stop()")
+    expect(page.get_by_label("Name")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("the reader's")
+
+
+def test_fields_are_shown_again_to_their_user_while_a_picture_is_loaded(open_as: Open, reader: Any) -> None:
+    page = open_as(reader, "/tokens/")
+    address = page.url
+    page.get_by_label("Name").fill("the reader's")
+    page.goto(address.replace("/tokens/", "/sessions/"))
+    page.route("**/stalled.svg", lambda route: None)
+    page.route(address, lambda route: _with(route, '<img src="/static/stalled.svg" alt="">'))
+
+    page.go_back(wait_until="commit")
+
+    expect(page.get_by_label("Name")).to_have_value("the reader's")
+    expect(page.get_by_label("Name")).to_be_visible()
+    assert page.evaluate("document.readyState") == "interactive"
