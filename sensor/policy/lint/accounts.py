@@ -93,11 +93,12 @@ _KEY: Final = re.compile(
 
 def account_flaw(provider: str, account: str) -> Flaw | None:
     """Return what is suspicious about an account: whoever adds an environment chooses its spelling."""
+    typed = readings.compact(account)
     if readings.WILDCARD.search(account):
         return Flaw("warning", "Accounts have no wildcards: select the whole provider.")
     if readings.has_template(account):
         return Flaw("warning", "A variable or placeholder is not filled in here.")
-    typed = readings.strip_quotes((readings.strip_blanks(account) or (account, ""))[0]).rstrip(",;")
+    typed = readings.strip_quotes((readings.strip_blanks(typed) or (typed, ""))[0]).rstrip(",;")
     plain = _KEY.sub("", typed, count=1)
     for of, form, words in _DEAD:
         if of == provider and form.fullmatch(plain):

@@ -114,7 +114,7 @@ def sha256_flaw(_operator: str, string: str) -> Flaw | None:
         return None
     if readings.is_negated(string):
         return Flaw("error", readings.NEGATED)
-    words, meant = _sha256_meant(string)
+    words, meant = _sha256_meant(readings.compact(string))
     return Flaw("error", words, Suggestion(tuple(("equals", each) for each in meant)) if meant else None)
 
 
@@ -140,13 +140,14 @@ def kind_flaw(_operator: str, string: str) -> Flaw | None:
     """Return what is wrong with a value of the drift kind."""
     if string in KINDS:
         return None
+    string = readings.compact(string)
     if re.fullmatch(r"\*|all|any|drift|binary ?drift|all kinds", string.strip(), re.I):
         every = Suggestion(tuple(("equals", kind) for kind in DEFAULT_DETECT))
         return Flaw("error", "Every kind: leave this condition out, or name the kinds.", every)
     if readings.is_negated(string):
         return Flaw("error", readings.NEGATED)
     parts = [each for each in re.split(r"\s*[,;|\n]\s*|\s+or\s+", string.strip()) if each]
-    kinds = [_nearest_kind(each) for each in parts]
+    kinds = [_nearest_kind(each) for each in dict.fromkeys(parts)]
     values = tuple(("equals", kind) for kind in dict.fromkeys(kinds) if kind)
     suggestion = Suggestion(values) if values and all(kinds) else None
     return Flaw("error", f"This is not a kind of drift: {', '.join(KINDS)}.", suggestion)

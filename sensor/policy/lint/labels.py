@@ -99,7 +99,8 @@ def label_flaw(operator: str, string: str) -> Flaw | None:
     if re.search(r"!=|\bnotin\b|^!|operator:\s*(?:NotIn|DoesNotExist)", string, re.IGNORECASE):
         return Flaw(level, "A value cannot be negated: put a rule with the exception above this one.")
     # Lines of YAML are labels that must all be there, as those of a selector.
-    reading = readings.read(re.sub(r"\s*[\r\n]+\s*", ",", string.strip("\r\n")), _STEPS)
+    lines = readings.compact(string.strip("\r\n"))
+    reading = readings.read(re.sub(r"\s*[\r\n]+\s*", ",", lines), _STEPS)
     suggestion = None if reading.is_open else _meant(operator, reading.strings[0])
     if suggestion and suggestion.more:
         words = "Each label needs a condition of its own; all conditions must hold."

@@ -260,6 +260,7 @@ _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
 
 def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FREE_STEPS) -> Flaw | None:
     """Return what is suspicious about a value that may have any letters, such as the name of a cluster."""
+    string = readings.compact(string)
     if re.match(r"\s*[a-z]+://", string, re.IGNORECASE):
         return Flaw("warning", "This is an address, not a name.")
     several = [each for each in re.split(r"\s*[|;]\s*|,\s+", string.strip().rstrip(",;|")) if each]

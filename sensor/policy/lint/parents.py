@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sensor.policy.lint import readings
 from sensor.policy.lint.command_lines import strip_pid, without_arguments
 from sensor.policy.lint.files import read_file, suspicious
 from sensor.policy.lint.findings import Flaw, Level, Suggestion
@@ -46,6 +47,6 @@ def parents_flaw(operator: str, string: str) -> Flaw | None:
 
 def _chain(operator: str, string: str) -> list[str]:
     """Return the names in `apt/dpkg`; nothing where it is one name, such as `kworker/0:1`, or begins as a path does."""
-    names = _ARROWS.split(string) if operator == "equals" else []
+    names = _ARROWS.split(readings.compact(string)) if operator == "equals" else []
     is_chain = len(names) > 1 and all(re.fullmatch(r"[\w+-][\w.+-]*", name) for name in names)
     return names if is_chain and not any(name.isdigit() or name in {"bin", "sbin"} for name in names) else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -23,9 +23,7 @@ from sensor.policy.properties import BY_NAME, PROCESS_PROPERTIES
 
 MAX_FINDINGS: Final = 1_000
 """Whoever pastes a hundred thousand values of another tool learns nothing from more, and to read each takes a while."""
-LONGEST: Final = len(GLOB_PREFIX) + LIMITS["path"]
-"""Characters of a value that is read: `check` rejects longer ones of any kind, and a panel lints before it checks."""
-_LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
+LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
     **{name: form.flaw for name, form in FORMS.items()},
     "pod_labels": label_flaw,
     "image_name": image_flaw,
@@ -53,11 +51,12 @@ def lint(document: Mapping[str, Any], rule_ids: Collection[str] | None = None) -
 
 
 def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str] = KINDS) -> list[LintFinding]:
-    """Return the findings of one rule, at position `index` of a document whose sensors report the kinds in `detect`.
+    """Return the first MAX_FINDINGS findings of one rule, at position `index` of a document.
 
-    The rule may be one as typed: what `check` rejects, such as an unknown property, is left to it.
+    `detect` are the kinds that its sensors report. The rule may be one as typed: what `check` rejects, such as an
+    unknown property, a value that is too long, or more values than a rule may have, is left to it.
     """
-    return list(_findings(rule, index, detect))
+    return list(islice(_findings(rule, index, detect), MAX_FINDINGS))
 
 
 def _findings(rule: Mapping[str, Any], index: int, detect: Collection[str]) -> Iterator[LintFinding]:
@@ -67,17 +66,40 @@ def _findings(rule: Mapping[str, Any], index: int, detect: Collection[str]) -> I
 
 
 def _flaws(rule: Mapping[str, Any], detect: Collection[str]) -> Iterator[tuple[str, Flaw]]:
-    for position, entry in enumerate(rule["cloud_scope"]):
-        for place, account in enumerate(entry.get("accounts", ())):
-            if len(account) <= LONGEST and (flaw := account_flaw(entry["provider"], account)):
-                yield f"cloud_scope[{position}].accounts[{place}]", flaw
-    for scope in SCOPES:
-        for position, condition in enumerate(rule.get(scope, ())):
-            yield from _condition_flaws(f"{scope}[{position}]", condition, detect)
-    yield from _exclusive_conditions(rule)
-    for place, entry in enumerate(rule["allow_list"]):
-        if len(entry) <= LONGEST and (flaw := entry_flaw(entry)):
+    accounts = (
+        (f"cloud_scope[{position}].accounts[{place}]", entry["provider"], account)
+        for position, entry in enumerate(rule["cloud_scope"])
+        for place, account in enumerate(entry.get("accounts", ()))
+    )
+    for where, provider, account in islice(accounts, LIMITS["accounts"]):
+        if len(account) <= LIMITS["account"] and (flaw := account_flaw(provider, account)):
+            yield where, flaw
+    conditions = _conditions(rule)
+    for where, condition in conditions:
+        yield from _condition_flaws(where, condition, detect)
+    yield from _exclusive_conditions(conditions)
+    for place, entry in enumerate(islice(rule["allow_list"], LIMITS["allow_list"])):
+        if len(entry) <= _longest(entry) and (flaw := entry_flaw(entry)):
             yield f"allow_list[{place}]", flaw
+
+
+def _conditions(rule: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the first conditions with their places, up to as many values as a rule may have."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    left = LIMITS["scope_values"]
+    for scope in SCOPES:
+        for position, condition in enumerate(islice(rule.get(scope, ()), left)):
+            values = condition["any_of"][:left]
+            found.append((f"{scope}[{position}]", {**condition, "any_of": values}))
+            left -= max(len(values), 1)
+            if left <= 0:
+                return found
+    return found
+
+
+def _longest(entry: str) -> int:
+    """Return how many characters an entry of this kind may have."""
+    return LIMITS["path" if entry.startswith(("/", f"{GLOB_PREFIX}/")) else "value"]
 
 
 def _condition_flaws(where: str, condition: Mapping[str, Any], detect: Collection[str]) -> Iterator[tuple[str, Flaw]]:
@@ -99,9 +121,9 @@ def _condition_flaws(where: str, condition: Mapping[str, Any], detect: Collectio
 def value_flaw(name: str, operator: str, string: str) -> Flaw | None:
     """Return what is wrong with one value of a condition on a property."""
     compared = BY_NAME.get(name)
-    if compared is None or operator not in compared.operators or not 0 < len(string) <= LONGEST:
+    if compared is None or operator not in compared.operators or not 0 < len(string) <= LIMITS["value"]:
         return None
-    flaw = _LINTS.get(name, free_flaw)(operator, string)
+    flaw = LINTS.get(name, free_flaw)(operator, string)
     if flaw is None or flaw.suggestion is None or _is_usable(name, flaw.suggestion, (operator, string)):
         return flaw
     return Flaw(flaw.level, flaw.message)
@@ -118,20 +140,19 @@ def _is_usable(name: str, suggestion: Suggestion, typed: tuple[str, str]) -> boo
         return False
     if not all(operator in BY_NAME[meant].operators and string for operator, string in values):
         return False
-    return all(_LINTS.get(meant, free_flaw)(operator, string) is None for operator, string in values)
+    return all(LINTS.get(meant, free_flaw)(operator, string) is None for operator, string in values)
 
 
-def _exclusive_conditions(rule: Mapping[str, Any]) -> Iterator[tuple[str, Flaw]]:
+def _exclusive_conditions(conditions: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, Flaw]]:
     """Yield the second of two conditions on one property that no event satisfies together."""
     first: dict[str, list[Any]] = {}
-    for scope in SCOPES:
-        for position, condition in enumerate(rule.get(scope, ())):
-            name = condition["property"]
-            if name not in BY_NAME or name in MULTI_STRING_IMPLICATIONS:
-                continue
-            conditions = first.setdefault(name, [])
-            conditions.append(make_condition(folded_values(condition)))
-            if len(conditions) > 1 and not can_all_hold(conditions):
-                words = "No event satisfies this condition and the one above: put both values in one condition."
-                kind = "process" if name in PROCESS_PROPERTIES else "container"
-                yield f"{scope}[{position}].property", Flaw("warning", words.replace("event", kind))
+    for where, condition in conditions:
+        name = condition["property"]
+        if name not in BY_NAME or name in MULTI_STRING_IMPLICATIONS:
+            continue
+        alike = first.setdefault(name, [])
+        alike.append(make_condition(folded_values(condition)))
+        if len(alike) > 1 and not can_all_hold(alike):
+            words = "No event satisfies this condition and the one above: put both values in one condition."
+            kind = "process" if name in PROCESS_PROPERTIES else "container"
+            yield f"{where}.property", Flaw("warning", words.replace("event", kind))
