@@ -37,6 +37,8 @@ ATTACKS: Final = frozenset(
         "ransom",
     }
 )
+EVERYDAY_KINDS: Final = frozenset({"routine_kind", "runtime_clone"})
+"""They lower nothing that is named or called like an attack."""
 BUILDS: Final = frozenset({"build_child", "build_place", "build_namespace"})
 """What is everyday in a build lowers nothing that is named or called like an attack."""
 INTERPRETERS: Final = names.RUNTIMES | names.SHELLS
@@ -74,7 +76,7 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
     # Starter, directory and namespace of a build are one fact, which counts once; and what runs while it is installed
     # or built is not yet what was installed.
     counted = [] if is_attack else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
-    dropped = (MADE if counted else frozenset()) | (frozenset({"routine_kind"}) if is_attack else frozenset())
+    dropped = (MADE if counted else frozenset()) | (EVERYDAY_KINDS if is_attack else frozenset())
     kept = [each for each in found if each[0] not in dropped and (each not in builds or each in counted)]
     return [*kept, signal("by_hand")] if _is_by_hand(event, kept) else kept
 
@@ -118,12 +120,12 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
 def _cloning_runtime(event: wire.Event) -> str:
     """Return the container runtime that starts a container by a copy of itself in memory; "" where none does.
 
-    Anybody may name memory and themselves so: only the parent's file tells.
+    Anybody may name memory and themselves so: only the parent's file tells, where not everybody may write it.
     """
     parent = event.process.parent
     path = parent.path if parent and parent.path else ""
     is_clone = event.kind == "fileless" and names.RUNTIME_CLONE.match(event.process.path)
-    is_runtime = basename(path)[:15] in names.CLONING and not path.startswith(names.WRITABLE)
+    is_runtime = basename(path)[:15] in names.CLONING and names.SYSTEM_PLACE.search(path)
     return basename(path) if is_clone and is_runtime else ""
 
 

@@ -59,7 +59,8 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "runtime_clone": SignalDefinition(
         -25,
         "the copy of itself that {} starts containers with",
-        "kind `fileless`, named as runc names its own copy, and the container runtime, whose file is known, started it",
+        "kind `fileless`, named as runc names its own copy, and the container runtime, whose file is in a system "
+        "directory, started it; not of what is named or called like an attack",
     ),
     # Who wrote the file.
     "downloaded": SignalDefinition(

@@ -34,13 +34,31 @@ def test_the_copy_of_itself_that_a_container_runtime_starts_is_lowered(runtime: 
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("runc", None), ("runc", "/tmp/.x/runc"), ("runc", "/usr/bin/python3-x"), ("php-fpm", "/usr/sbin/php-fpm")],
+    [
+        ("runc", None),
+        ("runc", "/tmp/.x/runc"),
+        ("runc", "/home/app/bin/runc"),
+        ("runc", "/app/runc"),
+        ("runc", "/srv/usr/bin/runc"),
+        ("runc", "/usr/bin/python3-x"),
+        ("php-fpm", "/usr/sbin/php-fpm"),
+    ],
 )
 def test_memory_that_is_named_like_the_copy_of_a_container_runtime_is_none_below_others(name: str, path: str) -> None:
     clone: dict[str, Any] = {"kind": "fileless", "process__path": "/memfd:runc_cloned:/proc/self/exe"}
 
     assert "runtime_clone" not in names(**clone, process__parent={"name": name, "pid": 7, "path": path})
     assert "runtime_clone" not in names(**clone, **below("runc"))
+
+
+def test_the_copy_of_a_container_runtime_lowers_nothing_that_is_called_like_an_attack() -> None:
+    clone: dict[str, Any] = {
+        "kind": "fileless",
+        "process__path": "/memfd:runc_cloned:/proc/self/exe",
+        "process__parent": {"name": "runc", "pid": 7, "path": "/usr/local/sbin/runc"},
+    }
+    assert "runtime_clone" in names(**clone, process__argv=["runc", "init"])
+    assert "runtime_clone" not in names(**clone, process__argv=["runc", "-o", "stratum+tcp://pool.example:3333"])
 
 
 def test_who_wrote_and_started_a_file_is_a_runtime_within_a_minute() -> None:
