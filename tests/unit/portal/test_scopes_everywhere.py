@@ -23,7 +23,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import ScopeEntry, User
+from accounts.models import ScopeEntry, ScopeGroup, User
 from accounts.roles import Role
 from drift.alerts.queries.alert_groups import GROUPINGS
 from drift.alerts.queries.value_suggestions import SOURCES
@@ -126,7 +126,13 @@ class Estate:
             entry["environment"] = self.own.environment
         elif kind.endswith("cluster"):
             entry["cluster"] = self.own.cluster
-        ScopeEntry.objects.create(user=self.viewer, **entry)
+        # One kind has its part by a group: a team's scope is met everywhere too.
+        if kind == "namespace of cluster":
+            entry["group"] = ScopeGroup.objects.create(name=f"{OWN}-team")
+            entry["group"].members.add(self.viewer)
+        else:
+            entry["user"] = self.viewer
+        ScopeEntry.objects.create(**entry)
 
     def plant_the_rest(self) -> None:
         """Plant another environment, and what of the user's own cluster is out of their scope."""
