@@ -84,6 +84,7 @@ def link_identity(user: User, identity: Identity) -> str:
 
     From then on the issuer alone signs them in, and its groups decide their role.
     """
+    _lock_owners()
     if is_break_glass(user):
         return BREAK_GLASS
     if SocialAccount.objects.filter(provider=identity.issuer, uid=identity.subject).exists() or linked_account(user):
@@ -169,7 +170,7 @@ def _facts(identity: Identity) -> dict[str, object]:
 
 
 def _lock_owners() -> None:
-    """Make changes to who is Owner wait for each other, as `actions.users.change_user` does."""
+    """Make changes to who is linked or Owner wait for each other, as `actions.users.change_user` does."""
     list(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk"))
 
 

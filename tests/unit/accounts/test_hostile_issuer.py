@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 import requests
+from django.db import connection
 from django.test import Client
 
 from accounts import issuer_session
+from accounts.actions.issuer_sign_in import TAKEN, link_identity
+from accounts.issuer import Identity
 from accounts.issuer_session import IssuerSession
 from accounts.models import User
 from accounts.roles import Role
@@ -110,6 +113,30 @@ def test_a_subject_that_another_user_had_signs_in_as_that_user_whatever_the_addr
     issuer.claims["email"] = "eve@example.com"
     issuer.sign_in(Client())
     assert User.objects.get().email == "ada@example.com"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("race", ["two accounts of one user", "one account of two users"])
+def test_of_links_that_race_one_is_made(race: str, reader: Any, owner: Any, settings: Any) -> None:
+    outcomes: list[str] = []
+    together = threading.Barrier(2)
+    users = (reader, reader) if race.startswith("two") else (reader, owner)
+
+    def link(user: User, subject: str) -> None:
+        identity = Identity(settings.OIDC_ISSUER, subject, "", "", ("soc",), None)
+        try:
+            together.wait()
+            outcomes.append(link_identity(user, identity))
+        finally:
+            connection.close()
+
+    subjects = ("a", "b") if race.startswith("two") else ("a", "a")
+    threads = [threading.Thread(target=link, args=each) for each in zip(users, subjects, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["", TAKEN]
 
 
 def test_an_invited_owner_who_never_came_does_not_stand_in_for_the_last_one(issuer: FakeIssuer) -> None:
