@@ -72,7 +72,7 @@ class Comparison:
         by_day: bool = False,
         files: stored.RememberedFiles | None = None,
     ) -> None:
-        self.workloads = 0
+        self.workloads = self._progress = 0
         self._days_from = first_day if by_day else None
         self._viewer = viewer
         self._files = files.batches if files else partial(stored.files, first_day)
@@ -82,7 +82,7 @@ class Comparison:
 
     def classify(self) -> EventCounter:
         """Reduce everything to classes, and decide each combination of them."""
-        self._check(0)
+        self._check()
         (files, file_classes), (parents, parent_classes) = self._classify_files(), self._classify_parents()
         provenances, provenance_classes = self._classify_provenances()
         placed, outlooks, values = self._classify_workloads()
@@ -108,7 +108,7 @@ class Comparison:
     def _classify_files(self) -> tuple[ClassNumbers, list[FileClass]]:
         classes, numbers = Numbering(), ClassNumbers(array("q"))
         for batch in self._files():
-            self._check(PODS)
+            self._check()
             for pk, _, facts in batch:
                 numbers.add(pk, classes.number(self._table.file_class(facts)))
         return numbers, classes.keys
@@ -126,7 +126,7 @@ class Comparison:
         classes, numbers = Numbering(self._table.provenance({})), ClassNumbers(array("q"))
         if self._table.needs_provenances:
             for batch in stored.provenances(self._first_day):
-                self._check(PODS)
+                self._check()
                 for pk, facts in batch:
                     if number := classes.number(self._table.provenance(facts)):
                         numbers.add(pk, number)
@@ -167,7 +167,7 @@ class Comparison:
                 stored.add_pod_names(names, days, sort)
             else:
                 sort()
-            self._check(PODS)
+            self._check()
         self.workloads = len(found)
         return found, classes.keys, names
 
@@ -177,7 +177,7 @@ class Comparison:
             stored.analyze("backtest_open")
             for days in self.through(PODS, SORTED):
                 for names in stored.pod_names(days, values):
-                    self._check(PODS)
+                    self._check()
                     numbered = ((name, classes.number(self._table.passing("pod_name", name))) for name in names)
                     stored.copy_rows("backtest_pod", (row for row in numbered if row[1]))
             stored.merge_pods()
@@ -226,7 +226,8 @@ class Comparison:
             yield days
             done += size
 
-    def _check(self, progress: int) -> None:
-        """Report the progress. Raises Cancelled."""
-        if not self._report(progress):
+    def _check(self, progress: int = 0) -> None:
+        """Report the progress, never less than before. Raises Cancelled."""
+        self._progress = max(self._progress, progress)
+        if not self._report(self._progress):
             raise Cancelled

@@ -216,6 +216,21 @@ def test_a_run_reports_progress_and_stops_on_request(store: Store, monkeypatch: 
 PODS = rule("Pods", action="alert", resource_scope=[scope("pod_name", "p", "starts_with")])
 
 
+def test_progress_never_runs_backwards(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "CHUNK_BYTES", 0)
+    for days_ago in range(3):
+        store(f"shop-{days_ago}", pod=f"{'pq'[days_ago % 2]}{days_ago}", days_ago=days_ago)
+    reported: list[int] = []
+
+    def report(done: int) -> bool:
+        reported.append(done)
+        return True
+
+    comparison.compare(NOTHING, document(PODS), TODAY - dt.timedelta(days=2), NOW, report)
+    assert reported == sorted(reported)
+    assert len({each for each in reported if each < comparison.PODS}) >= 3
+
+
 def test_more_workloads_than_days_and_more_days_than_workloads_are_sorted_with_their_pods(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
