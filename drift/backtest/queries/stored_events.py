@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from itertools import count, islice
 from typing import Any, Final, TypeVar
 
+import psycopg
 from django.db import connection, transaction
 
 from accounts.models import User
@@ -34,6 +35,8 @@ MEMORY: Final = "64MB"
 """`work_mem` of one sort or hash; the rest spills to disk."""
 MAX_PATTERNS: Final = 50
 """With more values, matching every pod name here is faster than a LIKE ANY in PostgreSQL."""
+CANCEL_SECONDS: Final = 0.1
+"""How long a statement may take to end after it was cancelled, before it is cancelled again."""
 A_DAY: Final = dt.timedelta(days=1)
 
 Days = tuple[dt.date, dt.date]
@@ -271,6 +274,13 @@ def _executed(statement: str, values: Sequence[Any], beside: Callable[[], object
             return found.result()
         except BaseException:
             # Whoever stops the run does not wait for a statement of many seconds.
-            if not found.done():
-                connection.connection.cancel_safe()
+            _cancel(found)
             raise
+
+
+def _cancel(statement: Future[Any]) -> None:
+    """Cancel it until it has ended: one that was not sent yet cannot be cancelled, and a cancel may fail."""
+    while not statement.done():
+        with suppress(psycopg.Error):
+            connection.connection.cancel_safe()
+        wait([statement], CANCEL_SECONDS)

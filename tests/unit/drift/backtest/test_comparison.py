@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import DataError, transaction
+from psycopg import Connection, OperationalError
 
 from drift.backtest.domain.result import Result
 from drift.backtest.domain.transitions import TransitionTable
@@ -267,6 +268,33 @@ def test_a_run_that_stops_waits_for_no_statement_and_leaves_its_connection_free(
     assert time.monotonic() - begun < 50
     monkeypatch.undo()
     assert compare(NOTHING, document(PODS))["alerts"]["appear"] == 1
+
+
+@pytest.mark.parametrize("error", [None, OperationalError("no cancel")], ids=["not sent yet", "a cancel that fails"])
+def test_a_cancel_that_does_nothing_is_repeated_and_hides_no_error(
+    error: OperationalError | None, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store("shop", pod="p1")
+    cancel, asked = Connection.cancel_safe, list[None]()
+
+    def stop(*_: object) -> int:
+        raise Cancelled
+
+    def cancel_safe(self: Connection[Any]) -> None:
+        asked.append(None)
+        if len(asked) > 1:
+            cancel(self)
+        elif error:
+            raise error
+
+    monkeypatch.setattr(Connection, "cancel_safe", cancel_safe)
+    monkeypatch.setattr(TransitionTable, "candidates", stop)
+    monkeypatch.setattr(stored, "_POD_NAMES", "SELECT pg_sleep(60) WHERE %s < %s")
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        compare(NOTHING, document(PODS))
+    assert time.monotonic() - begun < 50
+    assert len(asked) >= 2
 
 
 def test_counts_beyond_the_usual_integers_add_up_exactly(store: Store) -> None:
