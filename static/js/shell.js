@@ -26,7 +26,7 @@ document.addEventListener("htmx:responseError", (event) => {
   const { status } = xhr;
   const isOurs = isFromPortal(xhr.getResponseHeader("Vary"));
   if (status === 403 && isOurs) showError("Your role does not allow this.");
-  else if (status >= 500 && !isOurs) showError(`The portal did not answer (error ${status}).${uncertain(verb)}`); // a proxy's word
+  else if (!isOurs) showError(`The portal did not answer (error ${status}).${uncertain(verb)}`); // a proxy's word
   else showError(`Something went wrong (error ${status}). Nothing was changed.`);
 });
 document.addEventListener("htmx:sendError", ({ detail: { elt, requestConfig } }) => {

@@ -19,6 +19,7 @@ Open = Callable[..., Page]
 FAILURES: dict[str, tuple[Callable[[Route], None], str]] = {
     "lost": (lambda route: route.abort(), "Check whether the change was made."),
     "proxy": (lambda route: route.fulfill(status=503), "Check whether the change was made."),
+    "proxy 403": (lambda route: route.fulfill(status=403), "Check whether the change was made."),
     "portal": (lambda route: route.fulfill(status=500, headers={"Vary": "HX-Request"}), "Nothing was changed."),
     "maintenance": (lambda route: route.fulfill(body="<h1>Back soon</h1>"), "Something other than the portal"),
 }

@@ -48,7 +48,7 @@ def test_a_rule_that_cannot_be_applied_says_so_in_its_panel_and_is_applied_after
     page.get_by_role("link", name="Rule 5", exact=True).click()
     panel = page.get_by_role("dialog")
     panel.get_by_label("Scope description").fill("Half typed")
-    for status, words in ((0, UNREACHED), (500, "Something went wrong (error 500)"), (429, "status 429")):
+    for status, words in ((0, UNREACHED), (500, "The portal did not answer (error 500)."), (429, "status 429")):
         answers(page, "/settings/policy/rule/**", status)
         panel.locator("#apply").click()
         expect(panel.get_by_role("alert").first).to_contain_text(words)
