@@ -9,11 +9,13 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from drift.fleet.models import Environment
+from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from tests.browser.rules import PAGE
 from tests.browser.test_policy_failures import answers
 from tests.browser.test_policy_guards import Answers
+from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
@@ -55,6 +57,29 @@ def test_environments_that_come_late_leave_the_focus_and_what_is_checked(
     expect(page.locator("#scope-summary")).to_have_text("Azure")
 
 
+def test_environments_that_come_late_leave_what_was_checked_below_their_provider(
+    open_as: Open, admin: Any, queued: list[Any]
+) -> None:
+    Environment.objects.create(provider="aws", account="acc-2", name="Account 2")
+    known = document("A")
+    known["rules"][0]["cloud_scope"] = [{"provider": "aws", "accounts": ["acc-2", "gone"]}]
+    versions.save_document(admin, known, 1)
+    page = open_as(admin, PAGE)
+    held = Held(page, "**/settings/scope-tree/**")
+    page.get_by_role("link", name="A", exact=True).click()
+    page.locator("summary#f-scope").press("Enter")
+    page.get_by_label("acc-2").uncheck()
+    aws = page.get_by_role("checkbox", name="AWS", exact=True)
+    aws.check()
+    held.release()
+    expect(page.get_by_label("Account 2")).to_be_disabled()
+
+    aws.uncheck()
+
+    expect(page.get_by_label("Account 2")).not_to_be_checked()
+    expect(page.get_by_label("gone")).to_be_checked()
+
+
 def test_a_check_that_is_not_answered_leaves_it_to_apply(
     open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str]
 ) -> None:
@@ -67,7 +92,7 @@ def test_a_check_that_is_not_answered_leaves_it_to_apply(
         expect(apply).to_be_disabled()
         answers(page, "/settings/policy/rule/check/", status)
         name.fill("Renamed")
-        expect(page.locator("#words")).to_have_text("Not checked, since the portal did not answer. Apply checks it.")
+        expect(page.locator("#words")).to_have_text("Not checked. Apply checks it.")
         expect(apply).to_be_enabled()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)

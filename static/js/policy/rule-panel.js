@@ -154,9 +154,16 @@ const boxOf = (list, value) => [...list.querySelectorAll("input[name=scope]")].f
 function keepChosen(known, branch) {
   for (const box of known.querySelectorAll("input[name=scope]")) {
     const same = boxOf(branch, box.value);
-    if (same) same.checked = box.checked;
+    if (same) keepState(box, same);
     else branch.append(box.closest("li"));
   }
+}
+
+/** Check, disable and remember in `same` what `box` does: the provider of both may include them. */
+function keepState(box, same) {
+  same.checked = box.checked;
+  same.disabled = box.disabled;
+  if ("own" in box.dataset) same.dataset.own = box.dataset.own;
 }
 
 /** Add a search box above a tree with many environments. */
@@ -219,7 +226,7 @@ async function check() {
   if (!response) {
     // Apply checks it too: without an answer here it must not stay disabled.
     if (apply) apply.disabled = false;
-    form.querySelector("#words").textContent = "Not checked, since the portal did not answer. Apply checks it.";
+    form.querySelector("#words").textContent = "Not checked. Apply checks it.";
     showEffect(here, false);
     return;
   }
