@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 
 from drift.policy.actions.drafts import change_draft
 from drift.policy.domain import edits
-from drift.policy.domain.edits import Rule
+from drift.policy.domain.edits import Document, Rule
+from drift.policy.domain.rule_changes import pair_digest
 from drift.policy.errors import StaleDraft
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.save_conditions import offers_default_blocking
@@ -61,8 +62,15 @@ def _default_context(state: DraftState) -> dict[str, Any]:
         "dry_run": "dry_run" in rule,
         "may_block": may_block,
         "actions": [(name, ACTION_LABELS[name]) for name, _ in choices if name in ACTION_LABELS],
-        "sentences": [(name, describe_default(choice), _alerts(choice, rule)) for name, choice in choices],
+        "sentences": [_sentence(state.document, *each) for each in choices],
     }
+
+
+def _sentence(document: Document, name: str, choice: Rule) -> tuple[str, str, str, str]:
+    """Return a choice's name, what it does, which alerts it raises, and the pair whose effect is loaded, else ""."""
+    alerts = _alerts(choice, document["default"])
+    shown = pair_digest(document, document | {"default": choice}) if alerts == "counted" else ""
+    return name, describe_default(choice), alerts, shown
 
 
 def _alerts(choice: Rule, rule: Rule) -> str:

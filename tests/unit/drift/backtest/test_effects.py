@@ -106,6 +106,20 @@ def test_figures_of_another_pair_than_the_page_shows_are_refused(
     assert "hx-swap-oob" not in answer
 
 
+def test_figures_of_the_default_rule_are_those_of_the_draft_that_its_panel_shows(
+    reading: Client, admin: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a")
+    versions.save_document(admin, document(default={"action": "ignore"}), 1)
+    panel = _text(reading.get("/settings/policy/rule/?rule=default", headers=HTMX))
+    [url] = set(re.findall(r'hx-get="(/settings/policy/effect/[^"]*)"', panel))
+    assert "1</strong> would appear" in _text(reading.get(unescape(url), headers=HTMX))
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Another")))
+    answer = _text(reading.get(unescape(url), headers=HTMX))
+    assert "has changed since it was shown" in answer
+    assert "would appear" not in answer
+
+
 def test_without_scripts_the_effect_is_a_page_that_names_each_rule(
     reading: Client, admin: Any, store: Callable[..., Any]
 ) -> None:
