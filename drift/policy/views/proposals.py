@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from accounts.roles import Role
 from drift.policy.actions.proposals import (
@@ -138,6 +139,7 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
         "lines": change_lines(found.base.document, found.document, shown_rules(request)),
         "proposal_pair": f"proposal:{found.pk}",
         "merged_pair": f"merged:{found.pk}",
+        "all_url": f"{reverse('policy:proposal', args=[found.pk])}?all=1",
         "latest": latest,
         "latest_lines": change_lines(latest.document, merged, shown_rules(request)) if is_rebased else None,
         "clashes": clashes if is_rebased else [],

@@ -16,6 +16,7 @@ from drift.policy.domain.rule_changes import rule_changes, summary
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalComment
 from drift.policy.queries.compared import compared
 from drift.policy.queries.drafts import draft_state
+from drift.policy.views import proposals as proposals_page
 from drift.policy.views import responses
 from drift.policy.views import versions as versions_page
 from drift.policy.views.change_lines import change_lines
@@ -162,6 +163,17 @@ def test_of_many_changed_rules_the_first_are_shown_in_full_and_all_by_a_link(
     whole = text(editor.get(url))
     assert whole.count("Such drift raises an alert.") == 2
     assert "all=1" not in whole
+
+
+def test_all_changes_of_a_proposal_are_shown_by_its_own_page_also_after_a_comment(
+    editor: Client, operator: Any, three_rules: PolicyVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals_page, "shown_rules", lambda request: None if "all" in request.GET else 0)
+    changed = drafts.change_draft(draft_state(operator), edits.change_rule("b", rule("B", action="alert")))
+    _, proposal = propose_draft(changed)
+    answer = text(editor.post(f"{PAGE}proposals/{proposal.pk}/comment/", {"text": "Why?"}, headers=HTMX))
+    [url] = re.findall(r'href="([^"]*all=1)"', answer)
+    assert "Such drift raises an alert." in text(editor.get(url))
 
 
 def test_a_conflict_of_many_rules_shows_the_clashes_first(
