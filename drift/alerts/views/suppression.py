@@ -78,7 +78,7 @@ def _save(request: HttpRequest) -> HttpResponse:
         return _conflicted(request, form)
     except OutOfScope as error:
         form.errors = {"form": str(error.detail)}
-        return _panel(request, form, 403)
+        return _panel(request, form, 422)  # a 403 is not swapped
     return _changed(request, f"Suppression rule {rule.name} saved")
 
 
@@ -113,7 +113,7 @@ def _not_deleted(request: HttpRequest, form: SuppressionForm, error: ChangeConfl
     if not is_fragment(request):
         messages.error(request, reason)
         return redirect("alerts:suppression")
-    response = render(request, "alerts/message.html", {"error": reason}, status=error.status_code)
+    response = render(request, "alerts/message.html", {"error": reason}, status=409)  # a 403 is not swapped
     response["HX-Trigger-After-Swap"] = json.dumps({"suppression:changed": True})
     return response
 

@@ -322,6 +322,20 @@ def test_a_user_changes_only_rules_that_lie_in_their_scope(
     narrowed = SuppressionDraft("shop", [condition("cluster_name", "blue")], [rules["shop"].environments.get().pk])
     with pytest.raises(OutOfScope):
         save(of_blue, narrowed, rules["shop"].pk, 1)
+    for path, status in (("delete", 409), ("edit", 422)):
+        sent = {
+            "rule": rules["shop"].pk,
+            "revision": 1,
+            "name": "shop",
+            "enabled": "on",
+            "reason": "expected",
+            "operator-cluster_name": "equals",
+            "value-cluster_name": "blue",
+            "environment": str(rules["shop"].environments.get().pk),
+        }
+        answer = browser.post(reverse(f"alerts:suppression-{path}"), sent, headers={"HX-Request": "true"})
+        assert "also covers what is outside your scope" in answer.content.decode(), path
+        assert answer.status_code == status, "htmx swaps it"
     delete(of_blue, rules["blue"].pk, 1)
     assert SuppressionRule.objects.count() == len(rules) - 1
 
