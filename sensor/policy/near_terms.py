@@ -104,14 +104,14 @@ def nearest_entry(typed: str) -> str:
 
 def _undecorated(typed: str) -> str:
     """Return a path from the root without quotes, prompts and commands around it; all else as it is."""
-    from sensor.policy.lint.command_lines import without_arguments
+    from sensor.policy.lint.command_lines import program_of
     from sensor.policy.lint.files import read_file
 
     text = re.sub(r"^glob:\s*", GLOB_PREFIX, typed, flags=re.IGNORECASE)
     reading = read_file("equals", text)
     if text.startswith(GLOB_PREFIX) or reading.is_open:
         return text
-    path = without_arguments(reading.strings[0]) or reading.strings[0]
+    path = program_of(reading.strings[0])
     return path if path.startswith("/") else text
 
 

@@ -14,11 +14,21 @@ COMMAND_WORDS: Final = frozenset((
     "gosu", "su", "chmod", "echo", "cat", "grep", "rm", "cp", "mv", "mkdir", "tar", "sed", "awk", "chown",
 ))
 """Programs that usually have arguments: a file called "bash x" is less likely than a command line."""
-_WRAPPERS: Final = frozenset((
-    "sudo", "doas", "exec", "nohup", "nice", "ionice", "time", "setsid", "command", "env", "stdbuf", "gosu", "su-exec",
-    "tini", "dumb-init", "strace", "builtin", "taskset", "chrt", "setpriv", "unbuffer",
+_WRAPPERS: Final = {
+    "sudo": ("AEHKPSbikns", 0), "doas": ("Lns", 0), "exec": ("cl", 0), "nohup": ("", 0), "nice": ("", 0),
+    "ionice": ("t", 0), "time": ("pv", 0), "setsid": ("cfw", 0), "command": ("p", 0), "env": ("i0v", 0),
+    "stdbuf": ("", 0), "gosu": ("", 1), "su-exec": ("", 1), "tini": ("gsvw", 0), "dumb-init": ("cv", 0),
+    "strace": ("cfqvy", 0), "builtin": ("", 0), "taskset": ("ac", 1), "chrt": ("Rabfiorv", 1), "setpriv": ("", 0),
+    "unbuffer": ("p", 0), "timeout": ("fpv", 1), "chroot": ("", 1),
+}
+"""Programs that run another one, which they name: their options without a value, and how many words of their own, such
+as a user or a time, stand before it."""
+_FLAGS: Final = frozenset((
+    "--background", "--clear-groups", "--fifo", "--foreground", "--fork", "--ignore-environment", "--init-groups",
+    "--keep-groups", "--login", "--no-new-privs", "--non-interactive", "--preserve-env", "--preserve-status", "--rr",
+    "--set-home", "--single-child", "--verbose", "--wait",
 ))
-"""Programs that run another one, which they name."""
+"""Their long options without a value."""
 # fmt: on
 ARGUMENTS: Final = "A command's arguments are not part of a file's name."
 _PROMPT: Final = re.compile(
@@ -35,12 +45,16 @@ _NUMBERED: Final = re.compile(r"([A-Za-z][\w.+-]*)(?:\[\d+\]|\(\d+\)|,\d+)")
 
 
 def without_arguments(string: str) -> str | None:
-    """Return the program of what looks like a command line; None where it may be a file's name with blanks."""
+    """Return the program of what looks like a command line; None where it may be a file's name with blanks.
+
+    It is "" where a command such as `nice -n 10 /opt/run` runs another, and its options leave open which.
+    """
     program, blank, rest = string.partition(" ")
     if not blank or not rest.strip():
         return None
-    if wrapped := _wrapped(program, rest):
-        return without_arguments(wrapped) or wrapped
+    wrapped = _wrapped(program, rest)
+    if wrapped is not None:
+        return program_of(wrapped)
     is_command = program.rpartition("/")[2] in COMMAND_WORDS
     has_option = (
         re.search(r"(?:^|\s)(?:--?[A-Za-z][\w-]*|\.{0,2}/\S+|[\w.]+=\S+|\$\S+|[|>&;]+.*)(?:\s|$)", rest) is not None
@@ -53,15 +67,29 @@ def without_arguments(string: str) -> str | None:
 
 
 def _wrapped(program: str, rest: str) -> str | None:
-    """Return the command that one such as sudo runs; None where its own options leave that open."""
-    if program.rpartition("/")[2] not in _WRAPPERS:
+    """Return the command that one such as sudo runs; None where it runs none, "" where its options leave it open."""
+    wrapper = _WRAPPERS.get(program.rpartition("/")[2])
+    if wrapper is None:
         return None
+    letters, own = wrapper
+    flag = re.compile(rf"-[{letters}]+|--[\w-]+=\S*|[A-Za-z_]\w*=\S*" if letters else r"--[\w-]+=\S*|[A-Za-z_]\w*=\S*")
     words = rest.split()
-    while words and (words[0] == "--" or re.fullmatch(r"-\w|--[\w-]+(?:=\S*)?|[A-Za-z_]\w*=\S*", words[0])):
-        if re.fullmatch(r"-\w", words[0]) and words[0] not in ("-E", "-i", "-H", "-n", "-S"):
-            return None  # what follows may be the option's value
+    while words and (words[0] in _FLAGS or flag.fullmatch(words[0])):
         words.pop(0)
-    return " ".join(words) or None
+    if words[:1] == ["--"]:
+        words.pop(0)
+    elif words and words[0].startswith("-"):
+        return ""  # what follows may be the option's value
+    words = words[own:]
+    if not words:
+        return None
+    return " ".join(words) if re.match(r"\.{0,2}/|[A-Za-z_]", words[0]) else ""
+
+
+def program_of(string: str) -> str:
+    """Return the program of what looks like a command line, "" where that is open; any other string as it is."""
+    program = without_arguments(string)
+    return string if program is None else program
 
 
 def strip_prompt(string: str) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from sensor.policy.lint import expressions, readings, wrappings
-from sensor.policy.lint.command_lines import ARGUMENTS, program_of_title, strip_prompt, without_arguments
+from sensor.policy.lint.command_lines import ARGUMENTS, program_of, program_of_title, strip_prompt, without_arguments
 from sensor.policy.lint.contents import sha256_in
 from sensor.policy.lint.file_lists import split_files
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
@@ -245,11 +245,12 @@ def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
         return ("matches", f"{normal}*") if readings.WILDCARD.search(normal) else ("starts_with", normal)
     end = "/" if string.endswith("/") else ""
     string = posixpath.normpath(re.sub(r"^/{2,}", "/", string)) + end
-    string = without_arguments(string) or string
-    return readings.split_pattern(operator, string) if readings.WILDCARD.search(string) else (operator, string)
+    string = program_of(string)
+    meant = readings.split_pattern(operator, string) if readings.WILDCARD.search(string) else (operator, string)
+    return meant if string else None
 
 
-def _relative_meant(operator: str, string: str) -> Value:
+def _relative_meant(operator: str, string: str) -> Value | None:
     """Return what was meant by a path that does not begin with a slash."""
     if string.startswith("*/") and not readings.WILDCARD.search(string[1:]) and operator == "equals":
         return "ends_with", string[1:]
@@ -258,7 +259,9 @@ def _relative_meant(operator: str, string: str) -> Value:
     if operator == "matches" or readings.WILDCARD.search(string):
         return "matches", string if string.startswith("*") else f"*/{string}"
     if operator == "equals":
-        program = without_arguments(string) or string
+        program = program_of(string)
+        if not program:
+            return None
         return ("equals", program) if program.startswith("/") else ("ends_with", f"/{program}")
     return operator, f"/{string}" if operator == "starts_with" else string
 
@@ -277,8 +280,8 @@ def name_flaw(operator: str, string: str) -> Flaw | None:
     meant = "" if reading.is_open else reading.strings[0].removeprefix("./")
     words = "A process's name has no /: it is the last part of its path."
     program = without_arguments(meant)
-    if program and "/" not in program:
-        return Flaw("error", reading.reason or ARGUMENTS, Suggestion(((operator, program),)))
+    if program is not None and "/" not in program:
+        return Flaw("error", reading.reason or ARGUMENTS, Suggestion(((operator, program),)) if program else None)
     if meant and "/" not in meant:
         words = reading.reason or words
     return Flaw("error", words, _name_meant(operator, meant) if meant else None)
@@ -340,8 +343,8 @@ def _meant(operator: str, string: str) -> tuple[str, list[str]]:
     program = without_arguments(string) if operator in ("equals", "ends_with") else None
     if len(parts) > 1:
         return "Each value needs a row of its own.", parts
-    if program:
-        return ARGUMENTS, [program]
+    if program is not None:
+        return ARGUMENTS, [program] if program else []
     if string.startswith("/") and _BACKSLASH.search(string) and not _REGEX.search(string):
         return "A backslash is compared as it is.", [_BACKSLASH.sub("/", string)]
     if regex.search(string) and (unfolded := readings.unfold_regex(string)):

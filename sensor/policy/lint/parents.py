@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from sensor.policy.lint import readings
-from sensor.policy.lint.command_lines import strip_pid, without_arguments
+from sensor.policy.lint.command_lines import program_of, strip_pid
 from sensor.policy.lint.files import read_file, suspicious
 from sensor.policy.lint.findings import Flaw, Level, Suggestion
 
@@ -25,8 +25,7 @@ def parent_flaw(operator: str, string: str) -> Flaw | None:
     if not is_path:
         return suspicious(operator, string)
     reading = read_file(operator, string)
-    program = without_arguments(reading.strings[0]) or reading.strings[0]
-    name = program.rstrip("/:").rpartition("/")[2]
+    name = program_of(reading.strings[0]).rstrip("/:").rpartition("/")[2]
     usable = name and not reading.is_open and suspicious(operator, name) is None
     level: Level = "error" if string.startswith("/") else "warning"
     return Flaw(level, _BY_NAME, Suggestion(((operator, name),)) if usable else None)
