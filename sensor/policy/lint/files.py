@@ -34,8 +34,8 @@ _WINDOWS: Final = re.compile(
     r"[A-Za-z]:[\\/]|\\\\|%(?:systemroot|te?mp|(?:local)?appdata|program(?:files|data)|userprofile|windir|public)%",
     re.I,
 )
-_REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|\\[dwDWS](?![\w\\])|^\.\*(?=.)|(?<!\d)\.\+$|\][+]|(?<=[^$/])\$$")
-"""`.*` is a dot and a wildcard there."""
+_OF_REGEX: Final = re.compile(r"[\\^|?{]|\(.*\)|\[.+\]")
+"""What is left of a regular expression that no pattern can say: an optional letter is not the ? of patterns."""
 _DELETED: Final = "The kernel shows a deleted file so: its path is without it."
 _UNNORMAL: Final = re.compile(r"//|/\.(?=/)|/\.\.(?=/)")
 _UNNORMAL_END: Final = re.compile(r"/\.{0,2}$")
@@ -121,8 +121,8 @@ def _strip_prefix(string: str) -> tuple[str, str] | None:
     if prefix is None:
         return text, "Such a prefix is not known here."
     rest = ("/" if text.startswith("r//") else "") + text[prefix.end() :]
-    # An expression of StackRox is about the whole string.
-    is_whole = text.startswith("r/") and not re.search(r"[|^$]", rest)
+    # An expression of StackRox is about the whole string; the marks make one of it for the steps behind.
+    is_whole = re.match("re|r/", text, re.IGNORECASE) and not re.search(r"[|^$]", rest)
     return f"^{rest}$" if is_whole else rest, "Such a prefix is not known here."
 
 
@@ -145,6 +145,7 @@ _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     strip_prompt,
     wrappings.strip_command,
     readings.unquote_string,
+    _strip_prefix,
     _strip_condition,
     wrappings.strip_operators,
     readings.unquote_string,
@@ -155,7 +156,6 @@ _WORD_STEPS: Final[tuple[readings.Step, ...]] = (
     _strip_deleted,
     _strip_mount,
     _strip_shell,
-    _strip_prefix,
     readings.unfold_alike_words,
     readings.decode_percent,
 )
@@ -232,11 +232,12 @@ def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
         or re.match(r"~|\$|\.\./", string)
     ):
         return None
-    if string.startswith("^") or string.endswith("$") or (operator == "matches" and string.startswith(".*")):
+    is_regex = string.startswith("^") or string.endswith("$") or (operator == "matches" and string.startswith(".*"))
+    if is_regex:
         string = (readings.unfold_regex(string) or (string, ""))[0]
     if string.endswith("/") and operator == "ends_with":
         return "contains", string
-    if re.search(r"[\^|\\]", string):
+    if re.search(_OF_REGEX if is_regex else r"[\^|\\]", string):
         return None
     if not string.startswith("/"):
         return _relative_meant(operator, string.removeprefix("./"))
@@ -338,17 +339,20 @@ def suspicious(operator: str, string: str) -> Flaw | None:
 
 def _meant(operator: str, string: str) -> tuple[str, list[str]]:
     """Return why a string is suspicious, "" if it is not, and what was meant; an empty list where that is unknown."""
-    regex = _REGEX_OF_PATTERN if operator == "matches" else _REGEX
+    regex = readings.REGEX_OF_PATTERN if operator == "matches" else _REGEX
     parts = split_files(string)
     program = without_arguments(string) if operator in ("equals", "ends_with") else None
     if len(parts) > 1:
-        return "Each value needs a row of its own.", parts
+        plain = [(readings.unfold_regex(each) or (each, ""))[0] if regex.search(each) else each for each in parts]
+        return "Each value needs a row of its own.", [] if any(
+            map(_OF_REGEX.search, plain)
+        ) and plain != parts else plain
     if program is not None:
         return ARGUMENTS, [program] if program else []
     if string.startswith("/") and _BACKSLASH.search(string) and not _REGEX.search(string):
         return "A backslash is compared as it is.", [_BACKSLASH.sub("/", string)]
     if regex.search(string) and (unfolded := readings.unfold_regex(string)):
-        return unfolded[1], [] if re.search(r"[\\^|]|\(.*\)", unfolded[0]) else [unfolded[0]]
+        return unfolded[1], [] if _OF_REGEX.search(unfolded[0]) else [unfolded[0]]
     if operator != "matches" and readings.WILDCARD.search(string):
         return WILDCARDS, [string]
     return "", [string]

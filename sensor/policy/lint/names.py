@@ -258,7 +258,14 @@ _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
 )
 
 
-def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FREE_STEPS) -> Flaw | None:
+def _unfold_pattern(string: str) -> tuple[str, str] | None:
+    return readings.unfold_regex(string) if readings.REGEX_OF_PATTERN.search(string) else None
+
+
+_PATTERN_STEPS: Final[tuple[readings.Step, ...]] = (*_FREE_STEPS[:-1], _unfold_pattern)
+
+
+def free_flaw(operator: str, string: str) -> Flaw | None:
     """Return what is suspicious about a value that may have any letters, such as the name of a cluster."""
     string = readings.compact(string)
     if re.match(r"\s*[a-z]+://", string, re.IGNORECASE):
@@ -268,7 +275,7 @@ def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FR
         return Flaw(
             "warning", "Each value needs a row of its own.", Suggestion(tuple((operator, one) for one in several))
         )
-    reading = readings.read(string, steps)
+    reading = readings.read(string, _PATTERN_STEPS if operator == "matches" else _FREE_STEPS)
     is_pattern = operator != "matches" and readings.WILDCARD.search(reading.strings[0]) is not None
     if not reading.reason and not is_pattern:
         return None

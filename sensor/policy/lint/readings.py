@@ -35,6 +35,8 @@ WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
     r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\[\^[^\]\[]+\][*+]|\([^()|]*\|[^()]*\)|\(\?"
 )
+REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|\\[dwDWS](?![\w\\])|^\.\*(?=.)|(?<!\d)\.\+$|\][+]|(?<=[^$/])\$$")
+"""Where patterns are compared: `.*` is a dot and a wildcard there."""
 _TEMPLATE: Final = re.compile(
     r"^%[a-z]\w*\.[\w.]+$|"
     r"(?<![A-Za-z0-9])\$[A-Z_][A-Z0-9_]*(?![a-z])|[A-Za-z0-9]\$[A-Z_][A-Z0-9_]+(?![a-z]|[^/]*\.class$)|^\$[\d@]$|"
