@@ -259,7 +259,9 @@ _FREE_STEPS: Final[tuple[readings.Step, ...]] = (
 
 
 def _unfold_pattern(string: str) -> tuple[str, str] | None:
-    return readings.unfold_regex(string) if readings.REGEX_OF_PATTERN.search(string) else None
+    # A cluster's name may have dots, but hardly one behind a hyphen.
+    is_regex = readings.REGEX_OF_PATTERN.search(string) or re.search(r"[-_]\.[*+]", string)
+    return readings.unfold_regex(string) if is_regex else None
 
 
 _PATTERN_STEPS: Final[tuple[readings.Step, ...]] = (*_FREE_STEPS[:-1], _unfold_pattern)
