@@ -125,7 +125,9 @@ def image_flaw(operator: str, string: str) -> Flaw | None:
     level, words = problem
     reading = readings.read(string, _STEPS, ",;|")
     parts = [part for each in reading.strings for part in _split_images(each)]
-    values = () if reading.is_open else tuple(_meant(operator, each) for each in parts)
+    # Of my.image:8080 only the port would be left.
+    is_open = reading.is_open or any(re.fullmatch(r"[\d.]+", part) for part in parts)
+    values = () if is_open else tuple(_meant(operator, each) for each in parts)
     is_right = all(_problem(*value) is None for value in values) and values != ((operator, string),)
     if operator != "matches" and readings.WILDCARD.search(string) and not reading.reason:
         words = WILDCARDS
