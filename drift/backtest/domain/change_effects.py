@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import add
 
 from drift.backtest.domain.result import Result
 from drift.backtest.domain.transitions import UNSEEN
@@ -26,17 +28,12 @@ class ChangeEffect:
 
 def change_effects(result: Result, changes: Iterable[RuleChange]) -> list[ChangeEffect]:
     """Return the effect of each change. A decision that moves between two of the rules counts for both."""
-    return [_effect(result, UNSEEN if change.rule == DETECT else change.rule) for change in changes]
-
-
-def _effect(result: Result, rule: str) -> ChangeEffect:
-    execs = [(each["execs_before"], each["execs_after"]) for each in result["rules"] if each["rule"] == rule]
-    before, after = execs[0] if execs else (0, 0)
-    own = [each for each in result["transitions"] if rule in (each["before"]["rule"], each["after"]["rule"])]
-    return ChangeEffect(
-        before,
-        after,
-        sum(each["execs"] for each in own if each["before"]["action"] != each["after"]["action"]),
-        sum(each["vanish"] for each in own),
-        sum(each["appear"] for each in own),
-    )
+    execs = {each["rule"]: (each["execs_before"], each["execs_after"]) for each in result["rules"]}
+    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for each in result["transitions"]:
+        before, after = each["before"], each["after"]
+        moved = each["execs"] if before["action"] != after["action"] else 0
+        for rule in {before["rule"], after["rule"]}:
+            sums[rule] = [*map(add, sums[rule], (moved, each["vanish"], each["appear"]))]
+    rules = [UNSEEN if change.rule == DETECT else change.rule for change in changes]
+    return [ChangeEffect(*execs.get(rule, (0, 0)), *sums[rule]) for rule in rules]

@@ -4,36 +4,83 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
+from drift.alerts.queries.matched_workloads import matched_workloads
 from drift.alerts.queries.query_limits import QueryLimit, run_limited
+from drift.backtest.domain.change_effects import ChangeEffect, change_effects
 from drift.backtest.domain.result import Result
 from drift.backtest.queries.comparison import Cancelled, compare
 from drift.policy.domain.edits import Document
+from drift.policy.domain.rule_changes import RuleChange
 
 DAYS: Final = 7
 SECONDS: Final = 4.0
 """How long counting may take; a backtest has no such limit."""
 
 
-def quick_comparison(user: User, before: Document, after: Document) -> Result | QueryLimit:
+class Matched(NamedTuple):
+    """How many workloads the scope of a changed rule matches: before and after, None where there is no rule."""
+
+    before: int | None
+    after: int | None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether one number says it: the other is the same, or there is none."""
+        return None in self or self.before == self.after
+
+    @property
+    def shown(self) -> int | None:
+        """The number after, or before where the rule was removed."""
+        return self.before if self.after is None else self.after
+
+
+@dataclass(frozen=True)
+class QuickComparison:
+    """The result, each change with its effect and the workloads of its scope, and the number of all workloads."""
+
+    result: Result
+    changes: list[tuple[RuleChange, ChangeEffect, Matched]]
+    workloads: int
+
+
+def quick_comparison(
+    user: User, before: Document, after: Document, changes: list[RuleChange]
+) -> QuickComparison | QueryLimit:
     """Return what the events of the last DAYS would have been, or the limit that counting them met."""
     deadline = time.monotonic() + SECONDS
     days = min(DAYS, settings.EVENT_RETENTION_DAYS)
     now = timezone.now()
     first = now.date() - dt.timedelta(days=days - 1)
 
-    def is_in_time(_: int) -> bool:
+    def is_in_time(_: int = 0) -> bool:
         return time.monotonic() < deadline
 
-    def count() -> Result:
-        return compare(before, after, first, now, is_in_time, viewer=user, max_transitions=None)
+    def proceed() -> None:
+        if not is_in_time():
+            raise Cancelled
+
+    def count() -> QuickComparison:
+        result = compare(before, after, first, now, is_in_time, viewer=user, max_transitions=None)
+        workloads = matched_workloads(user, _with_own_ids(changes), proceed)
+        counts = workloads.by_rule
+        matched = [Matched(counts.get(f"before {each.rule}"), counts.get(f"after {each.rule}")) for each in changes]
+        effects = change_effects(result, changes)
+        return QuickComparison(result, list(zip(changes, effects, matched, strict=True)), workloads.total)
 
     try:
         return run_limited(user, SECONDS, count)
     except Cancelled:
         return QueryLimit.TIMEOUT
+
+
+def _with_own_ids(changes: list[RuleChange]) -> list[dict[str, Any]]:
+    """Return the changed rules, before and after, so that both are counted."""
+    before = [{**each.before, "id": f"before {each.rule}"} for each in changes if each.before]
+    return [*before, *({**each.after, "id": f"after {each.rule}"} for each in changes if each.after)]

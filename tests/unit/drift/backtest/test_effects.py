@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from html import unescape
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from django.test import Client
 
-from drift.alerts.queries.query_limits import QueryLimit
+from drift.alerts.queries import matched_workloads, rule_effect
+from drift.alerts.queries.query_limits import QueryLimit, StatementTimeout
+from drift.backtest.domain.change_effects import ChangeEffect, change_effects
+from drift.backtest.domain.result import Result
 from drift.backtest.queries import comparison, quick_comparison
 from drift.backtest.views import effects
 from drift.policy.actions import drafts, versions
@@ -84,6 +89,44 @@ def test_too_many_events_are_left_to_a_backtest(
     assert "A backtest counts them all." in _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
     monkeypatch.setattr(effects, "quick_comparison", lambda *_: QueryLimit.OWN_QUERY)
     assert "Another count is running" in _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
+
+
+@pytest.mark.parametrize("is_statement", [True, False])
+def test_the_workloads_of_a_scope_are_counted_within_the_same_time(
+    reading: Client, admin: Any, store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, is_statement: bool
+) -> None:
+    store("shop", "/tmp/a")
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Quiet shop", resource_scope=SHOP)))
+    counted, now = rule_effect.seen_workloads, time.monotonic
+
+    def slow(*arguments: Any) -> Any:
+        if is_statement:
+            raise StatementTimeout
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 3_600)
+        return counted(*arguments)
+
+    monkeypatch.setattr(matched_workloads, "seen_workloads", slow)
+    page = _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
+    monkeypatch.undo()
+    assert "A backtest counts them all." in page
+
+
+def test_a_rule_that_decides_before_and_after_counts_once_and_a_move_between_two_for_both() -> None:
+    def side(rule: str, action: str) -> dict[str, str]:
+        return {"rule": rule, "name": rule, "action": action}
+
+    moves = [("a", "alert", "a", "ignore", 1), ("a", "alert", "b", "ignore", 2), ("a", "alert", "b", "alert", 4)]
+    transitions = [
+        {"before": side(*move[:2]), "after": side(*move[2:4]), "execs": move[4], "vanish": move[4], "appear": 0}
+        for move in moves
+    ]
+    rules = [{"rule": "a", "execs_before": 7, "execs_after": 1}, {"rule": "b", "execs_before": 0, "execs_after": 6}]
+    changes: Any = [SimpleNamespace(rule=name) for name in ("a", "b", "c")]
+    assert change_effects(cast("Result", {"rules": rules, "transitions": transitions}), changes) == [
+        ChangeEffect(7, 1, 3, 7, 0),
+        ChangeEffect(0, 6, 2, 6, 0),
+        ChangeEffect(0, 0, 0, 0, 0),
+    ]
 
 
 def test_a_pair_that_does_not_exist_is_404(reading: Client) -> None:
