@@ -16,22 +16,30 @@ from accounts.queries.storage_warnings import role_problems
 
 KEY_CHARACTERS: Final = 32
 """Of SECRET_KEY: 128 bits where they are hexadecimal digits."""
-KEY_DISTINCT: Final = 10
-"""Distinct characters; 32 random digits have fewer in one of 200 million keys."""
+KEY_DISTINCT: Final = 8
+"""Distinct characters; of keys of 32 random hexadecimal digits one in 28 million has fewer."""
 _PLACEHOLDER: Final = re.compile(r"change.?me|replace.?me|insecure|secret.?key|your.?secret|example|password", re.I)
 
 
 def secret_key(**_: Any) -> list[checks.CheckMessage]:
     """Report a SECRET_KEY that can be guessed: who knows it signs sessions, and opens what is stored encrypted."""
-    key, problem = settings.SECRET_KEY, ""
-    if len(key) < KEY_CHARACTERS:
-        problem = f"has {len(key)} characters, fewer than {KEY_CHARACTERS}"
-    elif len(set(key)) < KEY_DISTINCT:
-        problem = f"has only {len(set(key))} distinct characters"
-    elif _PLACEHOLDER.search(key):
-        problem = "looks like a placeholder"
     hint = "`openssl rand -hex 32` makes one; docs/operators.md#changing-secret_key."
-    return [checks.Error(f"SECRET_KEY {problem}.", hint=hint, id="portal.E002")] if problem else []
+    found: list[checks.CheckMessage] = []
+    if problem := _key_problem(settings.SECRET_KEY):
+        found.append(checks.Error(f"SECRET_KEY {problem}.", hint=hint, id="portal.E002"))
+    # A warning: who replaces such a key needs it until everything is encrypted under the new one.
+    for problem in filter(None, map(_key_problem, settings.SECRET_KEY_FALLBACKS)):
+        hint = "It still signs sessions: end `manage.py rotate_secret_key`, then empty it."
+        found.append(checks.Warning(f"SECRET_KEY_FALLBACK {problem}.", hint=hint, id="portal.W005"))
+    return found
+
+
+def _key_problem(key: str) -> str:
+    if len(key) < KEY_CHARACTERS:
+        return f"has {len(key)} characters, fewer than {KEY_CHARACTERS}"
+    if len(set(key)) < KEY_DISTINCT:
+        return f"has only {len(set(key))} distinct characters"
+    return "looks like a placeholder" if _PLACEHOLDER.search(key) else ""
 
 
 def trusted_proxies(**_: Any) -> list[checks.CheckMessage]:
