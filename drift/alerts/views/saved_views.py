@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from drift.alerts.actions.saved_views import delete_view, save_view
+from drift.alerts.actions.saved_views import MAX_QUERY, delete_view, save_view
 from drift.alerts.errors import Invalid
 from drift.web.requests import signed_in_user
 
@@ -18,7 +18,8 @@ def save(request: HttpRequest) -> HttpResponse:
         view = save_view(signed_in_user(request), request.POST.get("name", ""), query)
     except Invalid as error:
         messages.error(request, str(error.detail))
-        return redirect(f"/alerts/?{query}")
+        # Servers refuse longer addresses.
+        return redirect(f"/alerts/?{query}" if len(query) <= MAX_QUERY else "/alerts/")
     messages.success(request, f"View {view.name} saved")
     return redirect(f"/alerts/?{view.query}")
 

@@ -43,6 +43,15 @@ def test_a_view_that_cannot_be_saved_leaves_the_list_as_it_was(reader: Any, clie
     assert "RIGHT-TO-LEFT OVERRIDE" in answer.content.decode()
 
 
+@pytest.mark.parametrize("length", [4_001, 20_000])
+def test_a_view_with_too_many_filters_leads_to_the_plain_list(reader: Any, client_of: ClientOf, length: int) -> None:
+    query = "writer=" + "a" * (length - len("writer="))
+    answer = client_of(reader).post("/alerts/views/", {"name": "Mine", "query": query}, follow=True)
+
+    assert answer.redirect_chain == [("/alerts/", 302)]
+    assert "Too many filters to save." in answer.content.decode()
+
+
 def test_sample_alerts_are_marked_as_such(estate: Estate, operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
 
