@@ -5,6 +5,8 @@ import { announce, csrfToken, isFromPortal } from "./tools.js";
 const WARN = 120; // seconds
 const TICK = 15_000;
 const RETRY = 2_000; // ms
+const PATIENCE = 5_000;
+const SOON = 500;
 const bar = document.getElementById("session");
 const { url, user } = bar.dataset;
 const signIn = `${bar.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -31,19 +33,27 @@ function hasUnsaved() {
   });
 }
 
-/** Return the response of the portal; null while it cannot be reached. `keep` also counts as activity. */
+/** Return the status and the session's state that the portal sends; null while it does not answer. `keep` also counts as activity. */
 async function ask(keep) {
   const options = keep ? { method: "POST", headers: { "X-CSRFToken": csrfToken() } } : { headers: { "X-Poll": "1" } };
-  const answer = await fetch(url, { ...options, cache: "no-store", redirect: "manual" }).catch(() => null);
-  return answer && !isFromPortal(answer.headers.get("Vary")) ? null : answer;
+  try {
+    const answer = await fetch(url, { ...options, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(PATIENCE) });
+    if (!isFromPortal(answer.headers.get("Vary"))) return null;
+    return { status: answer.status, state: answer.status === 200 ? await answer.json() : null };
+  } catch {
+    return null;
+  }
 }
 
 /** Ask the portal; `keep` also counts as activity. Nothing changes while the portal cannot be reached. */
 async function check(keep = false) {
   const answer = await ask(keep);
   if (answer && keep && answer.status !== 200) return check();
-  if (answer?.status !== 200) return;
-  const state = await answer.json();
+  if (answer?.state) take(answer.state);
+}
+
+/** Adopt the state of the session: who is signed in, until when, and the token that forms must send. */
+function take(state) {
   if (state.user === null) return over(signIn, "You are signed out. What you typed is still here.", "Sign in");
   if (String(state.user) !== user) return over(location.href, "Somebody else has signed in.", "Open this page as them");
   idleEnd = until(state.idle);
@@ -125,20 +135,31 @@ async function tick() {
 }
 
 // ---- A page that the browser kept alive: of another user, or of an earlier state
+let round = 0;
+let retry;
+let focused = null; // when the page was left: what is hidden cannot keep the focus
+addEventListener("pagehide", (event) => { if (event.persisted) focused = document.activeElement; });
+
 /** Show it to the user who left it; whoever else is signed in now, or nobody, gets nothing that was typed in it. */
 async function verify() {
+  clearTimeout(retry);
+  round += 1;
+  const mine = round;
+  const wait = () => fill("The portal has not answered yet. This page is shown once it is known who is signed in.", "");
+  const slow = setTimeout(wait, SOON);
   const answer = await ask(false);
-  if (answer?.status !== 200) {
-    fill("The portal does not answer. This page is shown once it is known who is signed in.", "");
-    setTimeout(verify, RETRY);
+  clearTimeout(slow);
+  if (mine !== round) return; // the page was left and shown again meanwhile
+  if (!answer?.state) {
+    wait();
+    retry = setTimeout(verify, RETRY);
     return;
   }
-  const state = await answer.json();
-  if (String(state.user) !== user) { forget(); return; }
-  hideBar();
+  if (String(answer.state.user) !== user) { forget(); return; }
   document.documentElement.classList.remove("unverified");
-  await check();
-  if (isOver || hasUnsaved()) return;
+  take(answer.state);
+  if (focused?.isConnected) focused.focus({ preventScroll: true });
+  if (hasUnsaved()) return;
   // A page that loads its data anew by itself prevents the default.
   if (document.dispatchEvent(new Event("page:returned", { cancelable: true }))) location.reload();
 }

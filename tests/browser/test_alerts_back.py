@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserType, Page, expect
 from drift.alerts.actions import triage
 from drift.alerts.models import Alert, Status
 from tests.browser.test_alerts_page import estate, send
+from tests.browser.test_kept_pages import KEPT, back, storable
 from tests.unit.drift.alerts.conftest import Estate
 
 __all__ = ["estate"]
@@ -162,10 +163,13 @@ def test_back_to_a_page_shows_the_whole_page(
 
 
 def test_back_returns_the_focus_to_a_list_that_shows_what_happened_meanwhile(
-    estate: Estate, open_as: Open, operator: Any, admin: Any
+    estate: Estate, open_as: Open, operator: Any, admin: Any, request: pytest.FixtureRequest
 ) -> None:
     send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
     page = open_as(operator, "/alerts/")
+    page.route("**/*", storable)
+    page.reload()
+    page.evaluate("window.isKept = true")
     page.keyboard.press("j")
     page.keyboard.press("j")
     focused = page.locator("tr:focus-within")
@@ -175,10 +179,12 @@ def test_back_returns_the_focus_to_a_list_that_shows_what_happened_meanwhile(
     other = Alert.objects.exclude(pk=int(row.removeprefix("alert-"))).earliest("pk")
     triage.change_status(admin, {other.pk: 1}, triage.StatusChange(Status.IN_PROGRESS))
 
-    page.go_back()
+    back(page)
 
     expect(page.locator(f"#alert-{other.pk}")).to_contain_text("In progress")
     expect(focused).to_have_attribute("id", row)
+    assert page.evaluate(KEPT) == (request.node.callspec.params["browser"] == "page cache")
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def test_back_to_any_page_shows_it_as_it_is_now(estate: Estate, open_as: Open, owner: Any) -> None:

@@ -33,17 +33,20 @@ def kept(
     given = {**browser_type_launch_args, "ignore_default_args": ["--disable-back-forward-cache"]}
     browser = browser_type.launch(**given)
     page = browser.new_page()
-    page.route("**/*", _storable)
+    page.route("**/*", storable)
     sign_in(page, reader)
     page.goto(f"{live_server.url}/tokens/")
     page.get_by_label("Name").fill("the reader's")
     page.evaluate("window.isKept = true")
+    page.evaluate("(real => { AbortSignal.timeout = (ms) => real.call(AbortSignal, ms / 10); })(AbortSignal.timeout)")
     page.goto(f"{live_server.url}/sessions/")
     yield page
+    page.unroute_all(behavior="ignoreErrors")
     browser.close()
 
 
-def _storable(route: Route) -> None:
+def storable(route: Route) -> None:
+    """Let the browser keep the page alive."""
     answer = route.fetch(max_redirects=0)
     route.fulfill(response=answer, headers={**answer.headers, "cache-control": "no-cache"})
 
@@ -63,6 +66,26 @@ def test_a_page_that_was_kept_is_hidden_until_its_user_is_known_to_be_signed_in(
     kept.unroute("**/session/")
     expect(kept.get_by_label("Name")).to_have_value("the reader's")
     expect(kept.get_by_label("Name")).to_be_visible()
+
+
+def test_a_page_that_was_kept_says_that_it_waits_and_asks_again_while_the_portal_hangs(kept: Page) -> None:
+    held: list[Route] = []
+    kept.route("**/session/", lambda route: held.append(route))  # noqa: PLW0108 - not a built-in
+    back(kept)
+
+    expect(kept.get_by_text("it is known who is signed in")).to_be_visible()
+    kept.unroute("**/session/")
+    expect(kept.get_by_label("Name")).to_be_visible()
+    assert kept.evaluate(KEPT)
+    assert len(held) == 1
+
+
+def test_a_page_that_was_kept_keeps_the_focus(kept: Page) -> None:
+    back(kept)
+
+    expect(kept.get_by_label("Name")).to_be_visible()
+    assert kept.evaluate(KEPT)
+    expect(kept.get_by_label("Name")).to_be_focused()
 
 
 def test_a_page_that_was_kept_is_loaded_anew_for_who_has_signed_in_since(
