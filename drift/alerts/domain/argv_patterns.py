@@ -27,15 +27,19 @@ _PUBLIC_IPV4: Final = (
 _SHELL: Final = r"(\S{0,40}/)?(ba|da|z|k|a)?sh\b"
 _INTERPRETER: Final = r"\b(python[\d.]{0,6}|perl|ruby|php\d?)"
 _CODE: Final = (
-    r"\b(python[\d.]{0,6} (-\S{1,40} ){0,4}?-[bdeiopqsuv]{0,8}c|perl (-\S{1,40} ){0,4}?-[alnpstuw\d]{0,8}e|"
-    r"ruby (-\S{1,40} ){0,4}?-[alnpsw\d]{0,8}e |php[\d.]{0,6} (-\S{1,40} ){0,4}?-[nq]{0,2}r)"
+    r"\b(python[\d.]{0,6} (-([wx] )?\S{1,40} ){0,4}?-[bdeiopqsuv]{0,8}c|"
+    r"perl (-(i )?\S{1,40} ){0,4}?-[alnpstuw\d]{0,8}e|"
+    r"ruby (-([ir] )?\S{1,40} ){0,4}?-[alnpsw\d]{0,8}e |php[\d.]{0,6} (-([cd] )?\S{1,40} ){0,4}?-[nq]{0,2}r)"
 )
 """An interpreter's option for code, alone or behind flags: not `-Wignore` or `-rbundler`, which end in its letter."""
+_SCRIPT: Final = r"\b(ba|da|z|k|a)?sh (-(o )?\S{1,20} ){0,4}?-\w{0,8}c "
 _EXECUTED: Final = (
-    rf"((^|[ ;&|(])(eval|exec|source|\.) |\b(ba|da|z|k|a)?sh (-\S{{1,20}} ){{0,4}}?(-\w{{0,8}}c (-- )?|<<<)|"
-    rf"\bsu (\S{{1,40}} ){{0,3}}?-c |{_CODE}|[;&|]) ?[\"']{{0,2}}"
+    rf"((^|[ ;&|(])(eval|exec|source|\.|then|do|else|nohup) |"
+    rf"{_SCRIPT}(-- )?|\b(ba|da|z|k|a)?sh (-\S{{1,20}} ){{0,4}}?<<<|"
+    rf"\bsu (\S{{1,40}} ){{0,3}}?-c |{_CODE}|\b(node|bun|lua[\d.]{{0,3}}) -[ep] |[;&|]) ?[\"']{{0,2}}"
 )
 """What executes the words behind it: `eval`, a shell's or an interpreter's option for code, the start of a command."""
+_DOWNLOADED: Final = r"(\$\(|`) ?(sudo )?(\S{0,20}/)?(curl|wget)\b"
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _FILE_TYPES: Final = (
@@ -105,7 +109,8 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         (r"(curl|wget) ", rf"\| *(sudo )?({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))"),
         r"<\( ?(curl|wget)\b",
         # Where what it gives is executed: health checks compare it, and services read a variable so.
-        rf"{_EXECUTED}(\$\(|`) ?(curl|wget)\b",
+        rf"{_EXECUTED}{_DOWNLOADED}",
+        (rf"=[\"']?{_DOWNLOADED}", rf"(\beval |{_SCRIPT})[\"']?\$"),
         (r"\beval\b", r"base64|curl|wget"),
         (_CODE, r"socket|exec|eval|urllib|base64|__import__"),
     ),
