@@ -1,4 +1,4 @@
-"""Conditions, command lines and rows of tables that are pasted for one value: what of them is the value.
+"""Conditions and rows of tables that are pasted for one value: what of them is the value.
 
 Conditions are those of Falco, StackRox, Gatekeeper, CEL, PromQL, KQL, Sigma and SQL. One that says how to compare
 becomes a pattern with `*`, from which the operator follows.
@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sensor.policy.lint.readings import Step
-
 _CONDITION: Final = "This is a condition of another tool: only its value belongs here."
 _ROW: Final = "This is a row of a table: only one of its columns belongs here."
-_COMMAND: Final = "A command is not part of a name."
 _FIELD: Final = r"[%$]?[A-Za-z_][\w.\[\]-]*"
 _WORDS: Final = (
     r"starts?[ _]?with|begins?[ _]?with|has[ _]?prefix|ends?[ _]?with|has[ _]?suffix|i?contains|includes|"
@@ -30,17 +27,6 @@ _COMPARED: Final = re.compile(
     re.S | re.I,
 )
 """`input.review.object.metadata.namespace == "kube-system"`, `= kube-system`."""
-_TOOL: Final = r"(?:[$#]\s+)?(?:sudo\s+)?(?:kubectl|oc|stern|docker|podman|nerdctl|crictl)\s"
-_OPTIONS: Final = r"(?:(?:-[nce]|--(?:namespace|container|context|env|user))[\s=]\S+\s+|--?[\w-]+(?:=\S+)?\s+)*"
-_OBJECT: Final = re.compile(
-    rf"{_TOOL}\s*(?:-n\s+\S+\s+)?(?:exec|attach|logs?|cp|debug|inspect|stop|start|restart|kill|rm|port-forward|top|"
-    rf"(?:get|describe|delete)\s+pods?(?:\s|/)|stern)\s*{_OPTIONS}(?:pods?/)?([A-Za-z0-9][\w.-]*)(?=\s|:|$).*",
-    re.S,
-)
-_NAMESPACE: Final = re.compile(
-    rf"{_TOOL}\s*(?:get|describe|delete|create|label|annotate|edit)\s+(?:ns|namespaces?|projects?)[\s/]\s*([\w.-]+)(?:\s.*)?",
-    re.S,
-)
 _QUOTED_COMPARISON: Final = re.compile(rf"""{_FIELD}\s*(?:===?|=~|:=)\s*(["'])(.+)\1""", re.S)
 _WORDED: Final = re.compile(
     r"""(starts?_?with|begins?_?with|ends?_?with|i?contains|i?like|matches|regex|pmatch|i?glob)\s+["']?([^\s"']+)["']?""",
@@ -90,26 +76,3 @@ def _unquoted(value: str) -> str:
 def first_column(string: str) -> tuple[str, str] | None:
     """A row of `kubectl get` or `docker ps`: columns are at least two blanks apart."""
     return re.sub(r"^(\S+)(?: {2,}|\t).*$", r"\1", string), _ROW
-
-
-def option_of_command(short: str, long: str) -> Step:
-    """Return a step that takes the value of an option out of a command line, such as `kubectl get pods -n shop`."""
-    option = re.compile(rf"{_TOOL}(?:.*?\s)?(?:{short}\s*|{long}(?:=|\s+))([^\s-]\S*).*", re.S)
-
-    def step(string: str) -> tuple[str, str] | None:
-        found = option.fullmatch(string)
-        return (found[1], _COMMAND) if found else None
-
-    return step
-
-
-def object_of_command(string: str) -> tuple[str, str] | None:
-    """The pod or container that a command line names, as in `kubectl exec -it web-0 -- sh`."""
-    found = _OBJECT.fullmatch(string)
-    return (found[1], _COMMAND) if found else None
-
-
-def namespace_of_command(string: str) -> tuple[str, str] | None:
-    """The namespace that a command line is about, as in `kubectl get ns shop`."""
-    found = _NAMESPACE.fullmatch(string)
-    return (found[1], _COMMAND) if found else None

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from sensor.policy.lint import expressions, readings
+from sensor.policy.lint.container_commands import image_of_command
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.languages import language
 from sensor.policy.lint.names import WILDCARDS
@@ -33,11 +34,6 @@ _DIGEST_ALONE: Final = re.compile(r"sha256[:-][0-9a-f]{0,64}|[0-9a-f]{64}")
 _TRANSPORT: Final = re.compile(r"^(?:docker-archive|docker-daemon|docker-image|containers-storage|oci-archive):", re.I)
 _IPV6: Final = re.compile(r"^\[[0-9a-f:.]*:[0-9a-f:.]*\](?=:\d+/|/)")
 """A registry's address of IPv6, in brackets, before its port or path."""
-_COMMAND: Final = re.compile(
-    r"^(?:\$\s+)?(?:sudo\s+)?(?:docker|podman|nerdctl|crictl|ctr|skopeo|buildah|crane|cosign|trivy|kubectl)\s+(?:images?\s+)?[a-z-]+\s+"
-    r"(?:(?:--platform|--name|--network|-[vpewun])\s+\S+\s+|--?[\w-]+(?:=\S+)?\s+)*(?=\S)",
-    re.IGNORECASE,
-)
 
 
 def _strip_command(string: str) -> tuple[str, str] | None:
@@ -47,11 +43,7 @@ def _strip_command(string: str) -> tuple[str, str] | None:
     if named := re.search(r"\s--image[= ](\S+)|\sset\s+image\s.*?\s[\w-]+=(\S+)", text):
         text = named[1] or named[2]
     text = re.sub(r"^--filter[= ](?=\S)", "", text)
-    if re.match(r"\S*(?:docker|podman)[ -]compose\b", text):
-        return None  # its last word is a service
-    plain = _COMMAND.sub("", text)
-    # What follows the image is run in it.
-    return plain if plain == text else plain.split()[0], "A command is not part of an image's name."
+    return image_of_command(text) or text, "A command is not part of an image's name."
 
 
 def _strip_site(string: str) -> tuple[str, str] | None:

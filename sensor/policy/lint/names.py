@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sensor.policy.globs import shortest_length
-from sensor.policy.lint import expressions, readings, wrappings
+from sensor.policy.lint import container_commands, expressions, readings, wrappings
 from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
 from sensor.policy.lint.languages import language
 
@@ -123,10 +123,16 @@ class NameForm:
             return None
         level, words = problem
         reading = readings.read(string, (*self.steps, *COMMON_STEPS), SEPARATORS)
-        values = () if reading.is_open or _RUNTIME_ID.match(string) else self._meant(operator, reading.strings)
+        is_open = reading.is_open or _RUNTIME_ID.match(string) or self._has_unread_command(string)
+        values = () if is_open else self._meant(operator, reading.strings)
         if operator != "matches" and readings.WILDCARD.search(string) and not reading.reason:
             words = WILDCARDS
         return Flaw(level, reading.reason or words, Suggestion(values) if values else None)
+
+    def _has_unread_command(self, string: str) -> bool:
+        """Return whether a line is a command that names something else, of which each word could be such a name."""
+        commands = (line.strip() for line in string.splitlines() if container_commands.is_command(line))
+        return not all(any((found := step(line)) and found[0] != line for step in self.steps) for line in commands)
 
     def _problem(self, operator: str, string: str) -> tuple[Level, str] | None:
         text = string.casefold()
@@ -198,8 +204,8 @@ FORMS: Final = {
         (
             _account_namespace,
             _dns_namespace,
-            expressions.option_of_command("-n", "--namespace"),
-            expressions.namespace_of_command,
+            container_commands.option_of_command("-n", "--namespace"),
+            container_commands.namespace_of_command,
         ),
     ),
     "pod_name": NameForm(
@@ -209,7 +215,7 @@ FORMS: Final = {
         "A pod's name has only letters, digits, hyphens and dots.",
         253,
         -1,
-        (_dns_pod, expressions.object_of_command),
+        (_dns_pod, container_commands.pod_of_command),
     ),
     "container_name": NameForm(
         "container_name",
@@ -218,7 +224,7 @@ FORMS: Final = {
         "A container's name has only letters, digits, hyphens, dots and underscores.",
         255,
         -1,
-        (expressions.option_of_command("-c", "--container"), expressions.object_of_command),
+        (container_commands.option_of_command("-c", "--container"), container_commands.container_of_command),
     ),
 }
 
