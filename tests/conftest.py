@@ -86,12 +86,18 @@ def migrated_copy(django_db_modify_db_settings: None) -> Any:
     from tests.migrated_database import MigratedCopy
 
     copy = MigratedCopy()
-    copy.load()
+    try:
+        copy.load()
+    except BaseException:
+        copy.release()
+        raise
     return copy
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(migrated_copy: Any, django_db_setup: None, django_db_blocker: Any) -> Generator[None, None, None]:
+def django_db_setup(
+    request: pytest.FixtureRequest, migrated_copy: Any, django_db_blocker: Any
+) -> Generator[None, None, None]:
     """Let tests run as the portal's role, and make the flush after a transactional test bring back what the migrations
     had put in.
 
@@ -107,7 +113,11 @@ def django_db_setup(migrated_copy: Any, django_db_setup: None, django_db_blocker
     from drift.alerts.queries import compiled_policies
     from tests.database import as_owner
 
-    migrated_copy.save()
+    try:
+        request.getfixturevalue("django_db_setup")  # pytest-django's
+        migrated_copy.save()
+    finally:
+        migrated_copy.release()  # others wait for it: also where a migration fails
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = [f'"{name}"' for name in connection.introspection.table_names(cursor) if name != "django_migrations"]
         cursor.execute("CREATE SCHEMA initial")

@@ -10,6 +10,8 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import time
+import warnings
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +27,8 @@ from sensor.policy import default_document, digest
 TEMPLATE = "migrated"
 DIRECTORY = "DRIFTWATCH_TEST_COPIES"
 """Environment variable that names another directory for the copies than that of this checkout."""
+KEPT = 24 * 3600
+"""Seconds after which copies for other migrations are deleted: until then another branch may come back to its own."""
 
 
 class MigratedCopy:
@@ -38,39 +42,75 @@ class MigratedCopy:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def load(self) -> None:
-        """Let the test database be made of the copy, where there is one."""
-        if not self._file.exists():
-            return
-        self._unlock()
-        with psycopg.connect(_url("postgres"), autocommit=True) as server:
-            server.execute(f"CREATE DATABASE {TEMPLATE}")
-        _run("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={self._file}", _url(TEMPLATE))
-        connection.settings_dict["TEST"]["TEMPLATE"] = TEMPLATE
+        """Let the test database be made of the copy, where there is one that can be restored."""
+        while self._lock is not None and (found := self._version()) is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)  # several restore it at once, and none replaces it meanwhile
+            if _restore(self._file):
+                connection.settings_dict["TEST"]["TEMPLATE"] = TEMPLATE
+                self.release()
+                return
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if self._version() == found:  # else another process has made it anew
+                self._file.unlink()
 
     def save(self) -> None:
         """Write the copy, where there was none, from the test database as migrations left it."""
         if self._lock is None:
             return
+        self._file.parent.mkdir(parents=True, exist_ok=True)  # the cache may have been cleared
         partial = self._file.with_suffix(".new")
         _run("pg_dump", f"--file={partial}", _url(str(connection.settings_dict["NAME"])))
         for old in self._file.parent.glob("migrated-*.sql"):
-            old.unlink()
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink()
         partial.rename(self._file)
-        self._unlock()
+        self.release()
 
-    def _unlock(self) -> None:
+    def release(self) -> None:
+        """Let the others go on, whether the copy is there or not."""
         if self._lock is not None:
             self._lock.close()
         self._lock = None
+
+    def _version(self) -> tuple[int, int] | None:
+        """Return what tells this file from one that replaced it; None where there is none."""
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
 
 def _key() -> str:
     """Return a digest of what migrations make the database of."""
     found = hashlib.sha256(f"{django.VERSION} {find_binaries()} {digest(default_document())}".encode())
     for app in sorted(apps.get_app_configs(), key=lambda each: each.name):
-        for file in sorted(Path(app.path, "migrations").glob("*.py")):
-            found.update(f"{app.name} {file.name}\0".encode() + file.read_bytes())
+        found.update(f"{app.name} {files_digest(Path(app.path, 'migrations'))}\0".encode())
     return found.hexdigest()[:16]
+
+
+def files_digest(directory: Path) -> str:
+    """Return a digest of all files below a directory, SQL that migrations read as well, but what Python compiled."""
+    found = hashlib.sha256()
+    for file in sorted(directory.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            found.update(f"{file.relative_to(directory)} {content}\0".encode())
+    return found.hexdigest()
+
+
+def _restore(file: Path) -> bool:
+    """Make the template of a copy; return whether that worked, and leave none where it did not."""
+    with psycopg.connect(_url("postgres"), autocommit=True) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+        server.execute(f"CREATE DATABASE {TEMPLATE}")
+        try:
+            _run("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={file}", _url(TEMPLATE))
+        except AssertionError as error:
+            warnings.warn(f"The copy of the migrated database is made anew: {error}", stacklevel=2)
+            server.execute(f"DROP DATABASE {TEMPLATE}")
+            return False
+    return True
 
 
 def _url(database: str) -> str:
