@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.exec_in_progress import (
+    PATIENCE,
     ExecInProgress,
     container_path,
     descriptor_link,
@@ -26,10 +27,17 @@ from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequence
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import IN_NO_TABLE, OF_ANOTHER, Namespaces
 from sensor.capture.fanotify.pending_execs import RETRY, PendingExecs
-from sensor.capture.fanotify.process_log import EndedExec, ProcessLog, UnmarkedProgram, open_program
+from sensor.capture.fanotify.process_log import (
+    CoveredExec,
+    EndedExec,
+    ProcessLog,
+    UnmarkedProgram,
+    open_program,
+)
 from sensor.capture.fanotify.procfs import memfd_dev, running_file
 from sensor.capture.fanotify.script_lines import script_interpreters
 from sensor.capture.fanotify.seen_execs import SeenExecs
+from sensor.capture.fanotify.unmarked_programs import opened_unmarked, program_space
 from sensor.capture.fanotify.waiting_scripts import WaitingScripts
 from sensor.container.identify import Identifier
 from sensor.container.mounts import Mount, host_dev, mount_id, mount_namespace
@@ -49,14 +57,11 @@ if TYPE_CHECKING:
 
     from sensor.capture.fanotify.group import OpenEvent
     from sensor.capture.fanotify.namespaces import Namespace
-    from sensor.capture.fanotify.procfs import ProcessFacts
     from sensor.container.base import Runtime
     from sensor.files.handles import FileStatus
     from sensor.judgement.counters import CaptureCounters
     from sensor.wire import Container, Event
 
-PATIENCE: Final = 0.25
-"""Seconds after which an exec in progress is late: a new program's arguments are there once it runs."""
 MAX_PENDING: Final = 512
 """Files held open at once."""
 MAX_READS: Final = 8
@@ -86,7 +91,7 @@ class FanotifyCapture:
         self._image: Recent[_ImageKey, FileShape] = Recent(MAX_IMAGE_FILES)
         self._seen = SeenExecs()
         self._adopted: collections.deque[int] = collections.deque()
-        self._covered: list[ProcessFacts] = []
+        self._covered: list[CoveredExec] = []
         self._ended: list[EndedExec] = []
         self._unmarked: collections.deque[UnmarkedProgram] = collections.deque()
         self._is_behind = False
@@ -187,9 +192,9 @@ class FanotifyCapture:
         self._is_behind = bool(self._covered or self._unmarked or self._ended)  # more may be there, which wakes nobody
         if not self._is_behind or not self._is_drained():
             return
-        for facts in self._covered:
-            if not self._seen.has(facts):
-                self._take_unreported(facts)
+        for covered in self._covered:
+            if not self._seen.has(covered.facts):
+                self._take_unreported(covered)
         self._outcomes.count_ended(self._ended, self._seen, self._spaces)
         self._covered, self._ended = [], []
         while self._unmarked and len(self._pending) < MAX_PENDING:
@@ -199,15 +204,16 @@ class FanotifyCapture:
         """Look at the files that wait; return whether none is left."""
         return any(len(self._pending) < MAX_PENDING and not self._take_events() for _ in range(MAX_READS))
 
-    def _take_unreported(self, facts: ProcessFacts) -> None:
+    def _take_unreported(self, covered: CoveredExec) -> None:
         """Take a program on a mount that has the id of one that was watched, while its process lives."""
+        facts, where = covered
         now_ns, handle = time.clock_gettime_ns(time.CLOCK_BOOTTIME), open_program(facts.pid, facts.exe)
         if handle is None:
-            self._ended.append(EndedExec(facts.pid, facts.start_ns, facts.parent, facts))
+            self._ended.append(EndedExec(facts.pid, facts.start_ns, facts.parent, where, facts))
         elif self._spaces.is_host(mount_id(handle)):
             os.close(handle)
         else:
-            self._unmarked.append(UnmarkedProgram(facts, handle, now_ns))
+            self._unmarked.append(UnmarkedProgram(facts, handle, now_ns, where))
 
     def _take_events(self) -> int:
         """Look at the files that wait, as many as one read returns; return their number."""
@@ -227,14 +233,15 @@ class FanotifyCapture:
 
     def _is_kept(self, event: OpenEvent) -> bool:
         """Look at a file; whether it is held for longer."""
-        self._seen.note_process(event.pid)
         mount = mount_id(event.fd)
         if self._spaces.is_host(mount):
+            self._seen.note_process(event.pid)
             return False
         status = file_status(event.fd)
         found = self._find(event.pid, mount, status.dev)
         if found is None:
             return False
+        self._seen.note_process(event.pid)
         self._seen.note(event.pid, (status.dev, status.ino))
         found = self._seen_by(event.pid, *found)
         key = found[0].number, mount, status.dev, status.ino, status.ctime_ns, status.size
@@ -329,40 +336,18 @@ class FanotifyCapture:
             # Both report it for a moment after its mount was marked.
             if self._seen.has(program.facts):
                 return
-            facts = program.facts
-            space = self._spaces.learn(facts.pid) or self._spaces.learn(facts.parent)
-            if space is None or space.root is None:
+            space = program_space(program, self._spaces, self._memfd_dev)
+            if space is None:
+                if not self._spaces.is_node_dev(program.facts.exe[0]):
+                    self._outcomes.count_gone(self._spaces.above(program.facts.parent), program.facts.parent)
                 return
-            opened = self._opened_unmarked(program, space)
+            opened = opened_unmarked(program, space, self._spaces, self._memfd_dev)
             if not self._hold(opened, FileRole.PROGRAM, is_image=self._is_image(opened)):
                 opened.close()
         except OSError:
             self._examiner.lose("unreadable")
         finally:
             os.close(program.handle)
-
-    def _opened_unmarked(self, program: UnmarkedProgram, space: Namespace) -> ExecInProgress:
-        status = file_status(program.handle)
-        link = descriptor_link(program.handle)
-        path = container_path(space, program.handle, link)
-        is_memfd = status.dev == self._memfd_dev
-        found = None if is_memfd else self._spaces.find_for(program.facts.pid, mount_id(program.handle))
-        # On a mount that is in no table: a detached one, which somebody in the container made.
-        mount = found[1] if found is not None else Mount(IN_NO_TABLE, status.dev, b"/", b"/", b"", b"")
-        return ExecInProgress(
-            file=None if mount.is_remote else OpenFile.adopt(os.dup(program.handle)),
-            pid=program.facts.pid,
-            time_ns=program.time_ns,
-            space=space,
-            mount=mount,
-            path=path,
-            exe=program.facts.exe,
-            link=link,
-            size=status.size,
-            ctime_ns=status.ctime_ns,
-            until=time.monotonic() + PATIENCE,
-            flags=Flag.MEMFD if is_memfd else 0,
-        )
 
     def _take_overdue_scripts(self) -> None:
         """Hold the execs of scripts whose interpreter was reported late, or for an earlier exec alone."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.procfs import ProcessFacts
     from sensor.container.mounts import Mount
 
+PATIENCE: Final = 0.25
+"""Seconds after which an exec in progress is late: a new program's arguments are there once it runs."""
 _DELETED: Final = b" (deleted)"
 
 

@@ -54,10 +54,19 @@ class ExecOutcomes:
     def count_ended(self, ended: Iterable[EndedExec], seen: SeenExecs, spaces: Namespaces) -> None:
         """Count the execs that nothing else shows: of a memfd, or on a mount that is not watched."""
         for each in ended:
-            space = None if seen.may_have(each) else spaces.learn(each.above)
-            resolved = self._container(space, each.above) if space is not None else None
-            if resolved is not None:
-                self._examiner.lose("process_gone", resolved)
+            if not seen.may_have(each):
+                self.count_gone(spaces.at(each.where) or spaces.above(each.above), each.above)
+
+    def count_gone(self, space: Namespace | None, pid: int) -> None:
+        """Count a program that can't be judged, for the container of a namespace where that is one.
+
+        `pid` was in it lately. Without a namespace nothing is known of the container.
+        """
+        resolved = self._container(space, pid or space.pid) if space is not None else None
+        if resolved is not None:
+            self._examiner.lose("process_gone", resolved)
+        elif space is None:
+            self._examiner.lose("process_gone")
 
     def _container(self, space: Namespace, pid: int) -> Resolved | None:
         """Return the container that a process is in by its mount namespace; None where that is none, or not known."""

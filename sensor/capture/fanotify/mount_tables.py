@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import select
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.mounts import read_mounts
+from sensor.container.mounts import mount_id, read_mounts
+from sensor.files.deadline import in_time
+from sensor.files.handles import look_up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sensor.container.mounts import Mount
 
 ROOT_TRIES: Final = 3
@@ -51,3 +56,18 @@ def with_prefix(mount: Mount, prefix: bytes) -> Mount:
     if prefix == b"/":
         return mount
     return dataclasses.replace(mount, point=(prefix + mount.point).rstrip(b"/"))
+
+
+@contextlib.contextmanager
+def reached(root: int, mount: Mount, *, prefix: bytes, payer: str) -> Iterator[int | None]:
+    """Yield a descriptor of a mount's point, None where another mount lies over it: no path leads there.
+
+    `root` is an open root directory, which is at `prefix` in its namespace. Raises OSError; TimeoutError where a
+    filesystem on the way does not answer.
+    """
+    point = mount.point if prefix == b"/" else mount.point.removeprefix(prefix) or b"/"
+    handle = in_time(lambda: look_up(root, point), os.close, payer=payer)
+    try:
+        yield handle if mount_id(handle) == mount.id else None
+    finally:
+        os.close(handle)

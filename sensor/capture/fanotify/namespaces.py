@@ -9,28 +9,27 @@ import itertools
 import os
 import select
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
-from sensor.capture.fanotify.mount_tables import has_changed, mounts_below_root, with_prefix
-from sensor.capture.fanotify.procfs import cgroup_names
+from sensor.capture.fanotify.mount_tables import has_changed, mounts_below_root, reached, with_prefix
+from sensor.capture.fanotify.procfs import MAX_STEPS, cgroup_names, process_stat
 from sensor.container.base import ids_from_cgroup, payer_id
 from sensor.container.mounts import (
     HOST_INIT,
     NODE_ROOTS,
     NOTHING_RUNS,
-    mount_id,
     mount_namespace,
     read_mounts,
     topmost_mount,
 )
 from sensor.container.recent import Recent
-from sensor.files.deadline import Worker, in_time
-from sensor.files.handles import file_status, look_up, open_directory
+from sensor.files.deadline import Worker
+from sensor.files.handles import file_status, open_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sensor.capture.fanotify.group import Fanotify
     from sensor.container.mounts import Mount
@@ -50,6 +49,13 @@ SETTLED_SECONDS: Final = 0.5
 MAX_KNOWN_PIDS: Final = 32
 PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 """Filesystems that are a container's own where the node itself has none with that device."""
+
+
+class NamespaceAt(NamedTuple):
+    """A mount namespace by its inode number, which is another's later, and when that was read (monotonic)."""
+
+    inum: int
+    time: float
 
 
 @dataclasses.dataclass(eq=False)
@@ -84,7 +90,7 @@ class Namespaces:
 
     def __init__(self, group: Fanotify, host_dev: int, watch: Callable[[int, int], None]) -> None:
         """`watch(fd, events)` adds a descriptor to the caller's poll, and hands over to `on_readable`."""
-        self._group, self._host_dev, self._poll = group, host_dev, watch
+        self._group, self.host_dev, self._poll = group, host_dev, watch
         self.host_inum = mount_namespace(HOST_INIT) or mount_namespace(os.getpid()) or 0
         self._numbers = itertools.count(1)
         self._by_inum: dict[int, Namespace] = {}
@@ -161,7 +167,11 @@ class Namespaces:
 
     def is_root(self, dev: int) -> bool:
         """Return whether it is the device of an overlay that the node has mounted, as runtimes do for a container."""
-        return dev in self._overlays and dev != self._host_dev
+        return dev in self._overlays and dev != self.host_dev
+
+    def is_node_dev(self, dev: int) -> bool:
+        """Return whether it is the device of a filesystem of the node's own."""
+        return dev in self._host_devs and not self.is_root(dev)
 
     def left_behind(self, dev: int, name: Callable[[bytes], str | None]) -> tuple[Namespace, Mount] | None:
         """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
@@ -190,8 +200,34 @@ class Namespaces:
         known = self._by_inum.get(inum)
         if known is not None:
             known.pids.append(pid)
+            if known.root is None and mounts_below_root(pid) is not None:
+                self._follow(known)
             return known
         return self._add(inum, pid)
+
+    def at(self, noted: NamespaceAt) -> Namespace | None:
+        """Return a namespace that was noted; None where it was not known then nor is now, or shows no root.
+
+        One that is followed keeps its number from being given again.
+        """
+        ended = (each for each in self._retired if each.inum == noted.inum and (each.retired or 0.0) > noted.time)
+        space = next(ended, self._by_inum.get(noted.inum))
+        return space if space is not None and space.root is not None else None
+
+    def above(self, pid: int) -> Namespace | None:
+        """Return the namespace of a process, or the nearest above it that has a root; None at the node's own.
+
+        In a chroot into a plain directory a process sees no mount, so nothing tells what its namespace has.
+        """
+        for _ in range(MAX_STEPS):
+            space = self.learn(pid)
+            if space is None or space.root is not None:
+                return space
+            try:
+                pid = process_stat(pid)[1]
+            except (OSError, ValueError, IndexError):
+                break
+        return None
 
     def trust(self, pid: int) -> None:
         """Watch all mounts of a process of the sensor's own, which serves no filesystem."""
@@ -229,7 +265,7 @@ class Namespaces:
         cgroup = cgroup_names(space.pid)
         if ids_from_cgroup(cgroup) or not space.cgroup:
             space.cgroup, space.payer = cgroup, payer_id(cgroup)
-        if not space.is_container(self._host_dev):
+        if not space.is_container(self.host_dev):
             return
         for gone in space.mounts.keys() - seen.keys():
             self._forget(gone, space)
@@ -329,9 +365,9 @@ class Namespaces:
             if mount.dev not in self._host_devs and fuse_in_use(self._fuse_worker):
                 return  # made inside, perhaps on a filesystem that the container serves: to open a file may never end
         own = mount.fstype in PRIVATE and (mount.fstype == b"overlay" or mount.dev not in self._host_devs)
-        scope = Scope.FILESYSTEM if own and mount.dev != self._host_dev else Scope.MOUNT
+        scope = Scope.FILESYSTEM if own and mount.dev != self.host_dev else Scope.MOUNT
         # Where that fails, execs on it are seen by the process connector alone.
-        with contextlib.suppress(OSError), _reached(root, mount, space) as handle:
+        with contextlib.suppress(OSError), reached(root, mount, prefix=space.prefix, payer=space.payer) as handle:
             if handle is not None:
                 self._group.mark(OPEN_EXEC, scope, fd=handle)
                 self._marked.setdefault(mount.id, time.monotonic())
@@ -352,7 +388,7 @@ class Namespaces:
         self._host_devs = {mount.dev for mount in mounts}
         for mount in overlays:
             # Known ones too: unmounted and mounted again between two reads, it has the same id and device, and no mark.
-            if mount.dev != self._host_dev:
+            if mount.dev != self.host_dev:
                 for prefix in NODE_ROOTS:
                     with contextlib.suppress(OSError):
                         self._mark_root(prefix + mount.point, mount.dev)
@@ -362,17 +398,3 @@ class Namespaces:
             # Where the container has just ended, the path leads to a directory of the node's.
             if file_status(root).dev == dev:
                 self._group.mark(OPEN_EXEC, Scope.FILESYSTEM, fd=root)
-
-
-@contextlib.contextmanager
-def _reached(root: int, mount: Mount, space: Namespace) -> Iterator[int | None]:
-    """Yield a descriptor of a mount's point, None where another mount lies over it: no path leads there.
-
-    Raises OSError; TimeoutError where a filesystem on the way does not answer.
-    """
-    point = mount.point if space.prefix == b"/" else mount.point.removeprefix(space.prefix) or b"/"
-    handle = in_time(lambda: look_up(root, point), os.close, payer=space.payer)
-    try:
-        yield handle if mount_id(handle) == mount.id else None
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.capture.fanotify.connector import Connector
+from sensor.capture.fanotify.namespaces import NamespaceAt
 from sensor.capture.fanotify.procfs import TICK_NS, Fork, ProcessFacts, process_facts
 from sensor.container.mounts import mount_id, mount_namespace
 from sensor.container.recent import Recent
@@ -27,29 +28,41 @@ MAX_FORKS: Final = 65_536
 MAX_COVERED: Final = 8_192
 MAX_WAITING: Final = 1_024
 """Programs held open until they are looked at."""
-NEAR_ANCESTORS: Final = 4
+NEAR_ANCESTORS: Final = 16
 """Of a process that is gone, that are asked for its container."""
 
 
 @dataclasses.dataclass(slots=True)
 class UnmarkedProgram:
-    """A program that fanotify does not report: in a memfd, or on a mount that is not watched. `handle` is O_PATH."""
+    """A program that fanotify does not report: in a memfd, or on a mount that is not watched. `handle` is O_PATH.
+
+    `where` is the mount namespace that it ran in.
+    """
 
     facts: ProcessFacts
     handle: int
     time_ns: int
+    where: NamespaceAt
 
 
 class EndedExec(NamedTuple):
-    """An exec of a process that ended before its program could be opened. `above` is a process of its container.
+    """An exec of a process that ended before its program could be opened. `where` is the mount namespace it was in.
 
-    `facts` where they had been read by then.
+    `above` is its nearest ancestor that lived, 0 where none did. `facts` where they had been read by then.
     """
 
     pid: int
     forked_ns: int
     above: int
+    where: NamespaceAt
     facts: ProcessFacts | None = None
+
+
+class CoveredExec(NamedTuple):
+    """An exec on a mount that is watched, and the mount namespace that it was in."""
+
+    facts: ProcessFacts
+    where: NamespaceAt
 
 
 class _LoggedFacts(NamedTuple):
@@ -85,7 +98,9 @@ class ProcessLog:
         self._forks: Recent[int, Fork] = Recent(MAX_FORKS)
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
         self._programs: collections.deque[UnmarkedProgram] = collections.deque()
-        self._covered: collections.deque[ProcessFacts] = collections.deque(maxlen=MAX_COVERED)
+        self._inums: Recent[int, int] = Recent(MAX_FORKS)
+        self._root_devs: Recent[int, int] = Recent(MAX_FACTS)
+        self._covered: collections.deque[CoveredExec] = collections.deque()
         self._ended: collections.deque[EndedExec] = collections.deque()
         self.execs = 0
         self.dropped = 0
@@ -126,7 +141,7 @@ class ProcessLog:
         """Programs to look at; the caller closes their handles."""
         return [self._programs.popleft() for _ in range(len(self._programs))]
 
-    def covered(self) -> list[ProcessFacts]:
+    def covered(self) -> list[CoveredExec]:
         """Processes whose program fanotify should have reported by now: on a mount that was watched."""
         return [self._covered.popleft() for _ in range(len(self._covered))]
 
@@ -152,7 +167,7 @@ class ProcessLog:
         if event.parent is not None:
             with self._lock:
                 self._forks.put(event.pid, Fork(event.parent, self._clock.since_boot(event.time_ns)))
-        inum = mount_namespace(event.pid)
+        inum = self._noted_inum(event)
         if inum == self._namespaces.host_inum:
             return
         if inum is None:
@@ -160,16 +175,35 @@ class ProcessLog:
                 self._log_ended(event.pid)
             return
         if not self._namespaces.knows(inum):
+            self._note_root(event.pid, inum)
             self._unknown.append(event.pid)
             self._wake()
         if event.what == "exec":
             self.execs += 1
-            self._log_exec(event.pid, event.time_ns)
+            self._log_exec(event.pid, event.time_ns, inum)
 
-    def _log_exec(self, pid: int, time_ns: int) -> None:
+    def _noted_inum(self, event: ProcessEvent) -> int | None:
+        """Note the mount namespace of a process, which begins in its parent's; return it, None where it is gone."""
+        inum = mount_namespace(event.pid)
+        known = inum
+        if known is None and event.parent is not None:
+            known = mount_namespace(event.parent) or self._inums.get(event.parent)
+        if known is not None:
+            self._inums.put(event.pid, known)
+        elif event.parent is not None:
+            self._inums.remove(event.pid)
+        return inum
+
+    def _note_root(self, pid: int, inum: int) -> None:
+        """Note the root's device of a namespace that is not known yet: a service of the node's has the node's."""
+        with contextlib.suppress(OSError):
+            self._root_devs.put(inum, file_status(f"/proc/{pid}/root").dev)
+
+    def _log_exec(self, pid: int, time_ns: int, inum: int) -> None:
+        where = NamespaceAt(inum, time.monotonic())
         facts = process_facts(pid)
         if facts is None or facts.start_ns > self._clock.since_boot(time_ns):  # its pid is a younger process's by now
-            self._log_ended(pid)
+            self._log_ended(pid, inum)
             return
         with self._lock:
             key = pid, self._forked_ns(pid), facts.exe
@@ -179,38 +213,51 @@ class ProcessLog:
             return  # it ran something else just before: when that was looked at, it ran this already
         handle = open_program(pid, facts.exe)
         if handle is None:
-            self._log_ended(pid, facts)
+            self._log_ended(pid, inum, facts)
             return
         if self._namespaces.covers(mount_id(handle)):
             # fanotify reports it too, with the file as the exec found it.
             os.close(handle)
-            self._covered.append(facts)
+            if len(self._covered) >= MAX_COVERED:
+                self.dropped += 1
+                return
+            self._covered.append(CoveredExec(facts, where))
             self._wake()
         elif len(self._programs) >= MAX_WAITING:
             os.close(handle)
             self.dropped += 1
         else:
-            self._programs.append(UnmarkedProgram(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+            self._programs.append(UnmarkedProgram(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME), where))
             self._wake()
 
-    def _log_ended(self, pid: int, facts: ProcessFacts | None = None) -> None:
-        above, began = pid, self._forks.get(pid)
-        for _ in range(NEAR_ANCESTORS):
-            fork = self._forks.get(above)
-            if fork is None or began is None:
-                return
-            above = fork.parent
-            inum = mount_namespace(above)
-            if inum is None:
-                continue
-            if inum == self._namespaces.host_inum:
-                return
-            if len(self._ended) >= MAX_WAITING:
-                self.dropped += 1
-            else:
-                self._ended.append(EndedExec(pid, began.time_ns, above, facts))
-                self._wake()
+    def _log_ended(self, pid: int, inum: int | None = None, facts: ProcessFacts | None = None) -> None:
+        """Log an exec in a container; one of which nothing tells where it was may be the node's own."""
+        inum = inum or self._inums.get(pid)
+        if inum == self._namespaces.host_inum:
             return
+        above, inum_above = self._living_ancestor(pid)
+        inum = inum or inum_above
+        if inum is None or inum == self._namespaces.host_inum:
+            return
+        if self._root_devs.get(inum) == self._namespaces.host_dev:
+            return  # of a service of the node's, in a mount namespace of its own
+        if len(self._ended) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._ended.append(EndedExec(pid, self._forked_ns(pid) or 1, above, NamespaceAt(inum, time.monotonic()), facts))
+        self._wake()
+
+    def _living_ancestor(self, pid: int) -> tuple[int, int | None]:
+        """Return the nearest ancestor that lives, and its mount namespace; 0 and None of none."""
+        for _ in range(NEAR_ANCESTORS):
+            fork = self._forks.get(pid)
+            if fork is None:
+                break
+            pid = fork.parent
+            inum = mount_namespace(pid)
+            if inum is not None:
+                return pid, inum
+        return 0, None
 
 
 def open_program(pid: int, exe: tuple[int, int]) -> int | None:

@@ -30,6 +30,9 @@ NESTED += "for n in $(seq 100); do mkdir -p n; cd n; done; echo 0 > cgroup.procs
 OWN_ROOT = "mkdir -p /elsewhere; mount -t tmpfs x /elsewhere; cp /bin/busybox /tmp/busybox-nested; "
 OWN_ROOT += "run namespace elsewhere -- /tmp/busybox-nested sleep 1"
 
+PLAIN_CHROOT = "mkdir -p /elsewhere; cp /bin/busybox /elsewhere/b; "
+PLAIN_CHROOT += "run namespace elsewhere -- /bin/busybox sh -c '/b sleep 1; true'"
+
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -79,6 +82,15 @@ def test_a_container_is_named_by_its_own_cgroup_whatever_it_nests_in_it(
     event = box.only(NESTED + OWN_ROOT, backend)
     assert (event.kind, event.identity) == ("copy_of_image_file", "complete")
     assert (event.container.id, event.container.name) == (box.box.id, box.box.name)
+
+
+def test_a_program_in_a_chroot_is_judged_where_no_mount_shows_its_root(
+    watch_of: Callable[..., Watch], backend: str
+) -> None:
+    """A chroot into a plain directory, in a mount namespace of its own: the table of mounts is empty there."""
+    box = watch_of("podman", True, ("--hostname=chroot",))
+    event = box.only(PLAIN_CHROOT, backend)
+    assert (event.kind, event.container.id) == ("copy_of_image_file", box.box.id)
 
 
 def test_files_run_by_a_script_or_loader_name_what_ran_them(box: Watch, backend: str) -> None:

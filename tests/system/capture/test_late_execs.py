@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sensor.capture.fanotify.capture import PATIENCE
+from sensor.capture.fanotify.exec_in_progress import PATIENCE
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, Scope
 from tests.system.capture.bed import BACKENDS, LOADER, Watch
 

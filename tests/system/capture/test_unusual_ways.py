@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -139,10 +140,24 @@ def test_the_image_s_programs_that_end_at_once_in_namespaces_of_their_own_are_no
 ) -> None:
     """The kernel gives the ids of their mounts again, as those of what was mounted before."""
     watch, fallback = watch_of("podman", True), seen_by["fanotify"]
-
-    def lost() -> int:
-        return sum(gap.lost.get("process_gone", 0) for gap in fallback.capture.counters().gaps)
-
-    before = lost()
+    before = fallback.capture.counters().lost
     assert watch.drift(IN_NEW_NAMESPACES, "fanotify") == []
-    assert lost() == before
+    assert fallback.capture.counters().lost == before
+
+
+ON_THE_NODE: Final = (
+    "for i in $(seq 20); do /bin/true; (/bin/true); unshare -m /bin/true; unshare -m sh -c '(/bin/true)'; done"
+)
+
+
+def test_programs_of_the_node_that_end_at_once_are_not_lost_ones_of_containers(
+    watch_of: Callable[..., Watch], seen_by: dict[str, Collector]
+) -> None:
+    """Nor are those of its services, which may have mount namespaces of their own."""
+    watch, fallback = watch_of("podman", False), seen_by["fanotify"]
+    before = fallback.capture.counters().lost
+    subprocess.run(["/bin/sh", "-c", ON_THE_NODE], check=True)
+    for _ in range(4):
+        watch.box.shell("/bin/true")
+    assert watch.drift("# nothing", "fanotify") == []
+    assert fallback.capture.counters().lost == before

@@ -11,7 +11,7 @@ import pytest
 
 from sensor.capture.fanotify.exec_in_progress import ExecInProgress
 from sensor.capture.fanotify.exec_outcomes import ExecOutcomes
-from sensor.capture.fanotify.namespaces import Namespace
+from sensor.capture.fanotify.namespaces import Namespace, NamespaceAt
 from sensor.capture.fanotify.process_log import EndedExec
 from sensor.capture.fanotify.procfs import ProcessFacts, process_facts
 from sensor.capture.fanotify.seen_execs import SeenExecs
@@ -129,31 +129,48 @@ def test_a_process_that_began_after_the_file_was_opened_is_another_one_with_its_
     assert outcomes.facts(dataclasses.replace(ours, time_ns=now.start_ns - 1)) is None
 
 
-class Containers:
-    """Namespaces of a node on which process 4 is in a container, process 6 in a service, and no other lives."""
+CONTAINER = Namespace(1, 40, 4, root=Mount(7, 1, b"/", b"/", b"overlay", b""))
+SERVICE = Namespace(2, 60, 6, root=Mount(8, 2, b"/", b"/", b"ext4", b""))
 
-    def learn(self, pid: int) -> Namespace | None:
-        root = Mount(7, 1, b"/", b"/", b"overlay", b"") if pid == 4 else None
-        return Namespace(1, 4_000, pid, root=root) if pid in {4, 6} else None
+
+class Spaces:
+    """Namespaces of a node on which process 4 is in a container, and nothing else lives."""
+
+    def at(self, noted: NamespaceAt) -> Namespace | None:
+        return {40: CONTAINER, 60: SERVICE}.get(noted.inum)
+
+    def above(self, pid: int) -> Namespace | None:
+        return CONTAINER if pid == 4 else None
 
 
 class Losses:
-    """An examiner that keeps what is lost."""
+    """An examiner that keeps what is lost; the service is in no container."""
 
     def __init__(self) -> None:
-        self.lost: list[tuple[str, int]] = []
+        self.lost: list[tuple[str, int | None]] = []
 
-    def resolve(self, record: Record) -> int:
-        return record.pid
+    def resolve(self, record: Record) -> int | None:
+        return record.namespace_inum if record.namespace_inum == 40 else None
 
-    def lose(self, cause: str, resolved: int) -> None:
+    def lose(self, cause: str, resolved: int | None = None) -> None:
         self.lost.append((cause, resolved))
 
 
-def test_execs_in_containers_of_which_nothing_was_seen_are_counted() -> None:
+@pytest.mark.parametrize(
+    ("ended", "lost"),
+    [
+        (EndedExec(5, 1, above=4, where=NamespaceAt(40, 0.0)), [("process_gone", 40)]),
+        (EndedExec(5, 1, above=0, where=NamespaceAt(40, 0.0)), [("process_gone", 40)]),
+        (EndedExec(5, 1, above=4, where=NamespaceAt(41, 0.0)), [("process_gone", 40)]),
+        (EndedExec(5, 1, above=8, where=NamespaceAt(41, 0.0)), [("process_gone", None)]),
+        (EndedExec(5, 1, above=6, where=NamespaceAt(60, 0.0)), []),
+        (EndedExec(9, 1, above=4, where=NamespaceAt(40, 0.0)), []),
+    ],
+)
+def test_execs_in_containers_of_which_nothing_was_seen_are_counted(
+    ended: EndedExec, lost: list[tuple[str, int | None]]
+) -> None:
     losses, seen = Losses(), SeenExecs()
     seen.note_process(9)
-    outcomes = ExecOutcomes(cast("Examiner", losses), None)
-    ended = [EndedExec(5, 1, 4), EndedExec(9, 1, 4), EndedExec(5, 1, 6), EndedExec(5, 1, 8)]
-    outcomes.count_ended(ended, seen, cast("Namespaces", Containers()))
-    assert losses.lost == [("process_gone", 4)]
+    ExecOutcomes(cast("Examiner", losses), None).count_ended([ended], seen, cast("Namespaces", Spaces()))
+    assert losses.lost == lost

@@ -10,6 +10,8 @@ import pytest
 from sensor.capture.fanotify import capture
 from sensor.capture.fanotify.capture import FanotifyCapture
 from sensor.capture.fanotify.group import OPEN_EXEC, OpenEvent
+from sensor.capture.fanotify.namespaces import NamespaceAt
+from sensor.capture.fanotify.process_log import CoveredExec
 from sensor.capture.fanotify.procfs import ProcessFacts
 from sensor.files.hashing import Hasher
 from sensor.judgement.gather import FactGatherer
@@ -59,10 +61,11 @@ class Log:
 
     def __init__(self, *_: object) -> None:
         self._covered = [
-            ProcessFacts(pid, 0, 1, 0, (1, 1), (b"a",), False, b"/", b"/", b"/a") for pid in (GONE, GONE + 1)
+            CoveredExec(ProcessFacts(pid, 0, 1, 0, (1, 1), (b"a",), False, b"/", b"/", b"/a"), NamespaceAt(5, 0.0))
+            for pid in (GONE, GONE + 1)
         ]
 
-    def covered(self) -> list[ProcessFacts]:
+    def covered(self) -> list[CoveredExec]:
         reported, self._covered = self._covered[:1], self._covered[1:]
         return reported
 

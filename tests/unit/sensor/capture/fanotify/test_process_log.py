@@ -14,6 +14,7 @@ import pytest
 from sensor.capture.fanotify import process_log
 from sensor.capture.fanotify.connector import ProcessEvent
 from sensor.capture.fanotify.procfs import TICK_NS, ProcessFacts, running_file
+from sensor.files.handles import file_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
 @pytest.fixture
 def log(node: Node) -> process_log.ProcessLog:
     assert node.facts
-    spaces = SimpleNamespace(host_inum=1, knows=lambda _inum: True, covers=lambda _mount: True)
+    spaces = SimpleNamespace(host_inum=1, host_dev=0, knows=lambda _inum: True, covers=lambda _mount: True)
     return process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
 
 
@@ -122,6 +123,7 @@ def test_a_program_that_ended_at_once_is_one_of_the_container_that_its_nearest_l
     namespaces: dict[int, int],
     above: int | None,
 ) -> None:
+    monkeypatch.setattr(process_log, "mount_namespace", {}.get)
     node.handlers[0](ProcessEvent("fork", 4, time.monotonic_ns(), 3))
     node.report("fork", parent=4)
     monkeypatch.setattr(process_log, "mount_namespace", namespaces.get)
@@ -134,10 +136,56 @@ def test_two_execs_of_which_only_the_second_is_seen_are_one(node: Node, log: pro
     both = time.monotonic_ns()
     for _ in range(2):
         node.handlers[0](ProcessEvent("exec", 7, both))
-    assert log.covered() == [FACTS]
+    assert [each.facts for each in log.covered()] == [FACTS]
 
 
 def test_a_process_that_runs_its_program_again_has_run_it_twice(node: Node, log: process_log.ProcessLog) -> None:
     node.report("exec")
     node.report("exec")
-    assert log.covered() == [FACTS, FACTS]
+    assert [each.facts for each in log.covered()] == [FACTS, FACTS]
+
+
+def test_a_process_that_was_never_seen_alive_began_in_its_parent_s_namespace(
+    node: Node, log: process_log.ProcessLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many between it and its container's first process are gone by then."""
+    monkeypatch.setattr(process_log, "mount_namespace", {40: 5}.get)
+    for pid in range(39, 7, -1):
+        node.handlers[0](ProcessEvent("fork", pid, time.monotonic_ns(), pid + 1))
+    node.report("fork", parent=8)
+    monkeypatch.setattr(process_log, "mount_namespace", {}.get)
+    node.report("exec")
+    assert [(each.pid, each.where.inum, each.above) for each in log.ended()] == [(7, 5, 0)]
+
+
+@pytest.mark.parametrize("inum", [1, None])
+def test_a_program_of_the_node_or_of_nobody_known_is_not_counted(
+    node: Node, log: process_log.ProcessLog, monkeypatch: pytest.MonkeyPatch, inum: int | None
+) -> None:
+    monkeypatch.setattr(process_log, "mount_namespace", lambda _pid: inum)
+    node.report("fork", parent=4)
+    monkeypatch.setattr(process_log, "mount_namespace", {}.get)
+    node.report("exec")
+    assert log.ended() == []
+
+
+@pytest.mark.parametrize(("host_dev", "ended"), [(True, 0), (False, 1)])
+def test_a_service_of_the_node_with_a_mount_namespace_of_its_own_is_none_of_a_container(
+    node: Node, monkeypatch: pytest.MonkeyPatch, *, host_dev: bool, ended: int
+) -> None:
+    root = file_status("/proc/self/root").dev
+    monkeypatch.setattr(process_log, "file_status", lambda _path: SimpleNamespace(dev=root))
+    spaces = SimpleNamespace(host_inum=1, host_dev=root if host_dev else root + 1, knows=lambda _inum: False)
+    log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
+    node.facts = None
+    node.handlers[-1](ProcessEvent("exec", 7, time.monotonic_ns()))
+    assert len(log.ended()) == ended
+
+
+def test_an_exec_on_a_watched_mount_for_which_there_is_no_room_is_counted(
+    node: Node, log: process_log.ProcessLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_log, "MAX_COVERED", 1)
+    node.report("exec")
+    node.report("exec")
+    assert (len(log.covered()), log.dropped) == (1, 1)

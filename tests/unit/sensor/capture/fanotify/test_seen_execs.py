@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from sensor.capture.fanotify.namespaces import NamespaceAt
 from sensor.capture.fanotify.process_log import EndedExec
 from sensor.capture.fanotify.procfs import ProcessFacts
 from sensor.capture.fanotify.seen_execs import SeenExecs
@@ -37,7 +38,7 @@ def test_a_process_with_the_pid_of_an_earlier_one_was_not_seen_to_run_the_same_p
 
 def test_of_a_process_that_is_gone_any_file_that_it_opened_since_it_began_may_be_what_it_ran() -> None:
     seen = SeenExecs()
-    ended = EndedExec(5, time.clock_gettime_ns(time.CLOCK_BOOTTIME), above=4)
+    ended = EndedExec(5, time.clock_gettime_ns(time.CLOCK_BOOTTIME), above=4, where=NamespaceAt(5, 0.0))
     assert not seen.may_have(ended)
     seen.note_process(5)
     assert seen.may_have(ended)
