@@ -261,7 +261,7 @@ def undone() -> Iterator[None]:
 
 
 REFUSED: Final = {401, 403}
-IDEMPOTENT: Final = {"alerts:view-delete"}
+IDEMPOTENT: Final = {"alerts:view-delete", "alerts:route-remove"}
 """Changes that answer alike whether there was something to change."""
 OF_SOME: Final = {"alerts:release", "accounts:user-token-add", "accounts:user-link-revoke"}
 """Not found for an object of another state: what no flood set aside, a person's account, one without a link."""
