@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.queries.proxy_warnings import KEY as PROXY_KEY
 from drift import queue
 from drift.alerts.actions.partitions import keep_partitions
-from drift.fleet.models import Environment, Proof, Rollout, Sensor, SensorStatus
+from drift.fleet.models import Environment, FleetState, Proof, Rollout, Sensor, SensorStatus
 from drift.health.domain.process_reports import KEY, ROLES, ProcessReport, encode_report, field_name
 from drift.health.domain.task_reports import ENDED_AT
 from drift.policy.models import PolicyVersion
@@ -41,6 +41,8 @@ def portal(configured: Any) -> None:
         client.hset(ENDED_AT, entry["task"], int(time.time()))
     configured.DATABASE_DISK_GIB = 1_000
     keep_partitions()
+    # The migration dates it, long ago where the database is an older copy: sensors would have to know by now.
+    FleetState.objects.update(blocking_changed_at=timezone.now())
     for version in PolicyVersion.objects.filter(rollout=None):
         Rollout.objects.create(version=version, spread_at=timezone.now(), finished_at=timezone.now())
 

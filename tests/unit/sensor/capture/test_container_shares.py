@@ -156,7 +156,7 @@ class TestNamespaces:
     ) -> None:
         """Opening a file on it, as fanotify does for each event, or a directory to watch might never return."""
         own = Mount(5, 99, b"/", b"/tmp", b"overlay", b"")
-        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "reached", lambda _root, mount, **_space: node.reached(mount))
         node.run(os.getpid(), ID, own)
         for node.fuse in (True, False):
             with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
@@ -176,7 +176,7 @@ class TestNamespaces:
         assert marked == [b"/merged", f"/proc/{HOST_INIT}/root/merged".encode()] * 2
 
     def test_a_mount_that_reuses_a_mount_id_is_watched_too(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "reached", lambda _root, mount, **_space: node.reached(mount))
         monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         scratch = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")
         node.run(2, ID, scratch)
@@ -190,7 +190,7 @@ class TestNamespaces:
         self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Overlay's own mounts are in no table: a file of a layer would be reported beside the file that was run."""
-        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "reached", lambda _root, mount, **_space: node.reached(mount))
         monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         monkeypatch.setattr(namespaces, "SETTLED_SECONDS", -1.0)
         node.run(2, ID, Mount(5, 99, b"/", b"/tmp", b"tmpfs", b""))
@@ -220,7 +220,7 @@ class TestNamespaces:
     def test_a_mount_that_a_living_container_has_given_up_is_not_taken_for_what_has_its_id_now(
         self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "reached", lambda _root, mount, **_space: node.reached(mount))
         monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         own = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")
         node.run(2, ID, own)
@@ -238,7 +238,7 @@ class TestNamespaces:
         self, node: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Unmounted and mounted again between two reads, it has the same id and device, and no mark."""
-        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "reached", lambda _root, mount, **_space: node.reached(mount))
         monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         node.run(2, ID, Mount(5, 99, b"/", b"/tmp", b"tmpfs", b""))
         with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
@@ -250,7 +250,7 @@ class TestNamespaces:
     def test_what_the_sensor_has_mounted_itself_is_watched_beside_fuse(
         self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "reached", lambda _root, mount, **_space: node.reached(mount))
         monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         node.fuse = True
         node.run(2, ID, Mount(5, 99, b"/", b"/tmp", b"overlay", b""))
