@@ -97,7 +97,7 @@ LINES: Final = (
     ),
     Line(
         "in a detached copy of its directory's mount",
-        f"{NEW}run detached -- /tmp//busybox-u sleep 1",
+        f"{NEW}run detached -- /tmp//busybox-u sleep 3",
         (("foreign_mount", "/busybox-u"),),
         privileged=True,
         by_fanotify=(("new_file", "/busybox-u"),),
@@ -105,7 +105,7 @@ LINES: Final = (
     Line(
         "in a detached copy where the image has a file of its size",
         "mkdir -p /tmp/y/bin; cp /bin/busybox /tmp/y/bin; printf x | dd of=/tmp/y/bin/busybox bs=1 seek=9 "
-        "conv=notrunc 2>/dev/null; run detached -- /tmp/y//bin/busybox sleep 1",
+        "conv=notrunc 2>/dev/null; run detached -- /tmp/y//bin/busybox sleep 3",
         (("foreign_mount", "/bin/busybox"),),
         privileged=True,
         by_fanotify=(("replaced", "/bin/busybox"),),
