@@ -24,6 +24,20 @@ READ, PLANNED, CHECKED = 45, 60, 98
 """The progress in percent at which each step ends."""
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Run the block without the collector of cycles, which finds none in some 100,000 rows and walks them each time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+# What the plan was made of is gone when the collector returns, which would walk it.
+@_without_collections()
 def noise_budget(
     document: Mapping[str, Any],
     budget: NoiseBudget,
@@ -36,18 +50,6 @@ def noise_budget(
     The period begins with the first day of which an event is stored. Raises NoiseUnconfirmed where a backtest counts
     otherwise than the plan, TooMuchNoise, Cancelled.
     """
-    with _without_collections():
-        # What the plan was made of is gone when the collector returns, which would walk it.
-        return _noise_budget(document, budget, first_day, until, report)
-
-
-def _noise_budget(
-    document: Mapping[str, Any],
-    budget: NoiseBudget,
-    first_day: dt.date,
-    until: dt.datetime,
-    report: Callable[[int], bool],
-) -> tuple[NoiseResult, dict[str, Any]]:
     # Evidence and check see the same events, while ingest continues.
     with stored.snapshot():
         start = first_event_day(first_day)
@@ -70,18 +72,6 @@ def _proceed(report: Callable[[int], bool], progress: int) -> None:
     """Report the progress. Raises Cancelled."""
     if not report(progress):
         raise Cancelled
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Run the block without the collector of cycles, which finds none in some 100,000 rows and walks them each time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _confirm(
