@@ -104,8 +104,8 @@ LINES: Final = (
     ),
     Line(
         "in a detached copy where the image has a file of its size",
-        "mkdir -p /tmp/y/bin; cp /bin/busybox /tmp/y/bin; printf x | dd of=/tmp/y/bin/busybox bs=1 seek=9 "
-        "conv=notrunc 2>/dev/null; run detached -- /tmp/y//bin/busybox sleep 3",
+        "mkdir -p /tmp/detached/bin; cp /bin/busybox /tmp/detached/bin; printf x | dd bs=1 seek=9 "
+        "conv=notrunc of=/tmp/detached/bin/busybox 2>/dev/null; run detached -- /tmp/detached//bin/busybox sleep 3",
         (("foreign_mount", "/bin/busybox"),),
         privileged=True,
         by_fanotify=(("replaced", "/bin/busybox"),),
