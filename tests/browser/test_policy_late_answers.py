@@ -115,6 +115,44 @@ def test_enter_applies_what_was_corrected_before_the_check_has_answered(
     held.release()
 
 
+def test_enter_sends_no_rule_of_which_the_errors_are_shown(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion
+) -> None:
+    """Enter fires a change event of a field that was typed in, though nothing has changed since the check."""
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.locator("#f-name").fill("rule 2")
+    expect(page.locator("#apply")).to_be_disabled()
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_have_text("The rule has errors")
+    assert [url for url in sent if url.endswith("/apply/")] == []
+
+
+def test_a_late_refusal_leaves_what_was_typed_since(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion, complaints: list[str]
+) -> None:
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    held = Held(page, "**/settings/policy/rule/apply/")
+    name = page.locator("#f-name")
+    name.fill("rule 2")
+    page.keyboard.press("Enter")  # before the check
+    expect(page.locator("#e-name")).to_have_text("Another rule has this name")
+    name.fill("Renamed")
+    expect(page.locator("#apply")).to_be_enabled()
+
+    held.release()
+
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("you typed in this panel meanwhile")
+    expect(name).to_have_value("Renamed")
+    page.unroute_all()
+    page.locator("#apply").click()
+    expect(page.get_by_role("link", name="Renamed", exact=True)).to_be_focused()
+    complaints.clear()
+
+
 def test_what_is_typed_before_the_scripts_are_ready_is_checked_and_guarded(
     open_as: Open, admin: Any, nine_rules: PolicyVersion
 ) -> None:

@@ -3,13 +3,14 @@ import { showEffect } from "./rule-effect.js";
 import { showLint } from "./rule-lint.js";
 import { pastedEntries } from "./pasted-entries.js";
 import { valueListId } from "./rule-values.js";
-import { announce, csrfToken, fetchPart } from "../tools.js";
+import { announce, csrfToken, fetchPart, showError } from "../tools.js";
 
 const CHECK_AFTER = 150; // ms without a keystroke
 
 let form = null;
 let timer = 0;
 let checks = 0;
+let sent = 0; // `checks` when the form was sent
 let isChecked = true; // the errors shown are those of what is typed now
 let key = 0;
 
@@ -240,7 +241,7 @@ async function check() {
   if (apply) apply.disabled = Object.keys(errors).length > 0;
 }
 
-function showError(control, holder, text) {
+function showFieldError(control, holder, text) {
   if (holder) holder.textContent = text ?? "";
   if (!control) return;
   if (control.matches("details")) control.querySelector("summary").toggleAttribute("data-invalid", Boolean(text));
@@ -251,11 +252,11 @@ function showError(control, holder, text) {
 function showErrors(errors) {
   for (const control of form.querySelectorAll("[data-field]")) {
     const holder = control.closest(".control").querySelector(":scope > .field-error");
-    showError(control, holder, errors[control.dataset.field]);
+    showFieldError(control, holder, errors[control.dataset.field]);
   }
   for (const builder of form.querySelectorAll("[data-builder]")) showBuilderErrors(builder, errors);
   const filled = [...form.querySelectorAll("[data-entry]")].filter((entry) => entry.querySelector("input").value.trim());
-  filled.forEach((entry, index) => showError(entry.querySelector("input"), entry.querySelector(".field-error"), errors[`allow_list[${index}]`]));
+  filled.forEach((entry, index) => showFieldError(entry.querySelector("input"), entry.querySelector(".field-error"), errors[`allow_list[${index}]`]));
   form.querySelector("[data-entries-error]").textContent = errors.allow_list ?? "";
 }
 
@@ -264,7 +265,7 @@ function showBuilderErrors(builder, errors) {
   const cards = builder.querySelectorAll("[data-condition]");
   cards.forEach((card, at) => card.querySelectorAll("[data-row]").forEach((row, index) => {
     const path = `${scope}[${at}].any_of[${index}]`;
-    showError(row.querySelector(".value"), row.querySelector(".field-error"), errors[`${path}.value`] ?? errors[`${path}.operator`]);
+    showFieldError(row.querySelector(".value"), row.querySelector(".field-error"), errors[`${path}.value`] ?? errors[`${path}.operator`]);
   }));
   builder.querySelector("[data-builder-error]").textContent = errors[scope] ?? "";
   builder.querySelector(".clear").hidden = cards.length === 0;
@@ -335,18 +336,26 @@ document.addEventListener("change", (event) => {
   if (!form?.contains(event.target)) return;
   if (event.target.matches(".property")) fitOperators(event.target.closest("[data-condition]"));
   if (event.target.name === "scope") showImplied(form.querySelector("#scope-nodes"));
-  changed();
+  // Not `changed()`: an input event came before, and Enter changes nothing more, though it too fires this one.
 });
 // Enter in a field must not apply a rule of which the errors are shown; what was typed since, Apply checks. In the capture phase, so that it runs before htmx.
 document.addEventListener("submit", (event) => {
   if (event.target !== form) return;
   const isStep = event.submitter?.name === "step";
-  if (isStep || !isChecked || !form.querySelector("#apply")?.disabled) return;
+  if (isStep || !isChecked || !form.querySelector("#apply")?.disabled) { sent = checks; return; }
   event.preventDefault();
   event.stopImmediatePropagation();
   announce("The rule has errors");
   form.querySelector("[aria-invalid=true], summary[data-invalid]")?.focus();
 }, true);
+
+// What was typed after the form was sent must not be replaced by what was sent: only an answer that closes the panel is.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target, requestConfig } = event.detail;
+  if (requestConfig.elt !== form || target.id !== "panel" || sent === checks || !xhr.response.includes('id="rule-form"')) return;
+  event.detail.shouldSwap = false;
+  showError("Not done, since you typed in this panel meanwhile. Do it again.");
+});
 
 // Escape closes an open cloud scope first, then the panel (panel-guard.js).
 document.addEventListener("panel:closing", (event) => {
