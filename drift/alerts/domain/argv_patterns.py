@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from drift.alerts.domain.executed_downloads import executes_download
 from drift.alerts.domain.program_names import name_set
 from drift.alerts.domain.public_hosts import PUBLIC_URL
 from sensor import wire
@@ -32,14 +33,11 @@ _CODE: Final = (
     r"ruby (-([ir] )?\S{1,40} ){0,4}?-[alnpsw\d]{0,8}e |php[\d.]{0,6} (-([cd] )?\S{1,40} ){0,4}?-[nq]{0,2}r)"
 )
 """An interpreter's option for code, alone or behind flags: not `-Wignore` or `-rbundler`, which end in its letter."""
-_SCRIPT: Final = r"\b(ba|da|z|k|a)?sh (-(o )?\S{1,20} ){0,4}?-\w{0,8}c "
-_EXECUTED: Final = (
-    rf"((^|[ ;&|(])(eval|exec|source|\.|then|do|else|nohup) |"
-    rf"{_SCRIPT}(-- )?|\b(ba|da|z|k|a)?sh (-\S{{1,20}} ){{0,4}}?<<<|"
-    rf"\bsu (\S{{1,40}} ){{0,3}}?-c |{_CODE}|\b(node|bun|lua[\d.]{{0,3}}) -[ep] |[;&|]) ?[\"']{{0,2}}"
+_STARTER: Final = (
+    r"[({]? ?(?:(?:sudo|doas|env|exec|command|nohup|nice|time|timeout|stdbuf|busybox|xargs)"
+    r"(?: (?:-\S{1,20}|\d\w{0,8}|\w{1,20}=\S{0,40})){0,3} ){0,3}?"
 )
-"""What executes the words behind it: `eval`, a shell's or an interpreter's option for code, the start of a command."""
-_DOWNLOADED: Final = r"(\$\(|`) ?(sudo )?(\S{0,20}/)?(curl|wget)\b"
+"""What starts a program behind a pipe with the pipe as its input."""
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _FILE_TYPES: Final = (
@@ -106,11 +104,8 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     "encoded": (
         r"base64 (-d|--decode)",
         # Not `| python3 -m json.tool`.
-        (r"(curl|wget) ", rf"\| *(sudo )?({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))"),
+        (r"(curl|wget) ", rf"(\|&?|>\() ?{_STARTER}({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))"),
         r"<\( ?(curl|wget)\b",
-        # Where what it gives is executed: health checks compare it, and services read a variable so.
-        rf"{_EXECUTED}{_DOWNLOADED}",
-        (rf"=[\"']?{_DOWNLOADED}", rf"(\beval |{_SCRIPT})[\"']?\$"),
         (r"\beval\b", r"base64|curl|wget"),
         (_CODE, r"socket|exec|eval|urllib|base64|__import__"),
     ),
@@ -145,7 +140,8 @@ _PAIRS: Final = {
     for name, patterns in PATTERNS.items()
 }
 _REMOTE_COPY: Final = re.compile(REMOTE_COPY)
-_BLANKS: Final = re.compile(r"\$\{?ifs\}?(\$\d)?|\s+")
+_IFS: Final = re.compile(r"\$\{?ifs\}?(\$\d)?")
+_BLANKS: Final = re.compile(r"\s+")
 _DROPPED: Final = re.compile(r"""''|\"\"|\\(?=[a-z/])""")
 _PLATFORM: Final = re.compile(r"[-_]?(v?\d|linux|amd64|x86)")
 _VERSION: Final = frozenset({"--version", "-v", "-version", "version", "--help", "-h", "help", "-V"})
@@ -176,8 +172,12 @@ def argv_signals(argv: Sequence[str]) -> list[str]:
 def _line_signals(text: str) -> tuple[str, ...]:
     # Cached, because each suppression rule asks again about the same event.
     line = text.lower()
-    lines = {line, _as_shells_read(line)}
-    return tuple(name for name in PATTERNS if any(_holds(name, each) for each in lines))
+    plain = _as_shells_read(line)
+    lines = {line, _BLANKS.sub(" ", plain)}
+    found = {name for name in PATTERNS if any(_holds(name, each) for each in lines)}
+    if executes_download(plain):
+        found.add("encoded")
+    return tuple(name for name in PATTERNS if name in found)
 
 
 def _holds(name: str, line: str) -> bool:
@@ -188,8 +188,8 @@ def _holds(name: str, line: str) -> bool:
 
 
 def _as_shells_read(line: str) -> str:
-    """Return the line without what shells drop between words and letters: `c''at  $IFS/etc/sh\\adow`."""
-    return _DROPPED.sub("", _BLANKS.sub(" ", line))
+    """Return the line without what shells drop between letters, and with blanks for $IFS: `c''at$IFS/etc/sh\\adow`."""
+    return _DROPPED.sub("", _IFS.sub(" ", line))
 
 
 def is_remote_copy(argv: Sequence[str]) -> bool:

@@ -1,0 +1,305 @@
+"""Whether a command line executes what it downloads, as in `sh -c "$(curl …)"` and `X=$(curl …); $X`. Pure.
+
+Read as a shell reads it, in one pass, so that the time grows with the length. It errs towards yes: no is only what is
+an argument of HARMLESS, or in a variable that nothing executes. Quotes are followed where they matter and trusted
+nowhere, since the arguments of a command line are joined without their own. What is downloaded into a file is not
+followed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from drift.alerts.domain.program_names import name_set
+
+HARMLESS: Final = name_set(
+    """
+    [ [[ test echo printf export local declare typeset readonly for select case exit return sleep date true false cd
+    find cp mv rm ls ln mkdir touch chmod chown cat jq grep head tail cut tr wc basename dirname kubectl curl wget which
+    """
+)
+"""Commands that execute none of their arguments, but behind the options of `_is_before_command`."""
+_DOWNLOADERS: Final = frozenset({"curl", "wget"})
+_LISTS: Final = frozenset({"for", "select", "=("})
+"""What assigns more than one word to a variable."""
+_DECLARES: Final = frozenset({"export", "local", "declare", "typeset", "readonly"})
+_READS: Final = frozenset({"read", "mapfile", "readarray"})
+_EXECUTES: Final = name_set("eval . source trap alias xargs parallel watch")
+_KEYWORDS: Final = name_set("if elif else then fi do done while until ! { } time coproc")
+_PREFIXES: Final = name_set(
+    "sudo doas env exec command builtin nohup nice ionice timeout setsid stdbuf busybox unshare chroot setpriv chrt"
+)
+"""Commands that start the command behind them."""
+_RUNNERS: Final = re.compile(
+    r"(?:(?:ba|da|z|k|mk|a|c|tc|fi)?sh|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|bun|deno|lua[\d.]*|"
+    r"su|runuser|script|flock)"
+)
+"""Shells, interpreters and others that have an option for code."""
+_CODE_OPTION: Final = re.compile(r"-\w{0,8}[cepr]|--(?:command|eval|print|init-command)=?")
+_ASSIGNMENT: Final = re.compile(r"(\w+)(?:\[[^\]]*\])?\+?=")
+_EXECUTED_VARIABLE: Final = re.compile(r"ps\d|\w*_command|\w*pager|editor|visual|git_ssh|perl5opt")
+"""Variables that shells and tools execute by themselves."""
+_TOKEN: Final = re.compile(
+    r"""
+    (?P<escape>\\["'\n])
+    |(?P<open>\$\(|[<>]\(|\()
+    |(?P<close>\))
+    |(?P<tick>\\*`)
+    |(?P<document><<<?)
+    |(?P<redirect>(?:\d?>{1,2}|<)&?[^\S\n]*[^\s;|&()<>"'`$\\]*)
+    |(?P<end>[;|&\n])
+    |(?P<quote>["'])
+    |(?P<variable>\$\{?[!\#]?(?:\w+|[@*]))
+    |(?P<blank>[^\S\n]+)
+    |(?P<word>[^\s;|&()<>"'`$\\]+)
+    """,
+    re.VERBOSE,
+)
+
+
+class _Use(IntEnum):
+    """What a command does with a word."""
+
+    HARMLESS = 0
+    UNKNOWN = 1
+    EXECUTED = 2
+
+
+@dataclass(slots=True)
+class _Command:
+    """A command as far as it is read, and the substitution or subshell that it stands in."""
+
+    opened_by: str = ""
+    around: _Use = _Use.HARMLESS
+    """The worst use of the output of the substitutions that it stands in."""
+    outer_target: str = ""
+    """The variable that the output is assigned to."""
+    name: str = ""
+    expects_name: bool = True
+    """So far there were only keywords, assignments and prefixes: the next word is executed."""
+    is_prefixed: bool = False
+    level: _Use = _Use.HARMLESS
+    """What the command does with its arguments."""
+    target: str = ""
+    """The variable that is being assigned."""
+    quote: str = ""
+    """The quote that its value is in."""
+    awaits_code: bool = False
+    in_code: str = ""
+    """What ends the code that the substitutions here become part of: its quote, or "<<" for a here-document."""
+    has_document: bool = False
+    """A here-document follows this line."""
+
+    @property
+    def use(self) -> _Use:
+        """What is done with a word that stands here."""
+        if self.target:
+            return _Use.HARMLESS
+        return _Use.EXECUTED if self.expects_name else self.level
+
+    def begin(self) -> None:
+        """Begin another command in the same substitution."""
+        self.name = self.target = self.quote = ""
+        self.expects_name, self.is_prefixed, self.awaits_code = True, False, False
+
+    def expect_code(self) -> None:
+        """Take what follows as code, or as a command of its own."""
+        self.expects_name = self.is_prefixed = self.awaits_code = True
+
+    def take_name(self, name: str) -> None:
+        """Take a word as the command's name."""
+        self.name, self.expects_name, self.is_prefixed = name, False, False
+        self.awaits_code = name in _EXECUTES
+        self.level = _Use.HARMLESS if name in HARMLESS else _Use.EXECUTED if name in _EXECUTES else _Use.UNKNOWN
+        if self.has_document:
+            self.take_document()
+
+    def take_document(self) -> None:
+        """Take a here-document as code, if the command executes it."""
+        if _RUNNERS.fullmatch(self.name) or self.name in _EXECUTES:
+            self.in_code = "<<"
+
+    def assign(self, variable: str) -> None:
+        """Take what follows as the value of a variable."""
+        self.awaits_code = False
+        if _EXECUTED_VARIABLE.fullmatch(variable):
+            self.take_name("eval")
+        else:
+            self.target = variable
+
+
+def executes_download(line: str) -> bool:
+    """Return whether a command line, in lower case, executes what curl or wget gives, other than through a pipe."""
+    if not any(each in line for each in _DOWNLOADERS):
+        return False
+    reader = _Reader()
+    return any(reader.finds_execution(token.lastgroup or "", token[0]) for token in _TOKEN.finditer(line))
+
+
+class _Reader:
+    """Reads a command line token by token."""
+
+    def __init__(self) -> None:
+        self._commands = [_Command()]
+        self._downloaded: set[str] = set()
+        """Variables that have what was downloaded; `_` once anything was."""
+        self._runs_parameters = False
+
+    def finds_execution(self, kind: str, text: str) -> bool:
+        """Read a token; return whether it shows that a download is executed."""
+        command = self._commands[-1]
+        match kind:
+            case "variable":
+                return self._read_variable(command, text.lstrip("${!#"))
+            case "word":
+                return self._read_word(command, text)
+            case "open" | "close" | "tick":
+                self._read_bracket(command, kind, text)
+            case _:
+                _read_mark(command, kind, text)
+        return False
+
+    def _read_bracket(self, command: _Command, kind: str, text: str) -> None:
+        if kind == "open" or (kind == "tick" and command.opened_by != text):
+            self._open(command, text)
+        elif kind == "tick" or ("(" in command.opened_by and not command.quote):
+            self._close()
+        elif not command.quote:
+            command.begin()  # the end of a `case` label
+
+    def _open(self, command: _Command, text: str) -> None:
+        """Begin a substitution, a subshell or the list of `X=(…)`."""
+        target = command.target or command.outer_target
+        if text == "(":
+            inside = _Command(text, command.around, target, in_code=command.in_code)
+            if command.target:
+                inside.take_name("=(")
+                inside.target = command.target
+            self._commands.append(inside)
+            return
+        use = command.use
+        if text == "<(" and _RUNNERS.fullmatch(command.name):
+            use = _Use.EXECUTED
+        elif command.in_code or self._runs_parameters:
+            use = max(use, _Use.UNKNOWN)
+        self._commands.append(_Command(text, max(command.around, use), target))
+        if command.expects_name and not command.target:
+            command.take_name("$")
+
+    def _close(self) -> None:
+        """Return to the command around. A bracket that ends one too early must not make the rest harmless."""
+        command, around = self._commands.pop(), self._commands[-1]
+        around.level = max(around.level, command.use)
+
+    def _read_variable(self, command: _Command, name: str) -> bool:
+        is_executed = _Use.EXECUTED in (command.use, command.around)
+        if name in self._downloaded:
+            if is_executed:
+                return True
+            self._assign_download(command)
+        if is_executed and (name.isdigit() or name in "@*"):
+            self._runs_parameters = True
+        if command.expects_name and not command.target:
+            command.take_name("$")
+        return False
+
+    def _read_word(self, command: _Command, text: str) -> bool:
+        name = text.rsplit("/", 1)[-1] or text
+        if name in _DOWNLOADERS and command.use != _Use.HARMLESS:
+            if command.around != _Use.HARMLESS:
+                return True
+            self._downloaded.add("_")
+            self._assign_download(command)
+        if command.quote and _RUNNERS.fullmatch(name):
+            command.begin()  # a quote of another argument hid that
+        if command.target:
+            return False
+        if command.expects_name:
+            _read_beginning(command, text, name)
+        elif command.name in _READS and "_" in self._downloaded:
+            self._downloaded.add(text)
+        else:
+            _read_argument(command, text, name)
+        return False
+
+    def _assign_download(self, command: _Command) -> None:
+        if command.target or command.outer_target:
+            self._downloaded.add(command.target or command.outer_target)
+
+
+def _read_mark(command: _Command, kind: str, text: str) -> None:
+    """Read what separates words and commands."""
+    match kind:
+        case "document":
+            _read_document(command, text)
+        case "quote":
+            _read_quote(command, text)
+        case "end":
+            command.begin()
+            command.has_document = command.has_document and text != "\n"
+        case "blank" if not command.quote and command.name not in _LISTS:
+            command.target = ""
+
+
+def _read_document(command: _Command, text: str) -> None:
+    """Read `<<<` or `<<`."""
+    if text == "<<":
+        command.has_document = True
+        command.take_document()
+    elif _RUNNERS.fullmatch(command.name):
+        command.level = _Use.EXECUTED
+
+
+def _read_quote(command: _Command, text: str) -> None:
+    if command.in_code == text:
+        command.in_code = ""
+    elif command.awaits_code and text == '"':
+        command.in_code, command.awaits_code = text, False
+    elif command.target and command.quote in ("", text):
+        command.quote = "" if command.quote else text
+
+
+def _read_beginning(command: _Command, text: str, name: str) -> None:
+    """Read a word where the command's name may stand."""
+    if assigned := _ASSIGNMENT.match(text):
+        command.assign(assigned[1])
+    elif name in _KEYWORDS:
+        command.is_prefixed = name == "time"
+    elif name in _PREFIXES:
+        command.name, command.is_prefixed = name, True
+    elif command.is_prefixed and (text[0] == "-" or text[0].isdigit()):
+        if command.name == "command" and text == "-v":
+            command.take_name("which")
+    else:
+        command.take_name(name)
+
+
+def _read_argument(command: _Command, text: str, name: str) -> None:
+    """Read a word behind the command's name."""
+    assigned = _ASSIGNMENT.match(text)
+    if command.name in _LISTS:
+        command.target = text
+    elif command.name in _DECLARES and assigned:
+        command.assign(assigned[1])
+    elif command.name == "printf" and text == "-v":
+        command.level = _Use.EXECUTED
+    elif _is_before_command(command.name, text):
+        command.expect_code()
+    elif (command.level == _Use.UNKNOWN or command.name == "kubectl") and _RUNNERS.fullmatch(name):
+        command.take_name(name)
+
+
+def _is_before_command(name: str, text: str) -> bool:
+    """Return whether a command begins behind an argument of the command `name`."""
+    match name:
+        case "case":
+            return text == "in"
+        case "find":
+            return text in ("-exec", "-execdir", "-ok", "-okdir")
+        case "kubectl":
+            return text == "--"
+        case _:
+            return _RUNNERS.fullmatch(name) is not None and _CODE_OPTION.fullmatch(text) is not None
