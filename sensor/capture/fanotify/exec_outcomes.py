@@ -54,8 +54,11 @@ class ExecOutcomes:
     def count_ended(self, ended: Iterable[EndedExec], seen: SeenExecs, spaces: Namespaces) -> None:
         """Count the execs that nothing else shows: of a memfd, or on a mount that is not watched."""
         for each in ended:
-            if not seen.may_have(each):
-                self.count_gone(spaces.at(each.where) or spaces.above(each.above), each.above)
+            if seen.may_have(each):
+                continue
+            space = spaces.at(each.where) or spaces.above(each.above)
+            if space is not None or not _is_nodes(each, spaces):
+                self.count_gone(space, each.above)
 
     def count_gone(self, space: Namespace | None, pid: int) -> None:
         """Count a program that can't be judged, for the container of a namespace where that is one.
@@ -93,3 +96,8 @@ class ExecOutcomes:
 def unknown_fork(_pid: int, _before_ns: int) -> Fork | None:
     """Return None: nothing is known of processes that are gone."""
     return None
+
+
+def _is_nodes(ended: EndedExec, spaces: Namespaces) -> bool:
+    """Return whether an exec in a namespace that is not known is the node's own: by that, or by its program."""
+    return ended.is_nodes or (ended.facts is not None and spaces.is_node_dev(ended.facts.exe[0]))

@@ -48,7 +48,8 @@ class UnmarkedProgram:
 class EndedExec(NamedTuple):
     """An exec of a process that ended before its program could be opened. `where` is the mount namespace it was in.
 
-    `above` is its nearest ancestor that lived, 0 where none did. `facts` where they had been read by then.
+    `above` is its nearest ancestor that lived, 0 where none did. `facts` where they had been read by then. `is_nodes`:
+    that namespace is the node's own, if nothing more is known of it.
     """
 
     pid: int
@@ -56,6 +57,7 @@ class EndedExec(NamedTuple):
     above: int
     where: NamespaceAt
     facts: ProcessFacts | None = None
+    is_nodes: bool = False
 
 
 class CoveredExec(NamedTuple):
@@ -167,6 +169,7 @@ class ProcessLog:
         if event.parent is not None:
             with self._lock:
                 self._forks.put(event.pid, Fork(event.parent, self._clock.since_boot(event.time_ns)))
+        before = self._inums.get(event.pid if event.parent is None else event.parent)
         inum = self._noted_inum(event)
         if inum == self._namespaces.host_inum:
             return
@@ -175,7 +178,7 @@ class ProcessLog:
                 self._log_ended(event.pid)
             return
         if not self._namespaces.knows(inum):
-            self._note_root(event.pid, inum)
+            self._note_root(event.pid, inum, is_entered=inum != before)
             self._unknown.append(event.pid)
             self._wake()
         if event.what == "exec":
@@ -194,10 +197,16 @@ class ProcessLog:
             self._inums.remove(event.pid)
         return inum
 
-    def _note_root(self, pid: int, inum: int) -> None:
-        """Note the root's device of a namespace that is not known yet: a service of the node's has the node's."""
-        with contextlib.suppress(OSError):
+    def _note_root(self, pid: int, inum: int, *, is_entered: bool) -> None:
+        """Note the root's device of a namespace that is not known yet: a service of the node's has the node's.
+
+        `is_entered`: the process was in another one before, so this one may be new, with the number of an earlier one.
+        """
+        try:
             self._root_devs.put(inum, file_status(f"/proc/{pid}/root").dev)
+        except OSError:
+            if is_entered:
+                self._root_devs.remove(inum)
 
     def _log_exec(self, pid: int, time_ns: int, inum: int) -> None:
         where = NamespaceAt(inum, time.monotonic())
@@ -239,13 +248,25 @@ class ProcessLog:
         inum = inum or inum_above
         if inum is None or inum == self._namespaces.host_inum:
             return
-        if self._root_devs.get(inum) == self._namespaces.host_dev:
-            return  # of a service of the node's, in a mount namespace of its own
-        if len(self._ended) >= MAX_WAITING:
-            self.dropped += 1
+        is_nodes = self._is_nodes(inum, above, inum_above)
+        # Most of these are no losses: they must not take the place of a container's.
+        if len(self._ended) >= (MAX_WAITING // 2 if is_nodes else MAX_WAITING):
+            self.dropped += not is_nodes
             return
-        self._ended.append(EndedExec(pid, self._forked_ns(pid) or 1, above, NamespaceAt(inum, time.monotonic()), facts))
+        where = NamespaceAt(inum, time.monotonic())
+        self._ended.append(EndedExec(pid, self._forked_ns(pid) or 1, above, where, facts, is_nodes))
         self._wake()
+
+    def _is_nodes(self, inum: int, above: int, inum_above: int | None) -> bool:
+        """Return whether a mount namespace has the node's root, as a service's, or was made by a process of the node's.
+
+        The latter where its root was never seen: unshare(1) may be gone before that is read. So may a container's first
+        process, but a container that lives on is known by the time that this is asked for.
+        """
+        if inum == inum_above:
+            self._note_root(above, inum, is_entered=False)
+        root = self._root_devs.get(inum)
+        return root == self._namespaces.host_dev if root is not None else inum_above == self._namespaces.host_inum
 
     def _living_ancestor(self, pid: int) -> tuple[int, int | None]:
         """Return the nearest ancestor that lives, and its mount namespace; 0 and None of none."""

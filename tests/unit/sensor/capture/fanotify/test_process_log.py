@@ -169,9 +169,9 @@ def test_a_program_of_the_node_or_of_nobody_known_is_not_counted(
     assert log.ended() == []
 
 
-@pytest.mark.parametrize(("host_dev", "ended"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("host_dev", [True, False])
 def test_a_service_of_the_node_with_a_mount_namespace_of_its_own_is_none_of_a_container(
-    node: Node, monkeypatch: pytest.MonkeyPatch, *, host_dev: bool, ended: int
+    node: Node, monkeypatch: pytest.MonkeyPatch, *, host_dev: bool
 ) -> None:
     root = file_status("/proc/self/root").dev
     monkeypatch.setattr(process_log, "file_status", lambda _path: SimpleNamespace(dev=root))
@@ -179,7 +179,44 @@ def test_a_service_of_the_node_with_a_mount_namespace_of_its_own_is_none_of_a_co
     log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
     node.facts = None
     node.handlers[-1](ProcessEvent("exec", 7, time.monotonic_ns()))
-    assert len(log.ended()) == ended
+    assert [each.is_nodes for each in log.ended()] == [host_dev]
+
+
+@pytest.mark.parametrize("earlier_root", [None, 8, 9])
+@pytest.mark.parametrize(("parent_in", "is_nodes"), [(1, True), (5, False)])
+def test_a_namespace_whose_process_was_gone_before_its_root_was_read_is_that_of_who_made_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, parent_in: int, earlier_root: int | None, *, is_nodes: bool
+) -> None:
+    """As `unshare -m /bin/true` of the node. An earlier namespace with its number tells nothing of it."""
+    inums, roots = {4: 1, 7: 1, 8: 5}, {"/proc/8/root": earlier_root}
+
+    def status(path: str) -> SimpleNamespace:
+        if roots.get(path) is None:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(dev=roots[path])
+
+    monkeypatch.setattr(process_log, "file_status", status)
+    monkeypatch.setattr(process_log, "mount_namespace", inums.get)
+    spaces = SimpleNamespace(host_inum=1, host_dev=8, knows=lambda _inum: False)
+    log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
+    node.handlers[-1](ProcessEvent("fork", 8, time.monotonic_ns(), 3))
+    del inums[8], roots["/proc/8/root"]
+    node.handlers[-1](ProcessEvent("fork", 7, time.monotonic_ns(), 4))
+    inums.update({7: 5, 4: parent_in})
+    node.facts = None
+    node.handlers[-1](ProcessEvent("exec", 7, time.monotonic_ns()))
+    assert [each.is_nodes for each in log.ended()] == [is_nodes]
+
+
+def test_execs_of_the_node_s_services_take_no_place_of_a_container_s(
+    node: Node, log: process_log.ProcessLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_log, "MAX_WAITING", 2)
+    monkeypatch.setattr(process_log, "open_program", lambda _pid, _exe: None)
+    monkeypatch.setattr(log, "_is_nodes", lambda *_: True)
+    node.report("exec")
+    node.report("exec")
+    assert (len(log.ended()), log.dropped) == (1, 0)
 
 
 def test_an_exec_on_a_watched_mount_for_which_there_is_no_room_is_counted(
