@@ -9,16 +9,18 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sensor.container.mounts import mount_id, unescape_octal
-from sensor.files.handles import open_directory
+from sensor.files.handles import file_status, open_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _LINK_LENGTH: Final = len("/l/") + 26
 _LINK: Final = re.compile(rb"/l/[A-Z0-9]{26}")
 """How containers/storage names the link to a layer, for short (drivers/overlay)."""
 _COLON: Final = re.compile(rb"(?<!\\):")
 _COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+_DATA_ONLY: Final = re.compile(rb"(?<!\\)::")
+"""Before each lower directory of which no path shows, but data that files of the others have (composefs)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class Layers:
     """Directories of an overlay mount: `lowers` from top to bottom are the image, `upper` is the container's.
 
     Not `is_complete` where one of the lowers can't be opened from here: what the image has is unknown then.
+    `has_data_apart`: files of the lowers may have their data elsewhere.
     """
 
     lowers: tuple[bytes, ...]
     upper: bytes
     is_complete: bool = True
+    has_data_apart: bool = False
 
 
 class LayersUnreadable(OSError):
@@ -81,8 +85,8 @@ def _is_intact(layers: Layers) -> bool:
         # A path below /proc means another directory to each process that opens it.
         if lower.startswith(b"/proc/") or own is None or _mount_id(lower) != own:
             return False
-        # Where a temporary mount was, its empty mount point may be left.
-        if not lower.startswith(storage) and not _has_entries(lower):
+        # Where a temporary mount was, its empty mount point may be left: of composefs below the storage too.
+        if (layers.has_data_apart or not lower.startswith(storage)) and not _has_entries(lower):
             return False
     return True
 
@@ -106,6 +110,24 @@ def _is_same_directory(first: bytes, second: bytes) -> bool:
     return False
 
 
+def shows_more(root: bytes, dev: int, layers: Layers, since_ns: int) -> bool:
+    """Return whether a mounted overlay has at its top what none of these layers has: they can't be all of it then.
+
+    `root` is where the overlay with this device is mounted. What was changed after `since_ns`, the start of its
+    container, does not count: that may come and go meanwhile. Raises OSError.
+    """
+    with open_directory(root) as fd:
+        if file_status(fd).dev != dev:
+            return False
+        with os.scandir(f"/proc/self/fd/{fd}/".encode()) as entries:
+            shown = [entry.name for entry in entries if entry.stat(follow_symlinks=False).st_ctime_ns < since_ns]
+    return not all(_has_any(name, (*layers.lowers, layers.upper)) for name in shown)
+
+
+def _has_any(name: bytes, directories: Iterable[bytes]) -> bool:
+    return any(os.path.lexists(directory + b"/" + name) for directory in directories)
+
+
 def parse_options(options: bytes) -> Layers | None:
     """Return the layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
 
@@ -113,22 +135,29 @@ def parse_options(options: bytes) -> Layers | None:
     that holds those of all containers, the upper layer's too (containerd, mount/mount_linux.go).
     The kernel writes commas, blanks and backslashes in octal; below that, overlay's own `\\:` is a colon
     in a name. Newer kernels may show one `lowerdir+=` per layer, without that second escape.
+    Directories with data alone (`::`, `datadir+=`) are no layers.
     """
     lowers: list[bytes] = []
     upper = b""
+    has_data_apart = False
     for option in options.split(b","):
         key, _, raw = option.partition(b"=")
         value = unescape_octal(raw)
         if key == b"lowerdir":
-            lowers += [_COLON_ESCAPE.sub(rb"\1", part) for part in _COLON.split(value) if part]
+            layers, *data = _DATA_ONLY.split(value)
+            has_data_apart = has_data_apart or bool(data)
+            lowers += [_COLON_ESCAPE.sub(rb"\1", part) for part in _COLON.split(layers) if part]
         elif key == b"lowerdir+":
             lowers.append(value)
+        elif key == b"datadir+":
+            has_data_apart = True
         elif key == b"upperdir":
             upper = value
     if not lowers or not upper.startswith(b"/"):
         return None
     shared = upper.rsplit(b"/", 2)[0]
-    return Layers(tuple(lower if lower.startswith(b"/") else shared + b"/" + lower for lower in lowers), upper)
+    paths = tuple(lower if lower.startswith(b"/") else shared + b"/" + lower for lower in lowers)
+    return Layers(paths, upper, has_data_apart=has_data_apart)
 
 
 def image_layers(options: bytes) -> Layers | None:

@@ -149,7 +149,9 @@ class PodmanRuntime:
         if self._driver != "overlay":
             return Layers((bytes(self._directory(layer)),), b"")
         found = self._layers(layer)
-        return Layers((bytes(self._root / "overlay" / layer / "diff"), *(found.lowers if found else ())), b"")
+        top = self._root / "overlay" / layer / "diff"
+        is_complete = not _is_composefs(top) and (found is None or found.is_complete)
+        return Layers((bytes(top), *(found.lowers if found else ())), b"", is_complete)
 
     def _directory(self, layer: str) -> Path:
         return self._root / _DIRECTORIES[self._driver] / layer
@@ -180,7 +182,14 @@ class PodmanRuntime:
             lowers = (overlay / layer / "lower").read_text().strip().split(":")
         except OSError:
             return None
-        return Layers(tuple(bytes(overlay / link) for link in lowers if link), bytes(overlay / layer / "diff"))
+        directories = [overlay / link for link in lowers if link]
+        is_complete = not any(map(_is_composefs, directories))
+        return Layers(tuple(map(bytes, directories)), bytes(overlay / layer / "diff"), is_complete)
+
+
+def _is_composefs(layer: Path) -> bool:
+    """Return whether a layer's directory has its files by their hashes, and an image of a filesystem names them."""
+    return (layer / "../composefs-data").exists()  # a link leads to the layer, and only then up
 
 
 def _image_name(entry: _Entry) -> str:

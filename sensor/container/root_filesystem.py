@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from sensor.container.mounts import HOST_INIT, in_chroot, inner_path, mount_namespace, read_mounts, topmost_mount
-from sensor.container.overlay import parse_options, usable_layers
+from sensor.container.overlay import parse_options, shows_more, usable_layers
+from sensor.files.deadline import in_time
 from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
@@ -103,11 +104,27 @@ def root_filesystem(found: Found, seen: RootEvidence) -> RootFilesystem:
         mount = find_overlay(seen.root_dev, mounts) or find_overlay(seen.root_dev, read_mounts(seen.pid))
     if mount is not None and mount.fstype == b"overlay":
         layers = usable_layers(parse_options(mount.options), found.recorded_layers)
+        if mount in mounts:
+            layers = _compared(layers, mount, found)
         return RootFilesystem(mount.dev, layers, certain=certain)
     if mount is None and seen.overlay_root:
         return RootFilesystem(seen.root_dev, usable_layers(None, found.recorded_layers), certain=certain)
     plain = _plain_root(found, seen.pid, mounts)
     return plain or RootFilesystem(seen.root_dev, None, filesystem="", certain=certain)
+
+
+def _compared(layers: Layers | None, mount: Mount, found: Found) -> Layers | None:
+    """Return layers, not complete if the root that the runtime mounted has what they have not.
+
+    So it is with a storage that keeps files by another name than the image has for them, whatever that is.
+    """
+    since_ns = _started_ns(found.bundle)
+    if layers is None or not layers.is_complete or since_ns is None:
+        return layers
+    with contextlib.suppress(OSError):
+        if in_time(lambda: shows_more(mount.point, mount.dev, layers, since_ns), payer=found.container.id):
+            return dataclasses.replace(layers, is_complete=False)
+    return layers
 
 
 def _plain_root(found: Found, pid: int, mounts: Sequence[Mount]) -> RootFilesystem | None:

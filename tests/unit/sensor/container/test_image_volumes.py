@@ -54,6 +54,21 @@ def test_podman_s_overlay_and_cri_o_s_bind_mount_show_the_image_of_the_layer(
     assert storage.volume_image(bound) == image
 
 
+@pytest.mark.parametrize("layer", [TOP, OLDER])
+def test_layers_of_composefs_do_not_tell_what_the_image_has(storage: PodmanRuntime, tmp_path: Path, layer: str) -> None:
+    """Their directories have the files by their hashes."""
+    overlay = tmp_path / "overlay"
+    (overlay / "l").mkdir()
+    (overlay / "l/TWO").symlink_to(f"../{OLDER}/diff")
+    for each in (TOP, OLDER):
+        (overlay / each / "diff").mkdir(parents=True)
+    before = storage.volume_image(overlaid(tmp_path, TOP))
+    (overlay / layer / "composefs-data").mkdir()
+    after = storage.volume_image(overlaid(tmp_path, TOP))
+    found = [image.layers.is_complete for image in (before, after) if image is not None and image.layers is not None]
+    assert found == [True, False]
+
+
 def test_an_image_without_a_name_is_one_too_and_so_is_its_layer_with_mapped_ids(
     storage: PodmanRuntime, tmp_path: Path
 ) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sensor.container.overlay import Layers, usable_layers
+from sensor.container.overlay import Layers, parse_options, shows_more, usable_layers
+from sensor.files.handles import file_status
 
 
 class Storage:
@@ -65,6 +66,34 @@ def test_an_empty_directory_that_such_a_mount_left_is_not_taken_for_a_layer(stor
 def test_a_layer_without_files_is_one_like_any_other(storage: Storage) -> None:
     mounted = storage.of_mount(storage.make("snapshots/3/fs"), storage.path("snapshots/1/fs"))
     assert usable_layers(mounted, never) == mounted
+
+
+@pytest.mark.parametrize("data", [":/data/1::/data/2", ",datadir+=/data/1"])
+def test_of_composefs_neither_the_data_nor_the_mount_point_of_a_layer_is_taken_for_a_layer(
+    storage: Storage, data: str
+) -> None:
+    left = storage.make("snapshots/9/composefs-layers/1")
+    lower = "lowerdir=" if data.startswith(":") else "lowerdir+="
+    mounted = parse_options(f"{lower}{left.decode()}{data.replace(':', '::', 1)},upperdir=".encode() + storage.upper)
+    assert mounted == Layers((left,), storage.upper, has_data_apart=True)
+    layers = usable_layers(mounted, unknown)
+    assert layers is not None
+    assert not layers.is_complete
+
+
+@pytest.mark.parametrize(
+    ("missing", "since_ns", "is_more"), [("bin", 2**62, True), ("bin", 0, False), ("", 2**62, False)]
+)
+def test_layers_that_lack_what_the_mounted_root_has_are_not_all(
+    storage: Storage, missing: str, since_ns: int, *, is_more: bool
+) -> None:
+    root = storage.make("root/bin").rsplit(b"/", 1)[0]
+    storage.make("root/own")
+    storage.make("snapshots/9/fs/own")
+    lowers = (storage.make("snapshots/3/fs"),) if missing else storage.recorded.lowers
+    dev = file_status(root.decode()).dev
+    assert shows_more(root, dev, Layers(lowers, storage.upper), since_ns) is is_more
+    assert not shows_more(root, dev + 1, Layers((), storage.upper), since_ns)
 
 
 def test_a_path_that_each_process_sees_differently_is_not_believed(storage: Storage) -> None:
