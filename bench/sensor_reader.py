@@ -49,7 +49,7 @@ def read() -> None:
 
 def _ways_without_provenance(kernel: Prober, options: ProgramOptions) -> list[Way]:
     """Return the ways without a record of writers, and without sessions."""
-    return ways(kernel, dataclasses.replace(options, sessions=False))[-2:]
+    return ways(kernel, dataclasses.replace(options, followers=()))[-2:]
 
 
 def _count(events: list[Event], seen: collections.Counter[str], files: set[tuple[str, str | None]]) -> None:

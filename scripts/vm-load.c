@@ -65,9 +65,9 @@ static int wanted(char *program)
 	if (!strcmp(program, "on_write") || !strcmp(program, "on_mmap") || !strncmp(program, "on_read", 7) || !strcmp(program, "on_interpreter"))
 		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, CURRENT_TASK, 0) != 1)
 			return 0;
-	/* Since 5.12 the kernel adds and tells the sum. */
-	if (!strncmp(program, "on_keep", 7))
-		return tells_sums() == !strcmp(program, "on_keep");
+	/* Since 5.12 the kernel adds and tells the sum, and compares and exchanges. */
+	if (!strncmp(program, "on_keep", 7) || !strncmp(program, "on_fork", 7) || !strncmp(program, "on_exit", 7))
+		return tells_sums() == !strstr(program, "_old");
 	/* Only one of these two can be traced: 5.19 took an argument away from the one, and gave the other its request. */
 	if (!strncmp(program, "on_memfd_write", 14)) {
 		struct btf *btf = btf__load_vmlinux_btf();

@@ -47,8 +47,8 @@ get_kernel() { # ARCHITECTURE SUITE
 # A line per way: its name, and its programs.
 ways() {
     python3 - <<'PYTHON'
-from sensor.capture.programs import FAULTS, KEEPERS, LOOK, READS, TRACED_FUNCTIONS, TRACEPOINTS
-least = ["on_mapping", "on_mapping_list", "on_fork", "on_exit", "on_exec", *KEEPERS, "on_write", READS[0]]
+from sensor.capture.programs import FAULTS, FOLLOWERS, KEEPERS, LOOK, READS, TRACED_FUNCTIONS, TRACEPOINTS
+least = ["on_mapping", "on_mapping_list", *FOLLOWERS[0], *FOLLOWERS[1], "on_exec", *KEEPERS, "on_write", READS[0]]
 functions = [f"{name}:{function}" for name, function in TRACED_FUNCTIONS.items()]
 print("functions", *least, LOOK, *functions, READS[1])
 print("functions,libraries", *least, "on_mmap", LOOK, *functions, READS[1])

@@ -15,10 +15,10 @@ from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.exec_tracks import NO_TRACK, ExecTracks
 from sensor.capture.libbpf import WAITING_NAME, Libbpf
-from sensor.capture.older_processes import note_older_processes
+from sensor.capture.older_processes import ProcessMaps, note_older_processes
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.program_ways import RECORD, RECORD_OPENS, Started, start, ways
-from sensor.capture.programs import FAULTS, JOINS, LINK_NAME, READS, Mappings
+from sensor.capture.programs import FAULTS, FOLLOWERS, JOINS, KEEPERS, LINK_NAME, READS, Mappings
 from sensor.capture.ring import Ring
 from sensor.capture.write_records import KernelWriteRecords
 from sensor.judgement.events import boot_time_ns
@@ -110,12 +110,12 @@ class KernelProgram:
 
     def _follow_processes(self, options: ProgramOptions) -> None:
         """Have sessions noted from now on, and those of older processes where that can be told."""
-        if not options.sessions:
+        if not options.followers:
             return
         self._set_state(_SESSIONS_SINCE, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
         self._set_state(_SESSIONS, _BY_JOINS if JOINS in options.record else _BY_PARENTS)
         note_older_processes(
-            self._libbpf, self._fds.maps["processes"], self._fds.maps["first_processes"], _host_namespace()
+            self._libbpf, ProcessMaps(*(self._fds.maps[name] for name in ProcessMaps._fields)), _host_namespace()
         )
 
     def register(
@@ -272,7 +272,8 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
             "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
         )
     libbpf = Libbpf()
-    options = dataclasses.replace(options, keeper=libbpf.exec_keeper())
+    is_old = not libbpf.compares_and_exchanges()
+    options = dataclasses.replace(options, keeper=KEEPERS[is_old], followers=FOLLOWERS[is_old])
     options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
     pins = Pins(pin_dir, build_id(options)) if pin_dir is not None else None
     try:

@@ -13,7 +13,6 @@ from sensor.capture.mapped_writes import spare_clusters
 from sensor.capture.programs import (
     ALL,
     FAULTS,
-    KEEPERS,
     LOOK,
     MAPS,
     MEMFD_WRITES,
@@ -46,7 +45,7 @@ _TRACING: Final = 26
 _RETURN_ZERO: Final = bytes.fromhex("b700000000000000 9500000000000000")
 """A program: r0 = 0; exit."""
 _ADD_AND_TELL: Final = bytes.fromhex("7a0af8ff00000000 b701000001000000 db1af8ff01000000") + _RETURN_ZERO
-"""A program that adds to a number and gets the sum, as the first of KEEPERS does."""
+"""A program that adds to a number and gets the sum, as the first of KEEPERS does; those of FOLLOWERS exchange."""
 _RAW_TRACEPOINT: Final = 23
 _FUNCTION_ENTRY: Final = 24
 """`enum bpf_attach_type`: BPF_TRACE_RAW_TP, BPF_TRACE_FENTRY."""
@@ -192,14 +191,14 @@ class Libbpf:
             return (by_input, by_open)
         return (by_input, by_page) if self._type_id(_READ_PAGES, _RAW_TRACEPOINT) > 0 else (by_input,)
 
-    def exec_keeper(self) -> str:
-        """Return the program that keeps the last execs of containers on this kernel."""
+    def compares_and_exchanges(self) -> bool:
+        """Return whether programs have atomic operations that tell what was there before: since Linux 5.12."""
         program = self._lib.bpf_prog_load(
             _TRACEPOINT, b"probe", b"GPL", _ADD_AND_TELL, ctypes.c_size_t(len(_ADD_AND_TELL) // 8), None
         )
         if program >= 0:
             os.close(program)
-        return KEEPERS[0] if program >= 0 else KEEPERS[1]
+        return bool(program >= 0)
 
     def _may_trace(self, function: str) -> bool:
         """Return whether a program can be attached to a function: not on ARM before 6.4, nor under some lockdowns."""

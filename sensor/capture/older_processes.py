@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _ENTRY: Final = struct.Struct("<QQQQIIII")
 """`struct process` of processes.h: its start, 0 where it is older, its mount namespace and root, when it entered, its
 session and origin, and the process that entered."""
+PLACES: Final = 32_768
+_PLACE_BYTES: Final = 8 + _ENTRY.size
+"""`PLACES` of processes.h, and its `struct place`: a pid, and its process."""
 _FIRST: Final = struct.Struct("<QII")
 """`struct first_process` of sessions.h: its start and pid."""
 _ENTERED_UNSEEN: Final = 1
@@ -45,10 +48,25 @@ class OlderProcess(NamedTuple):
     root: tuple[int, int]
 
 
-def note_older_processes(libbpf: Libbpf, processes: int, first_processes: int, host: int) -> None:
+class ProcessMaps(NamedTuple):
+    """The kernel program's maps of processes (processes.h, sessions.h), as descriptors."""
+
+    processes: int
+    places: int
+    first_processes: int
+
+    def has(self, libbpf: Libbpf, pid: int) -> bool:
+        """Return whether the kernel program has noted a process itself."""
+        place = libbpf.find(self.places, (pid % PLACES).to_bytes(4, "little"), _PLACE_BYTES)
+        if place is not None and int.from_bytes(place[:4], "little") == pid:
+            return True
+        return libbpf.find(self.processes, pid.to_bytes(4, "little"), _ENTRY.size) is not None
+
+
+def note_older_processes(libbpf: Libbpf, maps: ProcessMaps, host: int) -> None:
     """Store the sessions of the processes that run now in the kernel program's map; newer ones are in it already.
 
-    `processes` and `first_processes` are its maps, `host` is the inode number of the node's mount namespace.
+    `host` is the inode number of the node's mount namespace.
     """
     if nested_pid_namespace():
         return  # the kernel program has its processes by the machine's own pids
@@ -57,20 +75,20 @@ def note_older_processes(libbpf: Libbpf, processes: int, first_processes: int, h
     first = oldest_of_each_root(found, host)
     for pid in {*sessions, *first}:
         key = pid.to_bytes(4, "little")
-        if libbpf.find(processes, key, _ENTRY.size) is not None:
+        if maps.has(libbpf, pid):
             continue
         older = found[pid]
         where = _NOTED_BY_INUM | older.mount_namespace
         session = sessions.get(pid, SessionOf.UNKNOWN)
-        libbpf.update(processes, key, _ENTRY.pack(0, where, 0, _ENTERED_UNSEEN, session, 0, 0, 0))
+        libbpf.update(maps.processes, key, _ENTRY.pack(0, where, 0, _ENTERED_UNSEEN, session, 0, 0, 0))
         if pid in first:
             # An overlay's root is known there by its device; other roots by what /proc does not show.
             root = kernel_device(older.root[0]).to_bytes(8, "little")
-            libbpf.update(first_processes, root, _FIRST.pack(0, pid, 0))
+            libbpf.update(maps.first_processes, root, _FIRST.pack(0, pid, 0))
         # One that ended before that left its pid to another.
         now = read_process(pid)
         if now is None or now.start != older.start:
-            libbpf.delete(processes, key)
+            libbpf.delete(maps.processes, key)
 
 
 def certain_sessions(processes: Mapping[int, OlderProcess], host: int) -> dict[int, int]:

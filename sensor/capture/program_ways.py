@@ -88,7 +88,7 @@ def ways(kernel: Prober, options: ProgramOptions) -> list[Way]:
     chosen = _with(kernel, options, (), by_functions=False)
     lacks = "who writes to a file is not recorded: no verdict is remembered, and hashes of images' own files alone"
     found.append(Way("without a record of writers", chosen, (SESSION_CAPABILITY,), lacks))
-    least = dataclasses.replace(options, record=(), reads=(), writers=False, mappings=(), keeper="", sessions=False)
+    least = dataclasses.replace(options, record=(), reads=(), writers=False, mappings=(), keeper="", followers=())
     lacks += "; nor who wrote a file, what interpreters read, which loader a program has, and what ran around it"
     found.append(Way("for execs alone", least, (), lacks))
     return found

@@ -8,7 +8,7 @@ from typing import Final
 
 MAPS: Final = (
     "ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed", "tracks",
-    "kept_execs", "claims", "processes", "first_processes", "writers",
+    "kept_execs", "claims", "processes", "places", "first_processes", "writers",
 )  # fmt: skip
 LINK_NAME: Final = "{}_link"
 JOINS: Final = "on_join"
@@ -53,6 +53,8 @@ READS: Final = ("on_interpreter", "on_read_open", "on_read_pages")
 """The programs that see what interpreters read: their standard input, and files by a function or a tracepoint."""
 KEEPERS: Final = ("on_keep", "on_keep_old")
 """One or the other keeps the last execs of containers: from Linux 5.12 on, and before."""
+FOLLOWERS: Final = (("on_fork", "on_exit"), ("on_fork_old", "on_exit_old"))
+"""One pair or the other follows the start and the end of processes: from Linux 5.12 on, and before."""
 
 
 class Mappings(enum.Enum):
@@ -77,12 +79,12 @@ class ProgramOptions:
     record: tuple[str, ...] = ()
     keeper: str = KEEPERS[0]
     """The program that keeps the last execs of containers; "" for none."""
+    followers: tuple[str, ...] = FOLLOWERS[0]
+    """The programs that follow each process in a container, from its start to its end; none: nothing is known of it."""
     reads: tuple[str, ...] = ()
     """The programs that see what interpreters read, attached while a policy wants interpreters."""
     faults: tuple[str, ...] = ()
     """The programs that see page faults, attached from when a container's files need it."""
-    sessions: bool = True
-    """Follow each process in a container, from its start to its end."""
     interpreters: int = 32_768
     """That may run at once: what more of them read is not followed, and counted."""
 
@@ -91,7 +93,7 @@ class ProgramOptions:
         finders = {f"{finder.name.lower()}_link": finder.value for finder in self.mappings}
         return {
             **finders,
-            **({"fork_link": "on_fork", "exit_link": "on_exit"} if self.sessions else {}),
+            **dict(zip(("fork_link", "exit_link"), self.followers, strict=False)),
             "exec_link": "on_exec",
             **({"keep_link": self.keeper} if self.keeper else {}),
             **({"write_link": "on_write"} if self.writers else {}),
@@ -107,5 +109,5 @@ class ProgramOptions:
 
 _RECORD: Final = (LOOK, *TRACED_FUNCTIONS, *TRACEPOINTS)
 _MOST: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD).programs().values()
-ALL: Final = (*_MOST, KEEPERS[1], *READS, *FAULTS)
+ALL: Final = (*_MOST, KEEPERS[1], *FOLLOWERS[1], *READS, *FAULTS)
 """Every program."""

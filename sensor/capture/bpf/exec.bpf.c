@@ -223,6 +223,7 @@ static __always_inline struct scratch *begin(struct mnt_namespace *ns, struct re
 
 #include "block.h"
 #include "sessions.h"
+#include "lives.h"
 
 /* The arguments are trusted pointers: their fields are read without a call. */
 SEC("tp_btf/sched_process_exec")

@@ -90,8 +90,7 @@ int BPF_PROG(on_fallocate, struct file *file)
 static __always_inline void note_code(struct file *file)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u32 key = bpf_get_current_pid_tgid() >> 32;
-	struct process *found = bpf_map_lookup_elem(&processes, &key);
+	struct process *found = noted_process(bpf_get_current_pid_tgid() >> 32);
 	struct inode *inode;
 
 	if (!found || !(found->origin & (ORIGIN_IMAGE | ORIGIN_ENV)))
@@ -107,9 +106,8 @@ static __always_inline void note_code(struct file *file)
 static __always_inline void note_mapper(struct inode *real)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct file_key key = key_of(real);
-	struct process *found = bpf_map_lookup_elem(&processes, &process);
+	struct process *found = noted_process(bpf_get_current_pid_tgid() >> 32);
 	struct write_record *record;
 
 	if (found)

@@ -52,10 +52,48 @@ struct process {
 /* By process, not by thread. One that finds no room is unknown, and so are its children. */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MAX_PROCESSES); __type(key, __u32); __type(value, struct process); } processes SEC(".maps");
 
+/*
+ * Most processes, each at a place that its pid has: those of neighbours lie side by side and nothing is locked, so that fork and
+ * exit take a fraction of what they take above. One that finds its place taken is in `processes`; none is in both. Only a fork
+ * takes a free place, and only where the kernel can compare and exchange (Linux 5.12): before that all are free.
+ */
+#define PLACES 32768
+#define TAKEN 0xffffffffu          /* in place of the pid, while its process is being written */
+
+struct place { __u32 pid; __u32 unused; struct process process; };
+
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, PLACES); __type(key, __u32); __type(value, struct place); } places SEC(".maps");
+
 /* By process: that runs an interpreter, and began to a moment ago (interpreters.h). Nothing pushes one out. */
 struct reader { __u64 until_ns; __u64 latest; __u32 left; __u32 unused; };
 
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MAX_PROCESSES); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u32); __type(value, struct reader); } readers SEC(".maps");
+
+static __always_inline struct place *place_of(__u32 pid)
+{
+	__u32 key = pid & (PLACES - 1);
+
+	return bpf_map_lookup_elem(&places, &key);
+}
+
+/* What is noted of a process, or of one that had its pid before. */
+static __always_inline struct process *noted_process(__u32 pid)
+{
+	struct place *place = place_of(pid);
+
+	return place && place->pid == pid ? &place->process : bpf_map_lookup_elem(&processes, &pid);
+}
+
+/* Note a process, in the place of what is noted of it. */
+static __always_inline void note_process(__u32 pid, struct process *process)
+{
+	struct place *place = place_of(pid);
+
+	if (place && place->pid == pid)
+		place->process = *process;
+	else
+		bpf_map_update_elem(&processes, &pid, process, BPF_ANY);
+}
 
 static __always_inline bool is_same_process(struct process *found, struct task_struct *leader)
 {
@@ -70,8 +108,7 @@ static __always_inline __u64 own_start(struct task_struct *leader)
 
 static __always_inline struct process *process_of(struct task_struct *task)
 {
-	__u32 key = task->tgid;
-	struct process *found = bpf_map_lookup_elem(&processes, &key);
+	struct process *found = noted_process(task->tgid);
 
 	return found && (!found->start_ns || found->start_ns == own_start(task->group_leader)) ? found : 0;
 }
@@ -123,7 +160,6 @@ enum { SESSIONS_BY_PARENTS = 1, SESSIONS_BY_JOINS = 2 };
 /* Of which origin the current process is as a writer: a flag of `enum origin`. */
 static __always_inline __u32 origin_of_current(struct task_struct *task, bool is_on_host)
 {
-	__u32 key = bpf_get_current_pid_tgid() >> 32;
 	struct process *found;
 
 	/* The kernel's own threads write for whoever made a loop device. */
@@ -131,7 +167,7 @@ static __always_inline __u32 origin_of_current(struct task_struct *task, bool is
 		return ORIGIN_UNKNOWN;
 	if (is_on_host)
 		return ORIGIN_RUNTIME;
-	found = bpf_map_lookup_elem(&processes, &key);
+	found = noted_process(bpf_get_current_pid_tgid() >> 32);
 	if (!found || !is_same_process(found, BPF_CORE_READ(task, group_leader)))
 		return ORIGIN_UNKNOWN;
 	if (found->origin == ORIGIN_IMAGE && BPF_CORE_READ(task, group_leader, ptrace))
@@ -142,8 +178,7 @@ static __always_inline __u32 origin_of_current(struct task_struct *task, bool is
 /* What is noted of a task's process; NULL where that is nothing, or where it has run nothing in its container yet. */
 static __always_inline struct process *process_inside(struct task_struct *task)
 {
-	__u32 key = BPF_CORE_READ(task, tgid);
-	struct process *found = bpf_map_lookup_elem(&processes, &key);
+	struct process *found = noted_process(BPF_CORE_READ(task, tgid));
 
 	return found && found->session != SESSION_ENTERING && is_same_process(found, BPF_CORE_READ(task, group_leader)) ? found : 0;
 }

@@ -56,11 +56,10 @@ static __always_inline bool is_beside_first_process(struct task_struct *leader, 
 static __always_inline bool is_from_outside(struct task_struct *leader)
 {
 	struct task_struct *parent = BPF_CORE_READ(leader, real_parent, group_leader);
-	__u32 key = BPF_CORE_READ(parent, tgid);
 
 	if (is_outside(BPF_CORE_READ(parent, nsproxy, mnt_ns)))
 		return 1;
-	if (bpf_map_lookup_elem(&processes, &key) || is_first_process(parent))
+	if (noted_process(BPF_CORE_READ(parent, tgid)) || is_first_process(parent))
 		return 0;
 	return start_of(parent) >= state_value(STATE_SESSIONS_SINCE) && is_outside(BPF_CORE_READ(parent, real_parent, nsproxy, mnt_ns));
 }
@@ -87,7 +86,7 @@ static __always_inline bool is_first_with_root(struct task_struct *leader, __u64
 	struct process *process;
 
 	if (before && before->pid != now.pid) {
-		process = bpf_map_lookup_elem(&processes, &before->pid);
+		process = noted_process(before->pid);
 		if (process && process->start_ns == before->start_ns)
 			return 0;
 	}
@@ -155,7 +154,6 @@ static __always_inline struct process *process_at_exec(struct task_struct *task,
 	struct process *found = process_of(task);
 	__u64 id = namespace_id(ns);
 	struct process first = { .namespace_id = id };
-	__u32 key = task->tgid;
 	struct registration *known;
 
 	if (found && found->session == SESSION_ENTERING) {
@@ -177,8 +175,8 @@ static __always_inline struct process *process_at_exec(struct task_struct *task,
 	first.root = root_of(task);
 	first.start_ns = own_start(task->group_leader);
 	first.session = new_session(address_of(task->group_leader), address_of(ns));
-	bpf_map_update_elem(&processes, &key, &first, BPF_ANY);
-	return bpf_map_lookup_elem(&processes, &key);
+	note_process(task->tgid, &first);
+	return noted_process(task->tgid);
 }
 
 /* Whether this exec is the first one of a process that has entered its container; noted for its children. */
@@ -244,51 +242,6 @@ static __always_inline __u32 origin_of_exec(struct scratch *s, struct task_struc
 	return is_env(name) ? ORIGIN_IMAGE | ORIGIN_ENV : ORIGIN_IMAGE;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
-{
-	__u32 parent_pid = parent->tgid, key = child->tgid;
-	struct mnt_namespace *ns;
-	struct process *found;
-	struct process copy;
-
-	if (parent_pid == key)
-		return 0;
-	ns = parent->nsproxy->mnt_ns;
-	if (ns->ns.inum == host_namespace_inum)
-		return 0;
-	found = process_of(parent);
-	if (!found)
-		return 0;
-	complete_note(found, parent, ns);
-	copy = *found;
-	if (copy.session == SESSION_ENTERING) {
-		if (copy.namespace_id == namespace_id(ns))
-			copy.session = SESSION_EXEC;
-		/* Another thread of it may have joined, and not this one. */
-		else if (is_outside(ns))
-			return 0;
-		else
-			copy.session = SESSION_UNKNOWN;
-	}
-	copy.start_ns = own_start(child);
-	bpf_map_update_elem(&processes, &key, &copy, BPF_ANY);
-	return 0;
-}
-
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit, struct task_struct *task)
-{
-	__u32 key = task->tgid;
-
-	if (task->signal->live.counter)
-		return 0;
-	bpf_map_delete_elem(&processes, &key);
-	if (state_value(STATE_DETECT) & DETECT_INTERPRETER)
-		bpf_map_delete_elem(&readers, &key);
-	return 0;
-}
-
 /*
  * setns(2) to a mount namespace. One that is in a container already keeps what it is, unless it enters another container: of that
  * it is not the workload. Nor is it where that can't be told yet.
@@ -308,7 +261,7 @@ int on_join(__u64 *arguments)
 	if (is_outside(ns))
 		return 0;
 	if (!is_outside(BPF_CORE_READ(task, nsproxy, mnt_ns))) {
-		found = bpf_map_lookup_elem(&processes, &key);
+		found = noted_process(key);
 		if (!found)
 			return 0;
 		complete_note(found, task, BPF_CORE_READ(task, nsproxy, mnt_ns));
@@ -330,7 +283,7 @@ int on_join(__u64 *arguments)
 		}
 		return 0;
 	}
-	bpf_map_update_elem(&processes, &key, &entering, BPF_ANY);
+	note_process(key, &entering);
 	return 0;
 }
 
@@ -346,12 +299,12 @@ int BPF_PROG(on_trace, struct task_struct *child, unsigned int mode)
 	key = child->tgid;
 	if (key == tracer)
 		return 0;
-	found = bpf_map_lookup_elem(&processes, &key);
+	found = noted_process(key);
 	if (!found)
 		return 0;
 	if (found->origin & (ORIGIN_IMAGE | ORIGIN_ENV))
 		found->origin = ORIGIN_UNKNOWN;
-	by = bpf_map_lookup_elem(&processes, &tracer);
+	by = noted_process(tracer);
 	if (!by || by->session != found->session)
 		found->session = SESSION_UNKNOWN;
 	note_change(found);
