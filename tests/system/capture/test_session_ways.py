@@ -143,6 +143,10 @@ def check(collector: Collector, expected: Mapping[str, set[str | None]]) -> None
     assert not {word: dict(counts) for word, counts in found.items() if not set(counts) <= expected[word]}
 
 
+def times_seen(collector: Collector, word: str) -> int:
+    return sum(event.count for event in collector.events() if event.process.argv and event.process.argv[-1] == word)
+
+
 def session_of_one(collector: Collector, word: str) -> str | None:
     provenance = collector.first(ends_with(word)).process.provenance
     return provenance.session if provenance else None
@@ -199,7 +203,9 @@ def test_what_the_first_process_starts_is_the_workload_however_often_it_begins(
     name = podman.run(image, "sh", "-c", f"cat > /tmp/run <<'E'\n{AGAIN}E\nexec sh /tmp/run 1")
     podman.shell(name, f"echo '{often(f'{FILE} true job')}' > /tmp/new; mv /tmp/new /tmp/job")
     restarted = running(podman, image, f"{FILE} true restarted; ")
-    for _ in range(STARTS):
+    for number in range(STARTS):
+        # Not before it has come as far as that: it is killed at once.
+        seen.until_that(lambda: times_seen(seen, "restarted") > number)  # noqa: B023 - waited for within the loop
         podman.command("restart", "--time=0", restarted)
     podman.command("stop", "--time=0", restarted)
     podman.command("start", restarted)
