@@ -22,19 +22,28 @@ Open = Callable[..., Page]
 
 
 class Held:
-    """Requests to a path, which are answered only once they are released."""
+    """Requests to a path, which are answered only once they are released; later ones are answered at once."""
 
     def __init__(self, page: Page, path: str) -> None:
         self._routes: list[Route] = []
         self._page = page
+        self._path = path
+        self._is_released = False
         page.route(path, self._hold)
 
     def _hold(self, route: Route) -> None:
-        self._routes.append(route)
+        if self._is_released:
+            route.continue_()
+        else:
+            self._routes.append(route)
 
     def release(self) -> None:
-        while not self._routes:
+        for _ in range(1_500):
+            if self._routes:
+                break
             self._page.wait_for_timeout(20)
+        assert self._routes, f"no request to {self._path}"
+        self._is_released = True
         for route in self._routes:
             route.continue_()
 
@@ -136,21 +145,43 @@ def test_a_late_refusal_leaves_what_was_typed_since(
     page = open_as(admin, PAGE)
     page.get_by_role("link", name="Rule 5", exact=True).click()
     held = Held(page, "**/settings/policy/rule/apply/")
+    check = Held(page, "**/settings/policy/rule/check/")
     name = page.locator("#f-name")
     name.fill("rule 2")
-    page.keyboard.press("Enter")  # before the check
+    with page.expect_request("**/settings/policy/rule/apply/"):
+        page.keyboard.press("Enter")  # before the check
+    check.release()
     expect(page.locator("#e-name")).to_have_text("Another rule has this name")
     name.fill("Renamed")
     expect(page.locator("#apply")).to_be_enabled()
 
     held.release()
 
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("you typed in this panel meanwhile")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("the rule as sent was rejected")
     expect(name).to_have_value("Renamed")
-    page.unroute_all()
     page.locator("#apply").click()
     expect(page.get_by_role("link", name="Renamed", exact=True)).to_be_focused()
     complaints.clear()
+
+
+def test_enter_once_more_sends_the_correction_after_a_late_refusal(
+    open_as: Open, admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Rule 5", exact=True).click()
+    held = Held(page, "**/settings/policy/rule/apply/")
+    check = Held(page, "**/settings/policy/rule/check/")
+    name = page.locator("#f-name")
+    name.fill("rule 2")
+    with page.expect_request("**/settings/policy/rule/apply/"):
+        page.keyboard.press("Enter")
+    name.fill("Renamed")
+    page.keyboard.press("Enter")
+    check.release()
+
+    held.release()
+
+    expect(page.get_by_role("link", name="Renamed", exact=True)).to_be_focused()
 
 
 def test_what_is_typed_before_the_scripts_are_ready_is_checked_and_guarded(

@@ -10,7 +10,7 @@ const CHECK_AFTER = 150; // ms without a keystroke
 let form = null;
 let timer = 0;
 let checks = 0;
-let sent = 0; // `checks` when the form was sent
+const sent = new WeakMap(); // request -> `checks` when it was sent
 let isChecked = true; // the errors shown are those of what is typed now
 let key = 0;
 
@@ -342,19 +342,21 @@ document.addEventListener("change", (event) => {
 document.addEventListener("submit", (event) => {
   if (event.target !== form) return;
   const isStep = event.submitter?.name === "step";
-  if (isStep || !isChecked || !form.querySelector("#apply")?.disabled) { sent = checks; return; }
+  if (isStep || !isChecked || !form.querySelector("#apply")?.disabled) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   announce("The rule has errors");
   form.querySelector("[aria-invalid=true], summary[data-invalid]")?.focus();
 }, true);
 
-// What was typed after the form was sent must not be replaced by what was sent: only an answer that closes the panel is.
+// Keep what was typed after the form was sent: only an answer that closes the panel may replace it. Enter once more is a
+// request of its own, which htmx sends after that answer.
+document.addEventListener("htmx:beforeRequest", ({ detail }) => { if (detail.requestConfig.elt === form) sent.set(detail.xhr, checks); });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target, requestConfig } = event.detail;
-  if (requestConfig.elt !== form || target.id !== "panel" || sent === checks || !xhr.response.includes('id="rule-form"')) return;
+  if (requestConfig.elt !== form || target.id !== "panel" || sent.get(xhr) === checks || !xhr.response.includes('id="rule-form"')) return;
   event.detail.shouldSwap = false;
-  showError("Not done, since you typed in this panel meanwhile. Do it again.");
+  showError("Not applied: the rule as sent was rejected. Check what you have typed since, then apply again.");
 });
 
 // Escape closes an open cloud scope first, then the panel (panel-guard.js).
