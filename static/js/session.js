@@ -1,6 +1,6 @@
 // Before a session ends, say so; when it has ended, keep what was typed until the user has signed in again.
 
-import { announce, csrfToken, isFromPortal } from "./tools.js";
+import { announce, csrfToken, isFromPortal, showError } from "./tools.js";
 
 const WARN = 120; // seconds
 const TICK = 15_000;
@@ -45,11 +45,12 @@ async function ask(keep) {
   }
 }
 
-/** Ask the portal; `keep` also counts as activity. Nothing changes while the portal cannot be reached. */
+/** Ask the portal, and return whether it answered; `keep` also counts as activity. Nothing changes while it cannot be reached. */
 async function check(keep = false) {
   const answer = await ask(keep);
   if (answer && keep && answer.status !== 200) return check();
   if (answer?.state) take(answer.state);
+  return Boolean(answer?.state);
 }
 
 /** Adopt the state of the session: who is signed in, until when, and the token that forms must send. */
@@ -179,7 +180,7 @@ document.addEventListener("submit", async (event) => {
   if (form.method === "get" || (!isOver && Date.now() < Math.min(idleEnd, end))) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  await check();
-  if (!isOver && Date.now() < Math.min(idleEnd, end)) form.requestSubmit(submitter);
+  if (!await check()) showError("The portal has not answered. Nothing was sent; try again.");
+  else if (!isOver && Date.now() < Math.min(idleEnd, end)) form.requestSubmit(submitter);
 }, true);
 setInterval(tick, TICK);

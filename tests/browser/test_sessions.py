@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.models import Session
 from tests.conftest import PASSWORD
@@ -108,3 +109,30 @@ def test_input_in_an_open_panel_outlives_the_session(open_as: Open, admin: Any) 
     expect(page.get_by_text("What you typed is still here")).to_be_visible()  # a poll finds out
     expect(panel.get_by_label("Rule name")).to_have_value("Renamed at length")
     expect(panel.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def test_what_is_sent_while_the_portal_does_not_say_who_is_signed_in_is_kept_and_sent_again(
+    open_as: Open, reader: Any, complaints: list[str]
+) -> None:
+    page = open_as(reader, "/sessions/")
+    address = page.url.replace("/sessions/", "/tokens/")
+    page.route(address, _ended)
+    page.route("**/session/", lambda route: route.abort())
+    page.goto(address)
+    page.unroute(address)
+    page.get_by_label("Name").fill("typed")
+    page.get_by_label("read: see alerts").check()
+    page.get_by_role("button", name="Create").click()
+
+    expect(page.locator("#messages")).to_contain_text("Nothing was sent; try again.")
+    assert not reader.tokens.exists()
+    page.unroute("**/session/")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("cell", name="typed", exact=True)).to_be_visible()
+    complaints.clear()
+
+
+def _ended(route: Route) -> None:
+    """Let the page believe that its session is over."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=re.sub(r'data-idle="\d+"', 'data-idle="0"', answer.text()))
