@@ -28,7 +28,9 @@ TEMPLATE = "migrated"
 DIRECTORY = "DRIFTWATCH_TEST_COPIES"
 """Environment variable that names another directory for the copies than that of this checkout."""
 KEPT = 24 * 3600
-"""Seconds after which copies for other migrations are deleted: until then another branch may come back to its own."""
+"""Seconds after which a copy is made anew, since the rows that migrations date get older with it, and those for other
+migrations are deleted: until then another branch may come back to its own.
+"""
 
 
 class MigratedCopy:
@@ -43,14 +45,14 @@ class MigratedCopy:
 
     def load(self) -> None:
         """Let the test database be made of the copy, where there is one that can be restored."""
-        while self._lock is not None and (found := self._version()) is not None:
+        while self._lock is not None and (found := _version(self._file)) is not None:
             fcntl.flock(self._lock, fcntl.LOCK_SH)  # several restore it at once, and none replaces it meanwhile
             if _restore(self._file):
                 connection.settings_dict["TEST"]["TEMPLATE"] = TEMPLATE
                 self.release()
                 return
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            if self._version() == found:  # else another process has made it anew
+            if _version(self._file) == found:  # else another process has made it anew
                 self._file.unlink()
 
     def save(self) -> None:
@@ -61,8 +63,8 @@ class MigratedCopy:
         partial = self._file.with_suffix(".new")
         _run("pg_dump", f"--file={partial}", _url(str(connection.settings_dict["NAME"])))
         for old in self._file.parent.glob("migrated-*.sql"):
-            if time.time() - old.stat().st_mtime > KEPT:
-                old.unlink()
+            if old != self._file and _version(old) is None:
+                old.unlink(missing_ok=True)  # another checkout with the same directory may delete it too
         partial.rename(self._file)
         self.release()
 
@@ -72,13 +74,14 @@ class MigratedCopy:
             self._lock.close()
         self._lock = None
 
-    def _version(self) -> tuple[int, int] | None:
-        """Return what tells this file from one that replaced it; None where there is none."""
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_ino, found.st_mtime_ns
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """Return what tells this file from one that replaced it; None where there is none, or only one past KEPT."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return (found.st_ino, found.st_mtime_ns) if time.time() - found.st_mtime <= KEPT else None
 
 
 def _key() -> str:

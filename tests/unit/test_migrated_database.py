@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import time
 from pathlib import Path
 
 import psycopg
@@ -10,7 +12,7 @@ import pytest
 from django.db import connection
 
 from tests import migrated_database
-from tests.migrated_database import DIRECTORY, MigratedCopy, files_digest
+from tests.migrated_database import DIRECTORY, KEPT, MigratedCopy, files_digest
 
 
 def test_a_copy_is_of_every_file_below_migrations_but_compiled_ones(tmp_path: Path) -> None:
@@ -50,3 +52,24 @@ def test_a_copy_that_cannot_be_restored_is_deleted_and_made_anew_while_others_wa
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         copy.release()
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.django_db
+def test_a_copy_of_the_day_before_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DIRECTORY, str(tmp_path))
+    monkeypatch.setitem(connection.settings_dict["TEST"], "TEMPLATE", None)
+    restored: list[Path] = []
+
+    def restore(file: Path) -> bool:
+        restored.append(file)
+        return True
+
+    monkeypatch.setattr(migrated_database, "_restore", restore)
+    for age, used in ((KEPT + 60, 0), (KEPT - 600, 1)):
+        copy = MigratedCopy()
+        file = next(tmp_path.glob("migrated-*.lock")).with_suffix(".sql")
+        file.touch()
+        os.utime(file, (time.time() - age,) * 2)
+        copy.load()
+        copy.release()
+        assert len(restored) == used
