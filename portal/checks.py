@@ -29,7 +29,7 @@ def secret_key(**_: Any) -> list[checks.CheckMessage]:
         found.append(checks.Error(f"SECRET_KEY {problem}.", hint=hint, id="portal.E002"))
     # A warning: who replaces such a key needs it until everything is encrypted under the new one.
     for problem in filter(None, map(_key_problem, settings.SECRET_KEY_FALLBACKS)):
-        hint = "It still signs sessions: end `manage.py rotate_secret_key`, then empty it."
+        hint = "Sessions signed with it are still accepted: finish `manage.py rotate_secret_key`, then empty it."
         found.append(checks.Warning(f"SECRET_KEY_FALLBACK {problem}.", hint=hint, id="portal.W005"))
     return found
 
