@@ -50,10 +50,12 @@ def mount_maker(resolved: Resolved, pid: int, point: bytes, dev: int) -> Literal
         return "unknown"
     if point not in made:
         return "container"
-    # A mount over the runtime's is not the runtime's: that one lies at the bottom.
-    mounts = read_mounts(pid) or read_mounts(resolved.pid)
-    lowest = next((mount for mount in mounts if mount.point == point), None)
-    return "runtime" if lowest is None or lowest.dev == dev else "container"
+    # A mount over the runtime's is not the runtime's: that one lies at the bottom. In a chroot it is not shown.
+    for each in (pid, resolved.pid):
+        lowest = next((mount for mount in read_mounts(each) if mount.point == point), None)
+        if lowest is not None:
+            return "runtime" if lowest.dev == dev else "container"
+    return "runtime"
 
 
 @functools.lru_cache(maxsize=1_024)

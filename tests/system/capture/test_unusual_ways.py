@@ -69,6 +69,12 @@ LINES: Final = (
         privileged=True,
     ),
     Line(
+        "on a mount over the runtime's, in namespaces and a root of its own",
+        f"{NEW}unshare -U -r -m sh -c 'mount -t tmpfs x /scratch; cp {PROGRAM} /scratch/u; chroot /scratch /u sleep 1'",
+        (("foreign_mount", "/scratch/u"),),
+        privileged=True,
+    ),
+    Line(
         "on a mount that was moved",
         f"mkdir -p /mnt /moved; mount -t tmpfs x /mnt; cp /bin/busybox /mnt/busybox-m; mount --move /mnt /moved; "
         f"/moved/busybox-m true; {taken_away('/moved')}",

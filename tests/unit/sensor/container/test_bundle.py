@@ -10,8 +10,9 @@ from typing import NoReturn
 import pytest
 
 from sensor.container import bundle
-from sensor.container.bundle import mount_points, mount_source, real_mount_points
+from sensor.container.bundle import mount_maker, mount_points, mount_source, real_mount_points
 from sensor.container.identify import Resolved
+from sensor.container.mounts import Mount
 from sensor.wire import Container
 
 
@@ -33,6 +34,18 @@ def test_a_mount_is_known_however_its_path_is_written(resolved: Resolved, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps({"mounts": mounts}))
     assert mount_points(resolved) == frozenset({b"/none"})
     assert mount_source(resolved, b"/none") == b"/node"
+
+
+@pytest.mark.parametrize(("dev", "maker"), [(8, "runtime"), (9, "container")])
+@pytest.mark.parametrize("pid", [5, 6])
+def test_a_mount_over_the_runtime_s_is_known_though_its_process_is_gone_or_in_a_chroot(
+    resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int, dev: int, maker: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"mounts": [{"destination": "/data"}]}))
+    over = [Mount(3, 9, b"/", b"/", b"tmpfs", b"")]
+    below = [Mount(2, 8, b"/", b"/data", b"ext4", b"")]
+    monkeypatch.setattr(bundle, "read_mounts", {5: [], 6: over, resolved.pid: below}.get)
+    assert mount_maker(resolved, pid, b"/data", dev) == maker
 
 
 def test_filesystems_that_do_not_answer_are_tried_again(
