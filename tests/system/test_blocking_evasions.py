@@ -10,6 +10,7 @@ import pytest
 
 from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule, kinds
+from tests.system.capture.lines import taken_away
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
@@ -65,7 +66,7 @@ WAYS = {
         f"{EVIL_LOADER} mv /opt/ld-own /opt/ld-away; ln -s /tmp/ld-evil /opt/ld-own; /opt/dynamic; {RESTORE_LOADER}"
     ),
     "a program interpreter bound over": f"{EVIL_LOADER} mount --bind /tmp/ld-evil /opt/ld-own; /opt/dynamic;"
-    "umount /opt/ld-own",
+    f"{taken_away('/opt/ld-own')}",
     "a program interpreter on its own mount": (
         f"{EVIL_LOADER} {ON_ITS_OWN_MOUNT} cp /tmp/ld-evil /mnt/l; mv /opt/ld-own /opt/ld-away;"
         f"ln -s /mnt/l /opt/ld-own; /opt/dynamic; {RESTORE_LOADER}"
