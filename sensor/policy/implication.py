@@ -141,14 +141,14 @@ def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
     return False
 
 
-def can_all_hold(conditions: Sequence[Condition]) -> bool:
-    """Return whether some string satisfies all conditions, one value of each; True where MAX_STEPS are too few."""
+def can_all_hold(conditions: Sequence[Condition], most: int = MAX_STEPS) -> bool:
+    """Return whether some string satisfies all conditions, one value of each; True where `most` steps are too few."""
     steps = 0
     waiting: list[tuple[int, tuple[Value, ...]]] = [(0, ())]
     while waiting:
         steps += 1
         depth, chosen = waiting.pop()
-        if depth == len(conditions) or steps > MAX_STEPS:
+        if depth == len(conditions) or steps > most:
             return True
         fitting = [value for value in conditions[depth] if all(_are_compatible(value, before) for before in chosen)]
         waiting += [(depth + 1, (*chosen, value)) for value in fitting]

@@ -52,38 +52,50 @@ def without_arguments(string: str) -> str | None:
     program, blank, rest = string.partition(" ")
     if not blank or not rest.strip():
         return None
-    wrapped = _wrapped(program, rest)
-    if wrapped is not None:
-        return program_of(wrapped)
+    wrapped = _unwrapped([program, *rest.split()])
+    string = string if wrapped is None else wrapped
+    program, _, rest = string.partition(" ")
     is_command = program.rpartition("/")[2] in COMMAND_WORDS
     has_option = (
         re.search(r"(?:^|\s)(?:--?[A-Za-z][\w-]*|\.{0,2}/\S+|[\w.]+=\S+|\$\S+|[|>&;]+.*)(?:\s|$)", rest) is not None
     )
     if not is_command and not has_option:
-        return None
+        return wrapped
     # Where a directory of the path has a blank in its name, the first word is none; behind an option it is an argument.
     path = re.match(r"(/(?:(?!\s-).)*?\s[(]?\w[^/\s]*/.*?)(?:\s+-.*|$)", string)
     return path[1] if path and not is_command else program
 
 
-def _wrapped(program: str, rest: str) -> str | None:
-    """Return the command that one such as sudo runs; None where it runs none, "" where its options leave it open."""
-    wrapper = _WRAPPERS.get(program.rpartition("/")[2])
+def _unwrapped(words: list[str]) -> str | None:
+    """Return the command that one such as sudo runs, itself perhaps by another.
+
+    None where it runs none, "" where options leave it open.
+    """
+    start = 0
+    # A path has room for a thousand of them: more than calls may stand in each other.
+    while (behind := _wrapped_at(words, start)) > start:
+        start = behind
+    return " ".join(words[start:]) if start else None
+
+
+def _wrapped_at(words: list[str], start: int) -> int:
+    """Return where the command begins that a wrapper runs: `start` if it runs none, the end where it is open."""
+    wrapper = _WRAPPERS.get(words[start].rpartition("/")[2]) if start < len(words) else None
     if wrapper is None:
-        return None
+        return start
     letters, own = wrapper
     flag = re.compile(rf"-[{letters}]+|--[\w-]+=\S*|[A-Za-z_]\w*=\S*" if letters else r"--[\w-]+=\S*|[A-Za-z_]\w*=\S*")
-    words = rest.split()
-    while words and (words[0] in _FLAGS or flag.fullmatch(words[0])):
-        words.pop(0)
-    if words[:1] == ["--"]:
-        words.pop(0)
-    elif words and words[0].startswith("-"):
-        return ""  # what follows may be the option's value
-    words = words[own:]
-    if not words:
-        return None
-    return " ".join(words) if re.match(r"\.{0,2}/|[A-Za-z_]", words[0]) else ""
+    at = start + 1
+    while at < len(words) and (words[at] in _FLAGS or flag.fullmatch(words[at])):
+        at += 1
+    if words[at : at + 1] == ["--"]:
+        at += 1
+    elif at < len(words) and words[at].startswith("-"):
+        return len(words)  # what follows may be the option's value
+    at += own
+    if at >= len(words):
+        return start
+    return at if re.match(r"\.{0,2}/|[A-Za-z_]", words[at]) else len(words)
 
 
 def program_of(string: str) -> str:

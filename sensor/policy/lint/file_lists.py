@@ -9,7 +9,7 @@ from typing import Final
 
 from sensor.policy.lint import readings
 
-_BRACES: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_BRACES: Final = re.compile(r"\{([^{},]*,[^{}]*)\}")
 _GROUPS: Final = re.compile(r"\((?:\?:)?([^()|]*\|[^()]*)\)(?![*+?{])")
 _MOST_ALTERNATIVES: Final = 16
 

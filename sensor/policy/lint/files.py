@@ -313,6 +313,8 @@ def _split_whole(string: str) -> list[str]:
 def suspicious(operator: str, string: str) -> Flaw | None:
     """Return what is suspicious about a path or name whose form is possible."""
     several = _split_whole(string)
+    if len(several) > readings.MOST:
+        return Flaw("warning", "Each value needs a row of its own.")
     if len(several) > 1:
         read = [read_file(operator, each).strings[0] for each in several]
         return Flaw(

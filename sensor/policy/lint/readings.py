@@ -31,6 +31,8 @@ _COLOURS: Final = re.compile(r"(?:\x1b|\^\[|\\(?:e|033|x1b))\[[0-9;]{0,12}[A-Za-
 _TAG: Final = re.compile(r"^!{1,2}str\s+")
 """Of YAML, before a string."""
 LONG: Final = 64
+MOST: Final = 100
+"""As many values or entries as a rule may have: nobody takes a suggestion of more, and each takes a while to read."""
 WILDCARD: Final = re.compile(r"[*?]")
 _REGEX: Final = re.compile(
     r"^\^|\$$|(?<!\d)\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\[\^[^\]\[]+\][*+]|\([^()|]*\|[^()]*\)|\(\?"
@@ -74,9 +76,10 @@ def read(string: str, steps: Sequence[Step], separators: str = "") -> Reading:
     string = compact(string)
     lines = [line for line in re.split(r"[\r\n]+", string) if line.strip()]
     if len(lines) > 1:
-        several = [read(line, steps, separators) for line in lines]
+        several = [read(line, steps, separators) for line in lines[:MOST]]
         strings = tuple(dict.fromkeys(each for one in several for each in one.strings))
-        return Reading("Each value needs a row of its own.", strings, is_open=any(one.is_open for one in several))
+        is_open = len(lines) > MOST or any(one.is_open for one in several)
+        return Reading("Each value needs a row of its own.", strings, is_open=is_open)
     for step in steps:
         found = step(string)
         if found is not None and found[0] != string:

@@ -23,6 +23,8 @@ from sensor.policy.properties import BY_NAME, PROCESS_PROPERTIES
 
 MAX_FINDINGS: Final = 1_000
 """Whoever pastes a hundred thousand values of another tool learns nothing from more, and to read each takes a while."""
+MAX_STEPS: Final = 500
+"""Of comparing the conditions on one property, each time that one more is read."""
 LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
     **{name: form.flaw for name, form in FORMS.items()},
     "pod_labels": label_flaw,
@@ -152,7 +154,7 @@ def _exclusive_conditions(conditions: Sequence[tuple[str, Mapping[str, Any]]]) -
             continue
         alike = first.setdefault(name, [])
         alike.append(make_condition(folded_values(condition)))
-        if len(alike) > 1 and not can_all_hold(alike):
+        if len(alike) > 1 and not can_all_hold(alike, MAX_STEPS):
             words = "No event satisfies this condition and the one above: put both values in one condition."
             kind = "process" if name in PROCESS_PROPERTIES else "container"
             yield f"{where}.property", Flaw("warning", words.replace("event", kind))
