@@ -1,13 +1,14 @@
 """Command lines of kubectl, Docker and their like: which pod, container, namespace or image they name.
 
-An option that is not known may have a value, which would be taken for the name: then a line names nothing.
+An option that is not known may have a value, which would be taken for the name: then a line names nothing. Of a line
+that acts on several, all are named or none.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from sensor.policy.lint.readings import Step
 
@@ -24,6 +25,9 @@ _ON_CONTAINER: Final = frozenset(
         *("unpause", "wait", "stats", "diff"),
     )
 )
+_ON_SEVERAL: Final = _ON_CONTAINER - {"exec", "attach", "cp", "top", "port", "diff"}
+"""What is done with each container that is named; elsewhere a command or a port follows the first."""
+_POD: Final = re.compile(r"(?:pods?|po)/(?P<name>.+)")
 _NAMESPACES: Final = frozenset(("ns", "namespace", "namespaces", "project", "projects"))
 _VALUED: Final = frozenset(
     (
@@ -39,6 +43,8 @@ _FLAG: Final = re.compile(
     r"--(?:stdin|tty|interactive|detach|quiet|follow|previous|all-namespaces|all-containers|timestamps|watch|force|now|"
     r"privileged|show-labels|all)|--[\w-]+=\S*|-[nco]=?[^-=\s]\S*"
 )
+_END: Final = re.compile(r"^\d?[|&;<>#]|;$")
+"""Of a command, in a shell."""
 _LINE: Final = re.compile(r"""^["'`]?(?:[$#%>]\s+)?(?:sudo\s+)?(?:[\w./-]*/)?([a-z0-9.-]+)\s+(?=\S)""")
 
 
@@ -54,7 +60,24 @@ def _words(string: str, tools: frozenset[str]) -> tuple[str, list[str]]:
     if found is None or found[1] not in tools:
         return "", []
     words = string[found.end() :].split()
-    return found[1], words[: words.index("--")] if "--" in words else words
+    end = next((at for at, word in enumerate(words) if word == "--" or _END.search(word)), len(words))
+    if end < len(words) and words[end] != "--" and is_command(" ".join(words[end + 1 :])):
+        return found[1], []  # two commands: each names something
+    return found[1], [*words[:end], *(word[:-1] for word in words[end : end + 1] if word.endswith(";"))]
+
+
+class _Named(NamedTuple):
+    """The words of a command that are certainly no options: first what is done. Three empty ones are behind them.
+
+    `is_whole`: no other word may be one.
+    """
+
+    words: list[str]
+    is_whole: bool
+
+    def join(self, names: list[str]) -> str:
+        """Return these names as a list, "" where others may be missing."""
+        return ",".join(filter(None, names)) if self.is_whole else ""
 
 
 def _named(
@@ -62,21 +85,20 @@ def _named(
     valued: frozenset[str] = _VALUED,
     letters: Mapping[str, str] = _LETTERS,
     flag: re.Pattern[str] = _FLAG,
-) -> list[str]:
-    """Return the words that are neither options nor their values, as far as that is certain: first what is done.
-
-    Three empty ones are behind them.
-    """
+) -> _Named:
+    """Return the words that are neither options nor their values, up to an option that may have a value or not."""
     left = iter(words)
     named: list[str] = []
+    is_whole = True
     for word in left:
         if word in valued:
             next(left, None)
         elif not word.startswith("-"):
             named.append(word)
         elif not flag.fullmatch(word) and not (word[1:] and set(word[1:]) <= set(letters.get("".join(named[:1]), ""))):
+            is_whole = all(each.startswith("-") for each in left)
             break
-    return [*named, "", "", ""]
+    return _Named([*named, "", "", ""], is_whole)
 
 
 def option_of_command(short: str, long: str) -> Step:
@@ -88,7 +110,7 @@ def option_of_command(short: str, long: str) -> Step:
         _, words = _words(string, tools)
         if " -- " not in string and "exec" in words:
             # Without -- the command follows the pod, with options of its own.
-            names = [each for each in _named(words)[1:2] if each]
+            names = [each for each in _named(words).words[1:2] if each]
             words = words[: words.index(names[0])] if names else words
         found = option.fullmatch(" ".join(words))
         return (found[1], _COMMAND) if found else None
@@ -97,27 +119,33 @@ def option_of_command(short: str, long: str) -> Step:
 
 
 def pod_of_command(string: str) -> tuple[str, str] | None:
-    """The pod that a command line names, as in `kubectl exec -it web-0 -- sh`."""
-    verb, *names = _named(_words(string, _OF_CLUSTERS)[1])
+    """The pods that a command line names, as in `kubectl exec -it web-0 -- sh`."""
+    named = _named(_words(string, _OF_CLUSTERS)[1])
+    verb, *names = named.words
     if verb in _ON_TYPE and names[0] in ("pod", "pods", "po"):
-        name = ",".join(names[1:]).rstrip(",")
-    elif verb in _ON_TYPE and re.match(r"(?:pods?|po)/", names[0]):
-        name = names[0]
+        name = named.join(names[1:])
+    elif verb in _ON_TYPE:
+        name = named.join([found["name"] for found in map(_POD.fullmatch, names) if found])
     elif verb == "cp":
         name = _copied(names)
     else:
-        name = names[0] if verb in _ON_POD else ""
-    name = re.sub(r"^(?:pods?|po)/", "", name)
+        name = re.sub(r"^(?:pods?|po)/", "", names[0]) if verb in _ON_POD else ""
     # Of deploy/web nobody knows the pods.
     return (name, _COMMAND) if name and "/" not in name else None
 
 
 def container_of_command(string: str) -> tuple[str, str] | None:
-    """The container that a command line names, as in `docker exec -it web sh`."""
-    verb, *names = _named(_words(string, _OF_CONTAINERS)[1])
+    """The containers that a command line names, as in `docker exec -it web sh`."""
+    named = _named(_words(string, _OF_CONTAINERS)[1])
+    verb, *names = named.words
     if verb == "container":
         verb, *names = names
-    name = _copied(names) if verb == "cp" else names[0] if verb in _ON_CONTAINER else ""
+    if verb == "cp":
+        name = _copied(names)
+    elif verb in _ON_SEVERAL:
+        name = named.join(names)
+    else:
+        name = names[0] if verb in _ON_CONTAINER else ""
     return (name, _COMMAND) if name else None
 
 
@@ -128,12 +156,17 @@ def _copied(names: list[str]) -> str:
 
 
 def namespace_of_command(string: str) -> tuple[str, str] | None:
-    """The namespace that a command line is about, as in `kubectl get ns shop`."""
-    verb, *names = _named(_words(string, _OF_CLUSTERS)[1])
-    kind, _, name = names[0].partition("/")
-    if kind not in _NAMESPACES or verb not in _ON_TYPE | {"create", "label", "annotate", "edit"}:
+    """The namespaces that a command line is about, as in `kubectl get ns shop`."""
+    named = _named(_words(string, _OF_CLUSTERS)[1])
+    verb, *names = named.words
+    if verb not in _ON_TYPE | {"create", "label", "annotate", "edit"}:
         return None
-    name = name or names[1]
+    typed = [each.partition("/") for each in names]
+    found = [name for kind, slash, name in typed if slash and kind in _NAMESPACES]
+    if names[0] in _NAMESPACES:
+        # What is put on them, or taken off: app=shop, app-.
+        found = [each for each in names[1:] if "=" not in each and not each.endswith("-")]
+    name = named.join(found)
     return (name, _COMMAND) if name else None
 
 
@@ -144,6 +177,8 @@ _ON_IMAGE: Final = frozenset(
         *("attest", "tree", "digest", "config", "export", "copy", "delete", "list-tags", "from"),
     )
 )
+_ON_IMAGES: Final = frozenset(("pull", "rmi", "rm", "inspect", "save", "verify", "sign", "attest"))
+"""What is done with each image that is named; elsewhere a command or a second name follows the first."""
 _GROUPS: Final = {"docker": ("image", "manifest"), "ctr": ("images", "image", "i")}
 """Words before what a tool does with an image."""
 _ITSELF: Final = {"trivy": ("image", "i"), "crane": ("manifest", "ls")}
@@ -158,15 +193,18 @@ _BUILT: Final = re.compile(r"(?:.*\s)?(?:-t\s+|--tag[=\s]\s*)(\S+)(?:\s.*)?", re
 
 
 def image_of_command(string: str) -> str | None:
-    """Return the image that a command line names, as in `docker run --rm nginx:1 sh`."""
+    """Return the images that a command line names, as in `docker run --rm nginx:1 sh`."""
     tool, words = _words(string, _IMAGE_TOOLS)
     if words[:1] in (["build"], ["buildx"], ["bud"]):
         built = _BUILT.fullmatch(" ".join(words))
         return built[1] if built else None
-    verb, *names = _named(words, _IMAGE_VALUED, {}, _IMAGE_FLAG)
+    named = _named(words, _IMAGE_VALUED, {}, _IMAGE_FLAG)
+    verb, *names = named.words
     itself = _ITSELF.get(tool, ())
     known = _ON_IMAGE.union(itself)
     if verb in _GROUPS.get(tool, ("image",)) and verb not in itself:
         verb, *names = names
         known |= {"rm"}
-    return (names[0] or None) if verb in known else None
+    if verb not in known:
+        return None
+    return (named.join(names) if verb in _ON_IMAGES else names[0]) or None

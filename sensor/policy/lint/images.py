@@ -40,8 +40,10 @@ def _strip_command(string: str) -> tuple[str, str] | None:
     text = re.sub(r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+\S+)?$", r"\1", string, flags=re.IGNORECASE)
     text = re.sub(r"\s+AS\s+[\w.-]+$", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)\s.*$", r"\1", text, flags=re.IGNORECASE)
-    if named := re.search(r"\s--image[= ](\S+)|\sset\s+image\s.*?\s[\w-]+=(\S+)", text):
-        text = named[1] or named[2]
+    if named := re.search(r"\s--image[= ](\S+)", text):
+        text = named[1]
+    elif re.search(r"\sset\s+image\s", text) and (several := re.findall(r"\s(?:\w[\w.-]*|\*)=([^\s=]+)", text)):
+        text = ",".join(several)
     text = re.sub(r"^--filter[= ](?=\S)", "", text)
     return image_of_command(text) or text, "A command is not part of an image's name."
 
