@@ -1,13 +1,15 @@
 // Shared by every page: CSRF for htmx, stale responses, panels as modal dialogs, menus, theme.
 
-import { announce, csrfToken, isFromPortal, isRepeated, showError } from "./tools.js";
+import { announce, csrfToken, hideStale, isFromPortal, isRepeated, showError, showStale } from "./tools.js";
 
+const LONGEST_POLL = 20_000; // ms
 const etags = new WeakMap();
 const uncertain = (verb) => (verb === "get" ? "" : " Check whether the change was made."); // the answer may have been lost, not the request
 
 document.addEventListener("htmx:configRequest", (event) => {
   const { headers, verb, elt } = event.detail;
   if (isPoll(elt)) headers["X-Poll"] = "1"; // does not count as activity of the user
+  if (isRepeated(elt)) event.detail.timeout = LONGEST_POLL; // else one that the network lost holds up those after it
   if (verb !== "get") headers["X-CSRFToken"] = csrfToken();
   else if (etags.has(elt)) headers["If-None-Match"] = etags.get(elt);
 });
@@ -67,6 +69,25 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   document.dispatchEvent(new CustomEvent("request:unanswered", { detail }));
   if (!isRepeated(elt)) showError(`Something other than the portal has answered (status ${xhr.status}). Reload the page to see what is saved.`);
 });
+
+// ---- Polls that are not answered, or only with an error: the page says since when, lest it shows for ever what was well.
+const STALE_AFTER = 15_000; // ms; more than a period, so that one poll that failed is not shown
+const unanswered = new Map(); // address -> the element that polls it, and since when
+const isLive = (elt) => isRepeated(elt) && elt.id !== "bell";
+
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, requestConfig: { path } } }) => {
+  if (isLive(elt) && !unanswered.has(path)) unanswered.set(path, { elt, since: Date.now() });
+});
+document.addEventListener("htmx:afterRequest", ({ detail: { xhr, requestConfig: { path } } }) => {
+  if (xhr.status < 500 && isFromPortal(xhr.getResponseHeader("Vary"))) unanswered.delete(path);
+});
+let isShown = false;
+setInterval(() => {
+  for (const [path, { elt }] of unanswered) if (!elt.isConnected) unanswered.delete(path);
+  const since = Math.min(...[...unanswered.values()].map((each) => each.since));
+  if (Date.now() - since > STALE_AFTER) { isShown = true; showStale(since); }
+  else if (isShown) { isShown = false; hideStale(); }
+}, 1_000);
 
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.
 let opener = null;

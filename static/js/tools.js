@@ -49,14 +49,25 @@ const STALE = 10_000; // ms
 export function freshness() {
   let latest = Date.now();
   return (isAnswered) => {
-    const shown = document.getElementById("stale");
-    if (isAnswered) { latest = Date.now(); shown?.remove(); return; }
-    if (shown || Date.now() - latest < STALE) return;
-    const line = document.createElement("div");
-    line.id = "stale";
-    line.className = "message warning";
-    line.setAttribute("role", "status");
-    line.textContent = `Not updated since ${new Date(latest).toISOString().slice(11, 16)} UTC: the portal does not answer.`;
-    document.getElementById("messages").after(line);
+    if (isAnswered) { latest = Date.now(); hideStale(); return; }
+    if (Date.now() - latest >= STALE) showStale(latest);
   };
+}
+
+/** Say since when what the page shows was not updated. */
+export function showStale(since) {
+  if (document.getElementById("stale")) return;
+  const line = document.createElement("div");
+  line.id = "stale";
+  line.className = "message warning";
+  line.setAttribute("role", "status");
+  line.textContent = `Not updated since ${new Date(since).toISOString().slice(11, 16)} UTC: the portal does not answer.`;
+  document.getElementById("messages").after(line);
+  document.body.dataset.stale = ""; // what is green is not known to be well
+}
+
+/** The page is up to date again. */
+export function hideStale() {
+  document.getElementById("stale")?.remove();
+  delete document.body.dataset.stale;
 }

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Viewer
 from drift.fleet.models import Delivery, DeliveryState, EnrolmentToken, Sensor, SensorState
+from drift.fleet.queries.sensors import is_offline
 
 PATIENCE: Final = dt.timedelta(seconds=60)
 """How long a step may take until the page says what to check."""
@@ -28,7 +29,10 @@ class Step:
 
 @dataclass(frozen=True)
 class OnboardingProgress:
-    """The steps of the node that is furthest, and how many nodes enrolled and have all steps behind them."""
+    """The steps of the node that is furthest, and how many nodes enrolled and how many of them are ready.
+
+    A node is ready once all steps are behind it, for as long as its sensor reports.
+    """
 
     token: EnrolmentToken
     sensor: Sensor | None
@@ -37,10 +41,19 @@ class OnboardingProgress:
     ready: int
     refusal: str = ""
     """Why its sensor rejected the policy, in the sensor's words."""
+    silent_since: dt.datetime | None = None
+    """When its sensor reported last, if it no longer does."""
 
     @property
     def is_done(self) -> bool:
+        """Whether all steps are behind the node; it need not be protected any more."""
         return all(step.at for step in self.steps)
+
+    @property
+    def is_ready(self) -> bool:
+        environment = self.token.environment
+        is_on = environment.sensor_enabled and environment.retired_at is None
+        return self.is_done and is_on and self.silent_since is None
 
     @property
     def next_step(self) -> Step | None:
@@ -62,7 +75,12 @@ def onboarding_progress(viewer: Viewer, token: EnrolmentToken) -> OnboardingProg
     sensors = list(rows.select_related("status", "proof", "cluster").order_by("enrolled_at")[:NODES])
     wants_proof = token.environment.proved_since is not None
     times = [_times(sensor, wants_proof=wants_proof) for sensor in sensors]
-    furthest = max(range(len(sensors)), key=lambda place: sum(map(bool, times[place].values())), default=None)
+    silent = [_silent_since(sensor) for sensor in sensors]
+    furthest = max(
+        range(len(sensors)),
+        key=lambda place: (sum(map(bool, times[place].values())), silent[place] is None),
+        default=None,
+    )
     sensor = sensors[furthest] if furthest is not None else None
     found = times[furthest] if furthest is not None else _times(None, wants_proof=wants_proof)
     since = sensor.enrolled_at if sensor is not None else token.created_at
@@ -71,8 +89,9 @@ def onboarding_progress(viewer: Viewer, token: EnrolmentToken) -> OnboardingProg
         sensor,
         _steps(found, is_late=timezone.now() - since > PATIENCE),
         rows.count(),
-        sum(all(each.values()) for each in times),
+        sum(all(each.values()) and since is None for each, since in zip(times, silent, strict=True)),
         _refusal(sensor) if sensor is not None else "",
+        silent[furthest] if furthest is not None else None,
     )
 
 
@@ -99,6 +118,12 @@ def _times(sensor: Sensor | None, *, wants_proof: bool) -> dict[str, dt.datetime
     if wants_proof:
         found["proved"] = proof.seen_at if proof is not None else None
     return found
+
+
+def _silent_since(sensor: Sensor) -> dt.datetime | None:
+    """Return when a sensor that reported once did so last, if it no longer does."""
+    status = getattr(sensor, "status", None)
+    return status.last_seen_at if status is not None and status.backend and is_offline(sensor) else None
 
 
 def _steps(times: dict[str, dt.datetime | None], *, is_late: bool) -> list[Step]:

@@ -20,6 +20,7 @@ from drift.fleet.models import (
     Rollout,
     Sensor,
     SensorState,
+    SensorStatus,
 )
 from drift.fleet.queries import sensor_files
 from tests.unit.drift.fleet import estate
@@ -146,6 +147,36 @@ def test_without_proof_of_detection_three_steps_are_all(managing: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster(row.environment), by=row, applied_number=1, applied_at=timezone.now())
     estate.seen(sensor, backend="ebpf")
     assert steps(managing, row)[0] == ["done"] * 3
+
+
+def test_a_node_that_was_ready_is_not_called_protected_once_it_is_silent_or_switched_off(managing: Any) -> None:
+    row, _ = estate.token(estate.environment())
+    sensor, _ = estate.sensor(estate.cluster(row.environment), by=row, applied_number=1)
+    estate.seen(sensor, ago=dt.timedelta(minutes=2), backend="ebpf")
+    assert "node-1 is protected." in steps(managing, row)[1]
+
+    SensorStatus.objects.update(last_seen_at=timezone.now() - dt.timedelta(minutes=4))
+    found, message = steps(managing, row)
+    assert found == ["done"] * 3
+    assert "node-1 is not known to be protected:" in message
+    assert "its sensor has not reported since" in message
+
+    SensorStatus.objects.update(last_seen_at=timezone.now())
+    Environment.objects.update(sensor_enabled=False)
+    assert "is switched off" in steps(managing, row)[1]
+    Environment.objects.update(retired_at=timezone.now())
+    assert "is retired" in steps(managing, row)[1]
+
+
+def test_of_nodes_that_are_as_far_one_that_reports_is_shown(managing: Any) -> None:
+    row, _ = estate.token(estate.environment())
+    cluster = estate.cluster(row.environment)
+    for node, ago in (("dead", 60), ("live", 1)):
+        sensor, _ = estate.sensor(cluster, node, row, applied_number=1)
+        estate.seen(sensor, ago=dt.timedelta(minutes=ago), backend="ebpf")
+    message = steps(managing, row)[1]
+    assert "live is protected." in message
+    assert "1 of 2 enrolled nodes is ready." in message
 
 
 def test_the_node_that_is_furthest_counts_and_released_ones_do_not(managing: Any) -> None:
