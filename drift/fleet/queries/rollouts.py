@@ -9,10 +9,12 @@ from typing import Final
 
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Left
+from django.utils import timezone
 
 from accounts.models import User, Viewer
 from drift.fleet.models import Delivery, DeliveryState, Environment, Rollout, SensorState
-from drift.fleet.queries.sensors import visible_active_sensors
+from drift.fleet.queries.protection import switched_off
+from drift.fleet.queries.sensors import offline, visible_active_sensors
 from drift.policy.models import PolicyVersion
 from drift.web.cursors import KeysetPage, keyset_page, rows_before
 
@@ -40,10 +42,8 @@ class Progress:
     finished: bool
     off: int = 0
     """Live sensors of switched-off environments among `total`: the rollout does not wait for them."""
-
-    def with_switched_off(self, sensors: int) -> Progress:
-        """Return it with the sensors that are switched off counted as not applied."""
-        return replace(self, total=self.total + sensors, off=sensors)
+    offline: int = 0
+    """Sensors that no longer report: what they applied may not be in force."""
 
     @property
     def applied(self) -> int:
@@ -63,11 +63,13 @@ class Progress:
         if not self.total:
             return f"Version {self.number}: no sensors yet"
         sensors = "sensor" if self.total == 1 else "sensors"
+        offline = f", {self.offline} {'is' if self.offline == 1 else 'are'} offline" if self.offline else ""
         if self.applied == self.total:
-            return f"Version {self.number} is applied on {f'all {self.total}' if self.total > 1 else '1'} {sensors}"
+            count = f"all {self.total}" if self.total > 1 else "1"
+            return f"Version {self.number} is applied on {count} {sensors}{offline}"
         rejected = f", {self.rejected} rejected it" if self.rejected else ""
         off = f", {self.off} not protected (switched off)" if self.off else ""
-        return f"Version {self.number} is applied on {self.applied} of {self.total} {sensors}{rejected}{off}"
+        return f"Version {self.number} is applied on {self.applied} of {self.total} {sensors}{rejected}{off}{offline}"
 
     @property
     def css(self) -> str:
@@ -79,7 +81,7 @@ class Progress:
         """The icon: error, warning, success or progress."""
         if self.rejected:
             return "error"
-        if self.off and self.applied + self.off >= self.total:
+        if self.offline or (self.off and self.applied + self.off >= self.total):
             return "warning"
         return "success" if self.applied >= self.total else "progress"
 
@@ -131,9 +133,24 @@ def progress(viewer: Viewer, rollout: Rollout) -> Progress:
     return all_progress(viewer, [rollout])[0]
 
 
+def newest_progress(viewer: Viewer, rollout: Rollout) -> Progress:
+    """Return the progress of the newest version, with the sensors on which it protects nothing or may not.
+
+    Those of switched-off environments count as not applied.
+    """
+    is_offline = Count("pk", filter=offline(timezone.now()))
+    counts = visible_active_sensors(viewer).aggregate(active=Count("pk"), offline=is_offline)
+    (found,), off = _all_progress(viewer, [rollout], counts["active"]), switched_off(viewer)
+    off_sensors = off.sensors if off else 0
+    return replace(found, total=found.total + off_sensors, off=off_sensors, offline=counts["offline"])
+
+
 def all_progress(viewer: Viewer, rollouts: list[Rollout]) -> list[Progress]:
     """Return the progress of each rollout on the sensors that the viewer sees, in two queries for all of them."""
-    active = visible_active_sensors(viewer).count()
+    return _all_progress(viewer, rollouts, visible_active_sensors(viewer).count())
+
+
+def _all_progress(viewer: Viewer, rollouts: list[Rollout], active: int) -> list[Progress]:
     counts: dict[int, dict[str, int]] = {rollout.pk: {} for rollout in rollouts}
     visible = Delivery.objects.visible_to(viewer)
     rows = visible.filter(EXPECTED, rollout__in=counts).values_list("rollout", "state")

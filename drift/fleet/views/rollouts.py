@@ -15,13 +15,13 @@ from drift.fleet.actions.rollout_control import pause_rollout, resume_rollout, s
 from drift.fleet.errors import FleetError
 from drift.fleet.forms.rollout_plan import RolloutPlanForm
 from drift.fleet.models import DeliveryState, Rollout, RolloutPlan
-from drift.fleet.queries.protection import switched_off
 from drift.fleet.queries.rollout_waves import rollback_target
 from drift.fleet.queries.rollouts import (
     all_progress,
     is_newest,
     latest_rollout,
     milestones,
+    newest_progress,
     newest_rollouts,
     progress,
     rollout_deliveries,
@@ -56,11 +56,11 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
     if row is None:
         raise Http404
     state = request.GET.get("state", "")
-    counts, off = progress(user, row), switched_off(user) if is_newest(row) else None
+    counts = newest_progress(user, row) if is_newest(row) else progress(user, row)
     context = {
         "rollout": row,
-        "progress": counts.with_switched_off(off.sensors if off else 0),
-        "milestones": milestones(user, row, counts.total),
+        "progress": counts,
+        "milestones": milestones(user, row, counts.total - counts.off),
         "states": [(value, label, counts.by_state.get(value, 0)) for value, label in DeliveryState.choices],
         "state": state,
         "wave": len(row.waves) - row.waves_left + 1,
@@ -75,8 +75,8 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
 def delivery_line(request: HttpRequest) -> HttpResponse:
     """How far the newest version has come, in one line that other pages include."""
     user = signed_in_user(request)
-    row, off = latest_rollout(user), switched_off(user)
-    context = {"progress": progress(user, row).with_switched_off(off.sensors if off else 0) if row else None}
+    row = latest_rollout(user)
+    context = {"progress": newest_progress(user, row) if row else None}
     return polled_fragment(request, "fleet/rollouts/delivery_line.html", context)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -73,6 +74,27 @@ def test_the_delivery_line_counts_switched_off_sensors_as_not_protected_and_leav
     rollouts.start_rollout(2)
 
     assert "Version 2 is applied on 0 of 2 sensors, 1 not protected (switched off)" in estate.text_of(reading.get(LINE))
+
+
+def test_the_delivery_line_is_no_longer_green_where_a_sensor_that_applied_the_version_is_offline(reading: Any) -> None:
+    cluster = estate.cluster()
+    token, _ = estate.token(cluster.environment)
+    one, two = (estate.sensor(cluster, f"n{n}", token)[0] for n in range(2))
+    estate.seen(one)
+    estate.seen(two, ago=dt.timedelta(minutes=2))
+    estate.version(2)
+    rollouts.start_rollout(2)
+    Delivery.objects.update(state=DeliveryState.APPLIED)
+    line = estate.text_of(reading.get(LINE))
+    assert "Version 2 is applied on all 2 sensors</a>" in line
+    assert "tone-success" in line
+
+    SensorStatus.objects.filter(sensor=two).update(last_seen_at=timezone.now() - dt.timedelta(minutes=4))
+
+    for path in (LINE, "/rollouts/2/"):
+        line = estate.text_of(reading.get(path))
+        assert "Version 2 is applied on all 2 sensors, 1 is offline" in line
+        assert "tone-warning" in line
 
 
 def test_the_delivery_line_answers_304_while_nothing_changed(reading: Any, django_assert_max_num_queries: Any) -> None:
