@@ -153,7 +153,10 @@ def _tasks(facts: RedisFacts) -> CheckOutcome:
     periods = {entry["task"]: float(entry["schedule"]) for entry in schedule.values()}
     overdue = overdue_tasks(periods, dict(facts.ended), facts.now, _recorded_since(facts))
     if not overdue:
-        return ok(f"{len(periods)} run on time")
+        due_later = sum(name not in facts.ended for name in periods)
+        if due_later == len(periods):
+            return not_checked("no task has ended since they are recorded, and none is overdue yet")
+        return ok(f"{len(periods) - due_later} run on time" + (f", {due_later} not due yet" if due_later else ""))
     name, age = max(overdue.items(), key=lambda item: item[1])
     more = f", and {len(overdue) - 1} more" if len(overdue) > 1 else ""
     return failing(f"{name} last ended {age:.0f} s ago{more}", _time(facts.now - age))

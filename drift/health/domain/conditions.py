@@ -192,9 +192,9 @@ PROTECTION: Final = (
         "no_sensors",
         "protection",
         "Sensors enrolled",
-        "No sensor of an enabled environment is enrolled.",
-        "Nothing is monitored.",
-        "Enrol nodes on the page Sensor onboarding.",
+        "No sensor of an enabled environment is enrolled, or all sensors of a cluster were retired as silent.",
+        "Nothing is monitored, or nothing in that cluster.",
+        "Check the cluster's nodes, or enrol them on the page Sensor onboarding; retire an environment that is gone.",
     ),
     Condition(
         "environment_off",

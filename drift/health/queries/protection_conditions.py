@@ -6,11 +6,11 @@ import datetime as dt
 import functools
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Viewer
-from drift.fleet.models import Environment, FleetState, Rollout
+from drift.fleet.models import Environment, FleetState, Rollout, Sensor, SensorState
 from drift.fleet.queries.blocking_status import online_unaware
 from drift.fleet.queries.sensors import visible_active_sensors
 from drift.health.domain.outcomes import CheckOutcome, failing, ok
@@ -20,6 +20,7 @@ from drift.policy.models import PolicyVersion
 RESUMED_AFTER: Final = dt.timedelta(minutes=10)
 """Each sensor polls every five minutes, so by then it has twice."""
 STUCK_AFTER: Final = dt.timedelta(seconds=60)
+LOST_FOR: Final = dt.timedelta(days=7)
 NAMED: Final = 5
 
 
@@ -37,7 +38,36 @@ def protection_outcomes(viewer: Viewer) -> dict[str, CheckOutcome]:
 
 def _sensors(viewer: Viewer) -> CheckOutcome:
     count = visible_active_sensors(viewer).count()
-    return ok(f"{count} {'sensor' if count == 1 else 'sensors'}") if count else failing("none")
+    if not count:
+        return failing("none")
+    lost = _lost_clusters(viewer)
+    if not lost:
+        return ok(f"{count} {'sensor' if count == 1 else 'sensors'}")
+    names = ", ".join(f"{name} in {environment}" for name, environment, _ in lost[:NAMED])
+    more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+    return failing(f"{names}{more}", min(since for _, _, since in lost), len(lost))
+
+
+def _lost_clusters(viewer: Viewer) -> list[tuple[str, str, dt.datetime]]:
+    """Return name, environment and time of the clusters all of whose sensors were retired as silent.
+
+    In an environment that has other sensors for a week: a cluster that was deleted stays in the portal. None of an
+    environment is never well until the environment is retired.
+    """
+    live = Sensor.objects.filter(state=SensorState.LIVE)
+    retired = Sensor.objects.visible_to(viewer).filter(
+        ~Exists(live.filter(cluster=OuterRef("cluster"))),
+        state=SensorState.RETIRED,
+        cluster__environment__sensor_enabled=True,
+        cluster__environment__retired_at=None,
+    )
+    is_covered = Exists(live.filter(cluster__environment=OuterRef("cluster__environment")))
+    rows = retired.values_list("cluster__name", "cluster__environment__name", "cluster").annotate(
+        since=Max("ended_at"), is_covered=is_covered
+    )
+    late = timezone.now() - LOST_FOR
+    found = rows.order_by("cluster__environment__name", "cluster__name")
+    return [(name, place, since) for name, place, _, since, is_covered in found if not is_covered or since > late]
 
 
 def _environments(viewer: Viewer) -> CheckOutcome:

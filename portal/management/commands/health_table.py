@@ -25,10 +25,16 @@ TAIL = """
   clocks do not matter. Whoever can write in Redis can forge a report, and so hide that a process is dead; *scheduled
   tasks* and *sealing of the audit log* show it all the same, since their work is missing in PostgreSQL or not
   recorded.
-- **Tasks**: a worker records in Redis when each task last ended successfully.
+- **Tasks**: a worker records in Redis when each task last ended successfully. Where none did since Redis started, they
+  are not checked.
 - **Sensors**: from their heartbeats, one a minute. One query counts all conditions, however large the fleet. A
   sensor that was last seen in the future is not online: the portal's clock was set back since, and the next
   heartbeat counts, whatever the last one's time.
+- **Lost clusters**: a sensor that is silent for a day is retired, and no longer *online* or not. A cluster that lost
+  all of its sensors so is named under *Sensors enrolled*: for a week where its environment has other sensors, since a
+  cluster that was deleted stays in the portal, else until the environment is retired or a sensor reports.
+- **Open pages**: where polls of a page are not answered for 15 s, or only with an error, the page says since when it
+  was not updated, and shows nothing as well.
 - **Since**: when it was switched or last seen, where that is stored; else the first of the checks that a worker makes
   every minute. Subscribers of *sensor health* are notified at the same time ([notifications](notifications.md)).
 - **Disk**: a database server's disk cannot be seen from the portal: `DATABASE_DISK_GIB` says how large it is.

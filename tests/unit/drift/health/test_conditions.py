@@ -305,7 +305,7 @@ def test_the_page_names_the_first_sensors_in_a_constant_number_of_queries(
     browser = client_of(reader)
     browser.get(PAGE)
 
-    with django_assert_max_num_queries(48):
+    with django_assert_max_num_queries(49):
         page = estate.text_of(browser.get(PAGE))
 
     assert "The first 20 of 30 sensors." in page

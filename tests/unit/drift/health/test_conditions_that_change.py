@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from celery import current_app
 from django.utils import timezone
 
 from drift import queue
@@ -19,6 +20,7 @@ from drift.fleet.actions.heartbeats import store_heartbeat
 from drift.fleet.models import Environment, FleetState, Proof, Rollout, Sensor, SensorStatus
 from drift.fleet.queries.sensors import is_offline
 from drift.health.actions.record_health import record_health
+from drift.health.domain.process_reports import KEY
 from drift.health.domain.task_reports import ENDED_AT
 from drift.health.models import ConditionStart
 from sensor import wire
@@ -135,6 +137,43 @@ def test_a_queue_is_well_only_where_the_age_of_its_oldest_task_is_known(
 
     assert found == state
     assert words in detail
+
+
+def test_a_cluster_that_lost_all_of_its_sensors_is_not_forgotten_when_they_are_retired(
+    node: Sensor, owner: Any, api_of: Any
+) -> None:
+    api, other = api_of(owner), estate.environment("gcp", "p", name="Payments", proved_since=timezone.now())
+    ended: dict[str, Any] = {"state": "retired", "ended_at": timezone.now() - dt.timedelta(days=6)}
+    beside, alone = estate.cluster(node.cluster.environment, "beside"), estate.cluster(other, "alone")
+    for cluster in (beside, alone):
+        for name in ("one", "two"):
+            estate.sensor(cluster, name, **ended)
+    names = f"alone in Payments, beside in {beside.environment.name}"
+    assert state_of(api, "no_sensors") == ("failing", names)
+
+    Sensor.objects.filter(state="retired").update(ended_at=timezone.now() - dt.timedelta(days=8))
+    assert state_of(api, "no_sensors") == ("failing", "alone in Payments")
+
+    estate.sensor(alone, "one")
+    assert state_of(api, "no_sensors") == ("ok", "2 sensors")
+
+    Sensor.objects.filter(cluster=alone, state="live").update(state="released", ended_at=timezone.now())
+    assert state_of(api, "no_sensors")[0] == "failing"
+    Environment.objects.filter(pk=other.pk).update(sensor_enabled=False)
+    assert state_of(api, "no_sensors") == ("ok", "1 sensor")
+
+
+def test_tasks_that_never_ended_are_not_said_to_run_on_time(node: Sensor, owner: Any, api_of: Any) -> None:
+    client, api = queue.redis_client(), api_of(owner)
+    schedule = current_app.conf.beat_schedule.values()
+    client.hdel(ENDED_AT, max(schedule, key=lambda entry: float(entry["schedule"]))["task"])
+    assert state_of(api, "tasks") == ("ok", f"{len(schedule) - 1} run on time, 1 not due yet")
+
+    client.delete(ENDED_AT, KEY)
+
+    found, detail = state_of(api, "tasks")
+    assert found == "not_checked"
+    assert "no task has ended" in detail
 
 
 def test_a_policy_that_ignores_all_drift_is_not_well(node: Sensor, owner: Any, api_of: Any) -> None:
