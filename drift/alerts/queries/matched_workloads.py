@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.queries.rule_effect import seen_workloads
+from drift.alerts.queries.query_limits import QueryLimit, StatementTimeout, run_limited
+from drift.alerts.queries.rule_effect import RuleEffect, rule_effect, seen_workloads
 from drift.alerts.queries.rule_hits import DAYS
 from sensor.policy.workload_scopes import WorkloadScopes
 
+SECONDS: Final = 2.5
+"""How long counting may take while a person waits."""
 Rule = Mapping[str, Any]
 
 
@@ -25,6 +29,14 @@ class MatchedWorkloads:
     total: int
     matched: int
     by_rule: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RuleCounts:
+    """What one rule would decide, and the workloads that its scope matches: None where that took too long."""
+
+    effect: RuleEffect
+    workloads: MatchedWorkloads | None
 
 
 def matched_workloads(user: User, rules: Collection[Rule], proceed: Callable[[], object] = bool) -> MatchedWorkloads:
@@ -46,3 +58,32 @@ def matched_workloads(user: User, rules: Collection[Rule], proceed: Callable[[],
         for position, rule_id in enumerate(ids):
             counts[rule_id] += count * (matching >> position & 1)
     return MatchedWorkloads(sets.total(), sets.total() - sets[0], counts)
+
+
+def workloads_in_time(user: User, rules: Collection[Rule]) -> MatchedWorkloads | QueryLimit:
+    """Return the counts of `matched_workloads`, or the limit that counting them met: then there are none."""
+    return run_limited(user, SECONDS, lambda: matched_workloads(user, rules, _deadline()))
+
+
+def rule_counts(user: User, document: Mapping[str, Any], rule: Rule) -> RuleCounts | QueryLimit:
+    """Return what the document's `rule` would decide and the workloads of its scope, or the limit that both met."""
+
+    def count() -> RuleCounts:
+        try:
+            workloads = matched_workloads(user, [rule], _deadline())
+        except StatementTimeout:
+            workloads = None
+        return RuleCounts(rule_effect(user, document, rule["id"]), workloads)
+
+    return run_limited(user, 2 * SECONDS, count)
+
+
+def _deadline() -> Callable[[], None]:
+    """Return a function that raises StatementTimeout once SECONDS have passed."""
+    deadline = time.monotonic() + SECONDS
+
+    def proceed() -> None:
+        if time.monotonic() > deadline:
+            raise StatementTimeout
+
+    return proceed

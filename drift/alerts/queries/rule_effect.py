@@ -21,7 +21,7 @@ from drift.alerts.domain.rule_inputs import depends_beyond_workload, depends_on_
 from drift.alerts.models import Binary, Provenance, Workload
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED
 from drift.alerts.queries.query_limits import StatementTimeout, statement_timeout
-from drift.alerts.queries.rule_hits import DAYS, are_hits_known, visible_hits
+from drift.alerts.queries.rule_hits import DAYS, are_hits_known, stored_days, visible_hits
 from sensor.policy import DEFAULT_RULE, compile_policy
 from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, PROVENANCE_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import EVENT_PROPERTIES, PROVENANCE_PROPERTIES
@@ -60,12 +60,15 @@ class RuleEffect:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every requested day was counted."""
-        return self.days == DAYS
+        """Whether every day of which events are stored was counted."""
+        return self.days == stored_days()
 
 
 def rule_effect(user: User, document: Document, rule_id: str, seconds: float = SECONDS) -> RuleEffect:
-    """Return how many events of the last DAYS the rule would decide; of fewer days if counting exceeds `seconds`."""
+    """Return how many stored events of the last DAYS the rule would decide.
+
+    Of fewer days if counting exceeds `seconds`.
+    """
     order = [rule["id"] for rule in document["rules"]]
     # The rules below it cannot change what it decides.
     upto = {**document, "rules": document["rules"][: order.index(rule_id) + 1]}
@@ -73,7 +76,7 @@ def rule_effect(user: User, document: Document, rule_id: str, seconds: float = S
     count = total = days = 0
     try:
         counter = _Counter(user, upto, time.monotonic() + seconds)
-        for back in range(DAYS):
+        for back in range(stored_days()):
             day = today - dt.timedelta(days=back)
             of_day, all_of_day = counter.count_day(day), 0 if are_hits_known(user) else counter.count_all(day)
             count, total, days = count + of_day, total + all_of_day, days + 1

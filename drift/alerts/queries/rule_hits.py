@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.conf import settings
 from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
@@ -29,6 +30,11 @@ class Hits:
 def first_day(now: dt.datetime | None = None) -> dt.date:
     """Return the first of the last DAYS."""
     return (now or timezone.now()).date() - dt.timedelta(days=DAYS - 1)
+
+
+def stored_days() -> int:
+    """Return of how many of the last DAYS events are stored; EVENT_RETENTION_DAYS may be fewer."""
+    return min(DAYS, settings.EVENT_RETENTION_DAYS)
 
 
 def are_hits_known(user: User) -> bool:

@@ -8,9 +8,8 @@ from django.shortcuts import render
 from drift.alerts.actions.dismiss_ignored import MAX_DISMISSED
 from drift.alerts.queries import rule_hits
 from drift.alerts.queries.ignored_alerts import EXAMPLES, MAX_EVALUATED, ignored_true_positives, newly_ignored_alerts
-from drift.alerts.queries.matched_workloads import matched_workloads
-from drift.alerts.queries.query_limits import StatementTimeout
-from drift.alerts.queries.rule_effect import rule_effect
+from drift.alerts.queries.matched_workloads import rule_counts, workloads_in_time
+from drift.alerts.queries.query_limits import QueryLimit, StatementTimeout
 from drift.alerts.queries.unreported_facts import unreported_facts
 from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
 from drift.alerts.queries.would_block import would_block
@@ -43,9 +42,15 @@ def hits(request: HttpRequest) -> JsonResponse:
 
 
 def workloads(request: HttpRequest) -> JsonResponse:
-    """Return how many workloads of the last days each listed rule's scope matches, and how many there are."""
+    """Return how many workloads of the last days each listed rule's scope matches, and how many there are.
+
+    Null where they were not counted, with the `limit` that counting met.
+    """
     user = signed_in_user(request)
-    found = matched_workloads(user, visible_state(user).document["rules"])
+    found = workloads_in_time(user, visible_state(user).document["rules"])
+    if isinstance(found, QueryLimit):
+        limit = {"limit": found, "is_busy": found.is_busy}
+        return JsonResponse({"days": rule_hits.DAYS, "total": None, "rules": None, **limit})
     return JsonResponse({"days": rule_hits.DAYS, "total": found.total, "rules": found.by_rule})
 
 
@@ -58,7 +63,7 @@ def blocked_by_dry_runs(request: HttpRequest) -> HttpResponse:
     names = {rule["id"]: rule.get("name", DEFAULT_NAME) for rule in rules if wanted in (None, rule["id"])}
     if not names:
         return HttpResponse()
-    context: dict[str, object] = {"days": rule_hits.DAYS, "is_one": wanted is not None}
+    context: dict[str, object] = {"days": rule_hits.stored_days(), "is_one": wanted is not None}
     try:
         context["found"] = [(names[each.rule], each) for each in would_block(user, names)]
     except StatementTimeout:
@@ -105,17 +110,22 @@ def ignored_by_draft(request: HttpRequest) -> HttpResponse:
 
 
 def decided_by_rule(request: HttpRequest) -> HttpResponse:
-    """Show how many of the last days' executions the rule in the panel would decide; empty while it is invalid."""
+    """Show how many of the last days' executions the rule in the panel would decide; empty while it is invalid.
+
+    Where another count of the user is running, a part that the script requests again (`data-again`).
+    """
     user = signed_in_user(request)
     try:
         rule_id, document = edits.with_rule(draft_state(user).document, read_rule(request.POST))
     except (DocumentInvalid, UnknownRule):
         return HttpResponse()
     rule = next(rule for rule in document["rules"] if rule["id"] == rule_id)
+    counts = rule_counts(user, document, rule)
     context = {
-        "effect": rule_effect(user, document, rule_id),
-        "workloads": matched_workloads(user, [rule]),
+        "limit": counts if isinstance(counts, QueryLimit) else None,
+        "counts": counts,
         "days": rule_hits.DAYS,
+        "event_days": rule_hits.stored_days(),
         "unreported": unreported_facts(user, rule),
         "let_through": let_through(rule),
     }
@@ -126,5 +136,6 @@ def blocked_workloads(request: HttpRequest) -> HttpResponse:
     """Show how many workloads the latest version's blocking rules match; a default rule that blocks matches all."""
     everywhere = {"cloud_scope": [{"provider": provider} for provider in PROVIDERS], "resource_scope": []}
     rules = [{**everywhere, **rule} for rule in blocking_rules(latest_version().document)]
-    context = {"found": matched_workloads(signed_in_user(request), rules), "days": rule_hits.DAYS}
+    found = workloads_in_time(signed_in_user(request), rules)
+    context = {"limit": found if isinstance(found, QueryLimit) else None, "found": found, "days": rule_hits.DAYS}
     return render(request, "alerts/rule_preview/workloads.html", context)

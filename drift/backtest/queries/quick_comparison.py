@@ -7,19 +7,18 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.queries.matched_workloads import matched_workloads
 from drift.alerts.queries.query_limits import QueryLimit, run_limited
+from drift.alerts.queries.rule_hits import stored_days
 from drift.backtest.domain.change_effects import ChangeEffect, change_effects
 from drift.backtest.domain.result import Result
 from drift.backtest.queries.comparison import Cancelled, compare
 from drift.policy.domain.edits import Document
 from drift.policy.domain.rule_changes import RuleChange
 
-DAYS: Final = 7
 SECONDS: Final = 4.0
 """How long counting may take; a backtest has no such limit."""
 
@@ -53,11 +52,10 @@ class QuickComparison:
 def quick_comparison(
     user: User, before: Document, after: Document, changes: list[RuleChange]
 ) -> QuickComparison | QueryLimit:
-    """Return what the events of the last DAYS would have been, or the limit that counting them met."""
+    """Return what the events of the last `stored_days` would have been, or the limit that counting them met."""
     deadline = time.monotonic() + SECONDS
-    days = min(DAYS, settings.EVENT_RETENTION_DAYS)
     now = timezone.now()
-    first = now.date() - dt.timedelta(days=days - 1)
+    first = now.date() - dt.timedelta(days=stored_days() - 1)
 
     def is_in_time(_: int = 0) -> bool:
         return time.monotonic() < deadline

@@ -3,6 +3,8 @@ import { fetchPart } from "../tools.js";
 
 const number = new Intl.NumberFormat("en");
 
+const AGAIN_AFTER = 2_000; // ms, where another count of the user is running
+
 // A user with single namespaces: hits are counted by cluster.
 const UNKNOWN = "–";
 
@@ -41,10 +43,16 @@ function fill() {
 
 /** Show how many workloads of the last days each rule's scope matches, and warn of rules that match none. */
 function fillWorkloads() {
-  if (!workloads?.total) return;
+  if (!workloads || workloads.total === 0) return;
   for (const row of document.querySelectorAll("#rule-rows tr.rule")) {
-    const count = workloads.rules[row.dataset.id];
     const place = row.querySelector(".workloads");
+    if (workloads.rules === null) {
+      place.textContent = "not counted";
+      place.title = workloads.limit ? "Too many workloads to count which of them its scope matches" : "The portal did not answer";
+      place.classList.remove("none");
+      continue;
+    }
+    const count = workloads.rules[row.dataset.id];
     place.textContent = count === undefined ? "" : `${number.format(count)} workload${count === 1 ? "" : "s"}`;
     place.title = count === 0 ? "Matches no workload of the last 7 days" : `Its scope matches ${place.textContent} of ${number.format(workloads.total)}`;
     place.classList.toggle("none", count === 0);
@@ -56,8 +64,12 @@ async function loadWorkloads() {
   const mine = requests;
   const url = document.getElementById("policy").dataset.workloadsUrl;
   const response = url && await fetchPart(url);
-  if (!response || mine !== requests) return;
-  workloads = await response.json();
+  if (!url || mine !== requests) return;
+  // Without an answer, what is shown may be of a scope that has changed since.
+  const found = response ? await response.json() : { total: null, rules: null };
+  // A superseded one may still be counted.
+  if (found.is_busy) { setTimeout(() => { if (mine === requests) loadWorkloads(); }, AGAIN_AFTER); return; }
+  workloads = found;
   fillWorkloads();
 }
 

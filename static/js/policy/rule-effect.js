@@ -2,13 +2,21 @@
 import { csrfToken, fetchPart } from "../tools.js";
 
 const FETCH_AFTER = 700; // ms after the last check
+const AGAIN_AFTER = 2_000; // ms, where another count of the user is running
 
 let timer = 0;
 let running = null;
 
 async function fill(place, body, signal) {
   const response = await fetchPart(place.dataset.effectUrl, { method: "POST", body, signal, headers: { "X-CSRFToken": csrfToken() } });
-  if (!signal.aborted) place.innerHTML = response ? await response.text() : "";
+  const shown = response ? await response.text() : "";
+  if (signal.aborted) return;
+  place.innerHTML = shown;
+  if (place.querySelector("[data-again]")) setTimeout(again, AGAIN_AFTER, place, body, signal);
+}
+
+async function again(place, body, signal) {
+  if (!signal.aborted && place.isConnected) await fill(place, body, signal).catch(() => {});
 }
 
 async function load(form) {

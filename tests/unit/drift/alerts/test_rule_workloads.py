@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.queries import matched_workloads
+from drift.alerts.queries.query_limits import QueryLimit, StatementTimeout
 from drift.policy.actions import versions
 from drift.policy.queries.versions import latest_number
 from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
@@ -41,6 +43,55 @@ def test_the_list_has_the_number_of_workloads_of_each_rule_disabled_and_shadowed
     versions.save_document(admin, document(rules=rules), latest_number())
     found = client_of(admin).get("/alerts/rule-workloads/").json()
     assert (found["total"], found["rules"]) == (3, {"all": 3, "shop": 2, "dead": 0})
+
+
+def _too_late(*_: object) -> NoReturn:
+    raise StatementTimeout
+
+
+TYPED = {"name": "New", "action": "alert", "scope_description": "S", "scope": ["azure", "aws", "gcp"]}
+
+
+def test_what_takes_too_long_is_said_not_to_be_counted(
+    estate: Estate, admin: Any, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matched_workloads, "_deadline", lambda: _too_late)
+    client = client_of(admin)
+    found = client.get("/alerts/rule-workloads/").json()
+    assert (found["total"], found["rules"], found["limit"], found["is_busy"]) == (None, None, "timeout", False)
+    assert "Not counted: too many workloads" in client.get("/alerts/blocked-workloads/").content.decode()
+    panel = client.post("/alerts/decided/rule/", TYPED).content.decode()
+    assert "Too many workloads to count which of them its scope matches." in panel
+    assert "matches no workload" not in panel
+    assert "of the 3 executions in the last 7 days." in panel
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (QueryLimit.OWN_QUERY, "data-again"),
+        (QueryLimit.OTHER_QUERIES, "data-again"),
+        (QueryLimit.TIMEOUT, "Too many executions and workloads of the last 7 days to count here."),
+    ],
+)
+def test_one_count_of_a_user_runs_at_a_time_and_the_next_follows_it(
+    estate: Estate, admin: Any, client_of: Any, monkeypatch: pytest.MonkeyPatch, limit: QueryLimit, words: str
+) -> None:
+    monkeypatch.setattr(matched_workloads, "run_limited", lambda *_: limit)
+    client = client_of(admin)
+    assert client.get("/alerts/rule-workloads/").json()["is_busy"] is limit.is_busy
+    assert words in client.post("/alerts/decided/rule/", TYPED).content.decode()
+    follows = 'hx-get="/alerts/blocked-workloads/" hx-trigger="load delay:2s"'
+    assert (follows in client.get("/alerts/blocked-workloads/").content.decode()) is limit.is_busy
+
+
+def test_counting_has_the_user_s_limit_and_a_deadline(
+    estate: Estate, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [in_namespace("Shop", "equals", "shop")]
+    assert matched_workloads.workloads_in_time(admin, rules) == matched_workloads.MatchedWorkloads(3, 2, {"shop": 2})
+    monkeypatch.setattr(matched_workloads, "SECONDS", -1)
+    assert matched_workloads.workloads_in_time(admin, rules) == QueryLimit.TIMEOUT
 
 
 @pytest.mark.parametrize(
