@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.utils.text import slugify
 
 from drift.alerts.queries.query_limits import QueryLimit
-from drift.backtest.queries.quick_comparison import DAYS, quick_comparison
+from drift.alerts.queries.rule_hits import stored_days
+from drift.backtest.queries.quick_comparison import quick_comparison
 from drift.policy.domain.rule_changes import pair_digest, rule_changes
 from drift.policy.queries.compared import compared
 from drift.web.requests import is_fragment, signed_in_user
@@ -26,7 +27,7 @@ def effect(request: HttpRequest) -> HttpResponse:
         raise Http404
     shown = request.GET.get("shown", "")
     is_default = name.startswith("default:")
-    context = {"days": DAYS, "name": slugify(name), "is_default": is_default, "is_part": is_fragment(request)}
+    context = {"days": stored_days(), "name": slugify(name), "is_default": is_default, "is_part": is_fragment(request)}
     template = "backtest/effect.html" if context["is_part"] else "backtest/effect_page.html"
     if shown and shown != pair_digest(pair.before, pair.after):
         return render(request, template, context | {"is_stale": True})

@@ -15,6 +15,7 @@ from drift.backtest.actions import runs as actions
 from drift.backtest.domain.result import Example
 from drift.backtest.models import BacktestRun
 from drift.backtest.queries import runs as queries
+from drift.policy.domain.rule_changes import pair_digest
 from drift.policy.queries.compared import compared
 from drift.policy.queries.drafts import DraftState, draft_state
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
@@ -68,7 +69,8 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 def of_draft(request: HttpRequest) -> HttpResponse:
     """Show, beside a change, its newest run and a button that starts one; POST starts it.
 
-    `?of=` is the pair of documents (drift.policy.queries.compared), by default the user's draft and its base.
+    `?of=` is the pair of documents (drift.policy.queries.compared), by default the user's draft and its base; `?shown=`
+    the pair that the page shows (`pair_digest`): a run of another one would stand beside the wrong change.
     """
     if not is_fragment(request):
         return redirect("backtest:start")
@@ -77,6 +79,9 @@ def of_draft(request: HttpRequest) -> HttpResponse:
     pair = compared(user, name)
     if pair is None:
         raise Http404
+    shown = request.GET.get("shown", "")
+    if shown and shown != pair_digest(pair.before, pair.after):
+        return polled_fragment(request, "backtest/draft_backtest.html", {"is_stale": True})
     days = min(DEFAULT_DAYS, settings.EVENT_RETENTION_DAYS)
     if request.method == "POST":
         try:
@@ -85,7 +90,7 @@ def of_draft(request: HttpRequest) -> HttpResponse:
             error = str(rejected.detail)
     row = queries.draft_run(user, pair.base, digest(pair.after))
     result = _shown_result(row) if row else None
-    context = {"run": row, "result": result, "days": days, "error": error, "of": name}
+    context = {"run": row, "result": result, "days": days, "error": error, "of": name, "shown": shown}
     return polled_fragment(request, "backtest/draft_backtest.html", context)
 
 

@@ -18,7 +18,7 @@ from drift.backtest.domain.change_effects import ChangeEffect, change_effects
 from drift.backtest.domain.result import Result
 from drift.backtest.queries import comparison, quick_comparison
 from drift.backtest.views import effects
-from drift.policy.actions import drafts, versions
+from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
 from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.page_client import HTMX
@@ -161,6 +161,39 @@ def test_figures_of_the_default_rule_are_those_of_the_draft_that_its_panel_shows
     answer = _text(reading.get(unescape(url), headers=HTMX))
     assert "has changed since it was shown" in answer
     assert "would appear" not in answer
+
+
+def test_a_proposal_that_conflicts_still_shows_what_it_would_have_done(
+    reading: Client, admin: Any, operator: Any, store: Callable[..., Any]
+) -> None:
+    store("shop", "/tmp/a")
+    versions.save_document(admin, document(rules=[rule("A", action="alert", severity="low")]), 1)
+    for user, severity, action in ((operator, "high", "ignore"), (admin, "medium", "alert")):
+        state = draft_state(user)
+        changed = {**state.document["rules"][0], "severity": severity, "action": action}
+        drafts.change_draft(state, edits.put_rule(changed))
+    _, proposal = proposals.propose_draft(draft_state(operator))
+    versions.save_draft(draft_state(admin))
+    panel = _text(reading.get(f"/settings/policy/proposals/{proposal.pk}/", headers=HTMX))
+    assert "Cannot be accepted as it is" in panel
+    [url] = set(re.findall(r'hx-get="(/settings/policy/effect/[^"]*)"', panel))
+    assert f"of=proposal%3A{proposal.pk}&" in unescape(url)
+    assert "<strong>1</strong> alert would disappear" in _text(reading.get(unescape(url), headers=HTMX))
+
+
+def test_a_page_names_no_more_days_than_events_are_stored(
+    reading: Client, admin: Any, store: Callable[..., Any], settings: Any
+) -> None:
+    settings.EVENT_RETENTION_DAYS = 3
+    store("shop", "/tmp/a")
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Quiet shop", resource_scope=SHOP)))
+    page = _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
+    assert "In the last 3 days it would have" in page
+    assert "Last 3 days: decides" in page
+    typed = {"name": "New", "action": "ignore", "scope_description": "S", "scope": ["azure"]}
+    panel = _text(reading.post("/alerts/decided/rule/", typed))
+    assert "executions in the last 3 days." in panel
+    assert "at least" not in panel
 
 
 def test_without_scripts_the_effect_is_a_page_that_names_each_rule(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +164,8 @@ def test_a_draft_s_review_offers_a_backtest_and_shows_its_result(client_of: As, 
     kube_system = state.document["rules"][0]["id"]
     drafts.change_draft(state, edits.set_enabled([kube_system], enabled=False))
     client, htmx, part = client_of(operator), {"HX-Request": "true"}, PAGE + "of-draft/"
-    assert f'hx-get="{part}"' in client.get("/settings/policy/review/", headers=htmx).content.decode()
+    review = client.get("/settings/policy/review/", headers=htmx).content.decode()
+    assert f'hx-get="{part}?of=draft&amp;shown=' in review
     assert "Backtest on the last 7 days" in client.get(part, headers=htmx).content.decode()
     assert "progress" in client.post(part, headers=htmx).content.decode()
     actions.perform(BacktestRun.objects.get().pk)
@@ -172,6 +175,25 @@ def test_a_draft_s_review_offers_a_backtest_and_shows_its_result(client_of: As, 
     drafts.discard_draft(draft_state(operator))
     assert "/tmp/xmrig" not in client.get(part, headers=htmx).content.decode()
     assert client.get(part).headers["Location"] == PAGE
+
+
+def test_a_backtest_of_another_draft_than_the_review_shows_is_neither_shown_nor_started(
+    client_of: As, operator: Any, store: Store
+) -> None:
+    store("kube-system")
+    state = draft_state(operator)
+    kube_system = state.document["rules"][0]["id"]
+    state = drafts.change_draft(state, edits.set_enabled([kube_system], enabled=False))
+    client, htmx = client_of(operator), {"HX-Request": "true"}
+    review = client.get("/settings/policy/review/", headers=htmx).content.decode()
+    part = unescape(re.findall(r'id="draft-backtest" hx-get="([^"]*)"', review)[0])
+    started = unescape(client.get(part, headers=htmx).content.decode())
+    assert f'hx-post="{part}"' in started
+    drafts.change_draft(state, edits.set_default_action("alert"))
+    for answer in (client.get(part, headers=htmx), client.post(part, headers=htmx)):
+        assert "This has changed since it was shown here." in answer.content.decode()
+        assert "<button" not in answer.content.decode()
+    assert not BacktestRun.objects.exists()
 
 
 def test_page_api_and_command_give_the_same_result(
