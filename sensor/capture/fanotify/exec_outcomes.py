@@ -100,4 +100,4 @@ def unknown_fork(_pid: int, _before_ns: int) -> Fork | None:
 
 def _is_nodes(ended: EndedExec, spaces: Namespaces) -> bool:
     """Return whether an exec in a namespace that is not known is the node's own: by that, or by its program."""
-    return ended.is_nodes or (ended.facts is not None and spaces.is_node_dev(ended.facts.exe[0]))
+    return ended.where.is_nodes or (ended.facts is not None and spaces.is_node_dev(ended.facts.exe[0]))

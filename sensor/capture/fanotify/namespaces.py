@@ -52,10 +52,14 @@ PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 
 
 class NamespaceAt(NamedTuple):
-    """A mount namespace by its inode number, which is another's later, and when that was read (monotonic)."""
+    """A mount namespace by its inode number, which is another's later, and when that was read (monotonic).
+
+    `is_nodes`: its root was the node's own, as far as that was seen.
+    """
 
     inum: int
     time: float
+    is_nodes: bool = False
 
 
 @dataclasses.dataclass(eq=False)

@@ -48,8 +48,7 @@ class UnmarkedProgram:
 class EndedExec(NamedTuple):
     """An exec of a process that ended before its program could be opened. `where` is the mount namespace it was in.
 
-    `above` is its nearest ancestor that lived, 0 where none did. `facts` where they had been read by then. `is_nodes`:
-    that namespace is the node's own, if nothing more is known of it.
+    `above` is its nearest ancestor that lived, 0 where none did. `facts` where they had been read by then.
     """
 
     pid: int
@@ -57,7 +56,6 @@ class EndedExec(NamedTuple):
     above: int
     where: NamespaceAt
     facts: ProcessFacts | None = None
-    is_nodes: bool = False
 
 
 class CoveredExec(NamedTuple):
@@ -177,8 +175,10 @@ class ProcessLog:
             if event.what == "exec":
                 self._log_ended(event.pid)
             return
-        if not self._namespaces.knows(inum):
-            self._note_root(event.pid, inum, is_entered=inum != before)
+        is_known = self._namespaces.knows(inum)
+        if event.what == "exec" or not is_known:
+            self._note_root(event.pid, inum, is_known=is_known, is_entered=inum != before)
+        if not is_known:
             self._unknown.append(event.pid)
             self._wake()
         if event.what == "exec":
@@ -197,19 +197,21 @@ class ProcessLog:
             self._inums.remove(event.pid)
         return inum
 
-    def _note_root(self, pid: int, inum: int, *, is_entered: bool) -> None:
-        """Note the root's device of a namespace that is not known yet: a service of the node's has the node's.
+    def _note_root(self, pid: int, inum: int, *, is_known: bool, is_entered: bool = False) -> None:
+        """Note the device of a process's root for its namespace, until that is another than the node's.
 
-        `is_entered`: the process was in another one before, so this one may be new, with the number of an earlier one.
+        A service of the node's keeps it; in a container the runtime has it until it switches to the container's root.
+        `is_entered`: the process was in another namespace before.
         """
-        try:
-            self._root_devs.put(inum, file_status(f"/proc/{pid}/root").dev)
-        except OSError:
-            if is_entered:
-                self._root_devs.remove(inum)
+        if is_entered and not is_known:
+            self._root_devs.remove(inum)  # perhaps of an earlier namespace with its number
+        noted = self._root_devs.get(inum)
+        if noted == self._namespaces.host_dev or (noted is None and not is_known):
+            with contextlib.suppress(OSError):
+                self._root_devs.put(inum, file_status(f"/proc/{pid}/root").dev)
 
     def _log_exec(self, pid: int, time_ns: int, inum: int) -> None:
-        where = NamespaceAt(inum, time.monotonic())
+        where = self._place(inum)
         facts = process_facts(pid)
         if facts is None or facts.start_ns > self._clock.since_boot(time_ns):  # its pid is a younger process's by now
             self._log_ended(pid, inum)
@@ -248,25 +250,28 @@ class ProcessLog:
         inum = inum or inum_above
         if inum is None or inum == self._namespaces.host_inum:
             return
-        is_nodes = self._is_nodes(inum, above, inum_above)
+        where = self._place(inum, above, inum_above)
+        if where.is_nodes and inum == inum_above:
+            return  # of a service of the node's, or of the runtime before it has switched to the container's root
         # Most of these are no losses: they must not take the place of a container's.
-        if len(self._ended) >= (MAX_WAITING // 2 if is_nodes else MAX_WAITING):
-            self.dropped += not is_nodes
+        if len(self._ended) >= (MAX_WAITING // 2 if where.is_nodes else MAX_WAITING):
+            self.dropped += not where.is_nodes
             return
-        where = NamespaceAt(inum, time.monotonic())
-        self._ended.append(EndedExec(pid, self._forked_ns(pid) or 1, above, where, facts, is_nodes))
+        self._ended.append(EndedExec(pid, self._forked_ns(pid) or 1, above, where, facts))
         self._wake()
 
-    def _is_nodes(self, inum: int, above: int, inum_above: int | None) -> bool:
-        """Return whether a mount namespace has the node's root, as a service's, or was made by a process of the node's.
+    def _place(self, inum: int, above: int = 0, inum_above: int | None = None) -> NamespaceAt:
+        """Return a mount namespace as it is now: the node's by its root, or since a process of the node's made it.
 
         The latter where its root was never seen: unshare(1) may be gone before that is read. So may a container's first
-        process, but a container that lives on is known by the time that this is asked for.
+        process, but a container that lives on is known by the time that this is asked for. `above` is an ancestor of
+        what ran there, in the namespace `inum_above`.
         """
         if inum == inum_above:
-            self._note_root(above, inum, is_entered=False)
+            self._note_root(above, inum, is_known=self._namespaces.knows(inum))
         root = self._root_devs.get(inum)
-        return root == self._namespaces.host_dev if root is not None else inum_above == self._namespaces.host_inum
+        made_by_node = inum_above == self._namespaces.host_inum
+        return NamespaceAt(inum, time.monotonic(), root == self._namespaces.host_dev if root else made_by_node)
 
     def _living_ancestor(self, pid: int) -> tuple[int, int | None]:
         """Return the nearest ancestor that lives, and its mount namespace; 0 and None of none."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+import bench
+from tests.system import needs
 from tests.system.capture.lines import LD, RUN_TOOL, Line, taken_away
 
 if TYPE_CHECKING:
@@ -172,3 +175,21 @@ def test_programs_of_the_node_that_end_at_once_are_not_lost_ones_of_containers(
     for _ in range(4):
         watch.box.shell("/bin/true")
     assert gone_so_far(watch, fallback) == before
+
+
+STORM: Final = str(Path(bench.__file__).with_name("sensor_storm.c"))
+AT_ONCE: Final = 100
+FROM_MEMORY: Final = f"run kept /tmp/small /bin/sh -c 'for i in $(seq {AT_ONCE}); do /proc/self/fd/3; done'"
+
+
+def test_programs_of_a_container_that_end_at_once_are_reported_or_counted(
+    watch_of: Callable[..., Watch], seen_by: dict[str, Collector], tmp_path: Path
+) -> None:
+    """Of one that began after the sensor: its mount namespace was known before its runtime had made its root."""
+    watch, fallback = watch_of("podman", False, ("--hostname=at-once",)), seen_by["fanotify"]
+    watch.box.put(needs.tool(tmp_path / "small", "-static", "-nostdlib", "-DSMALL", source=STORM), "/tmp/small")
+    before = gone_so_far(watch, fallback)
+    reported = watch.drift(FROM_MEMORY, "fanotify")
+    counted = gone_so_far(watch, fallback) - before
+    assert counted > 0
+    assert len(reported) + counted == AT_ONCE

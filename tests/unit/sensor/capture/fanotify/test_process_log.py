@@ -13,6 +13,7 @@ import pytest
 
 from sensor.capture.fanotify import process_log
 from sensor.capture.fanotify.connector import ProcessEvent
+from sensor.capture.fanotify.namespaces import NamespaceAt
 from sensor.capture.fanotify.procfs import TICK_NS, ProcessFacts, running_file
 from sensor.files.handles import file_status
 
@@ -179,7 +180,7 @@ def test_a_service_of_the_node_with_a_mount_namespace_of_its_own_is_none_of_a_co
     log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
     node.facts = None
     node.handlers[-1](ProcessEvent("exec", 7, time.monotonic_ns()))
-    assert [each.is_nodes for each in log.ended()] == [host_dev]
+    assert [each.where.is_nodes for each in log.ended()] == [host_dev]
 
 
 @pytest.mark.parametrize("earlier_root", [None, 8, 9])
@@ -205,7 +206,7 @@ def test_a_namespace_whose_process_was_gone_before_its_root_was_read_is_that_of_
     inums.update({7: 5, 4: parent_in})
     node.facts = None
     node.handlers[-1](ProcessEvent("exec", 7, time.monotonic_ns()))
-    assert [each.is_nodes for each in log.ended()] == [is_nodes]
+    assert [each.where.is_nodes for each in log.ended()] == [is_nodes]
 
 
 def test_execs_of_the_node_s_services_take_no_place_of_a_container_s(
@@ -213,10 +214,101 @@ def test_execs_of_the_node_s_services_take_no_place_of_a_container_s(
 ) -> None:
     monkeypatch.setattr(process_log, "MAX_WAITING", 2)
     monkeypatch.setattr(process_log, "open_program", lambda _pid, _exe: None)
-    monkeypatch.setattr(log, "_is_nodes", lambda *_: True)
+    monkeypatch.setattr(log, "_place", lambda *_: NamespaceAt(5, 0.0, is_nodes=True))
     node.report("exec")
     node.report("exec")
     assert (len(log.ended()), log.dropped) == (1, 0)
+
+
+NODE, OWN = 8, 9
+"""Devices of the node's root and of a container's."""
+
+
+class Starting:
+    """A node on which a mount namespace, 5, was just made; `roots` are the devices of its processes' roots.
+
+    Process 4 is in the node's namespace, 1.
+    """
+
+    def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.roots: dict[int, int] = {}
+        self.is_known = False
+        monkeypatch.setattr(process_log, "file_status", self._status)
+        monkeypatch.setattr(process_log, "mount_namespace", self._namespace)
+        spaces = SimpleNamespace(host_inum=1, host_dev=NODE, knows=lambda _inum: self.is_known)
+        self._log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
+        self._report = node.handlers[-1]
+        node.facts = None
+
+    def fork(self, pid: int, parent: int, root: int) -> None:
+        self.roots[pid] = root
+        self._report(ProcessEvent("fork", pid, time.monotonic_ns(), parent))
+
+    def exec(self, pid: int) -> None:
+        self._report(ProcessEvent("exec", pid, time.monotonic_ns()))
+
+    def ended(self) -> list[int]:
+        """Return the processes whose execs may be counted, of those since this was called last."""
+        return [each.pid for each in self._log.ended()]
+
+    def _status(self, path: str) -> SimpleNamespace:
+        pid = int(path.split("/")[2])
+        if pid not in self.roots:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(dev=self.roots[pid])
+
+    def _namespace(self, pid: int) -> int | None:
+        return 1 if pid == 4 else 5 if pid in self.roots else None
+
+
+@pytest.fixture
+def starting(node: Node, monkeypatch: pytest.MonkeyPatch) -> Starting:
+    """Its first process, 7, has the node's root still, and is known by now."""
+    found = Starting(node, monkeypatch)
+    found.fork(7, 4, NODE)
+    found.is_known = True
+    return found
+
+
+def test_a_container_s_first_process_has_the_node_s_root_until_it_runs_its_program(starting: Starting) -> None:
+    starting.roots[7] = OWN
+    starting.exec(7)
+    starting.fork(6, 7, OWN)
+    starting.roots.clear()
+    starting.ended()
+    starting.exec(6)
+    assert starting.ended() == [6]
+
+
+def test_of_a_container_whose_first_program_ended_at_once_its_mounts_tell_what_it_was(starting: Starting) -> None:
+    starting.roots.clear()
+    starting.exec(7)
+    assert starting.ended() == [7]
+
+
+@pytest.mark.parametrize(("root", "ended"), [(NODE, []), (OWN, [6])])
+def test_a_hook_of_the_runtime_is_none_of_the_container_s_programs_before_its_root_is_there(
+    starting: Starting, root: int, ended: list[int]
+) -> None:
+    starting.fork(6, 7, NODE)
+    del starting.roots[6]
+    starting.roots[7] = root
+    starting.exec(6)
+    assert starting.ended() == ended
+
+
+def test_the_node_s_root_inside_a_container_tells_nothing_of_its_namespace(starting: Starting) -> None:
+    """As of `chroot /host`, where a pod has mounted the node's."""
+    starting.is_known = False
+    starting.roots[7] = OWN
+    starting.exec(7)
+    starting.fork(6, 7, NODE)
+    for starting.is_known in (False, True):
+        starting.exec(6)
+        starting.fork(5, 6, NODE)
+        del starting.roots[5]
+        starting.exec(5)
+    assert starting.ended() == [7, 6, 5, 6, 5]
 
 
 def test_an_exec_on_a_watched_mount_for_which_there_is_no_room_is_counted(
