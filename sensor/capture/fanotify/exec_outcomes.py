@@ -10,7 +10,7 @@ from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sensor.capture.fanotify.namespaces import Namespace, Namespaces
+    from sensor.capture.fanotify.namespaces import Namespace, NamespaceAt, Namespaces
     from sensor.capture.fanotify.process_log import EndedExec, ProcessLog
     from sensor.capture.fanotify.procfs import Fork, ProcessFacts
     from sensor.capture.fanotify.seen_execs import SeenExecs
@@ -54,22 +54,22 @@ class ExecOutcomes:
     def count_ended(self, ended: Iterable[EndedExec], seen: SeenExecs, spaces: Namespaces) -> None:
         """Count the execs that nothing else shows: of a memfd, or on a mount that is not watched."""
         for each in ended:
-            if seen.may_have(each):
-                continue
-            space = spaces.at(each.where) or spaces.above(each.above)
-            if space is not None or not _is_nodes(each, spaces):
-                self.count_gone(space, each.above)
+            if not seen.may_have(each):
+                self.count_gone(each.where, spaces.at(each.where) or spaces.above(each.above), each.above)
 
-    def count_gone(self, space: Namespace | None, pid: int) -> None:
+    def count_gone(self, where: NamespaceAt, space: Namespace | None, pid: int) -> None:
         """Count a program that can't be judged, for the container of a namespace where that is one.
 
-        `pid` was in it lately. Without a namespace nothing is known of the container.
+        `pid` was in it lately. Without a namespace nothing is known of the container, but that a service of the node's
+        is none.
         """
-        resolved = self._container(space, pid or space.pid) if space is not None else None
+        if space is None:
+            if not where.is_nodes:
+                self._examiner.lose("process_gone")
+            return
+        resolved = self._container(space, pid or space.pid)
         if resolved is not None:
             self._examiner.lose("process_gone", resolved)
-        elif space is None:
-            self._examiner.lose("process_gone")
 
     def _container(self, space: Namespace, pid: int) -> Resolved | None:
         """Return the container that a process is in by its mount namespace; None where that is none, or not known."""
@@ -96,8 +96,3 @@ class ExecOutcomes:
 def unknown_fork(_pid: int, _before_ns: int) -> Fork | None:
     """Return None: nothing is known of processes that are gone."""
     return None
-
-
-def _is_nodes(ended: EndedExec, spaces: Namespaces) -> bool:
-    """Return whether an exec in a namespace that is not known is the node's own: by that, or by its program."""
-    return ended.where.is_nodes or (ended.facts is not None and spaces.is_node_dev(ended.facts.exe[0]))

@@ -173,10 +173,6 @@ class Namespaces:
         """Return whether it is the device of an overlay that the node has mounted, as runtimes do for a container."""
         return dev in self._overlays and dev != self.host_dev
 
-    def is_node_dev(self, dev: int) -> bool:
-        """Return whether it is the device of a filesystem of the node's own."""
-        return dev in self._host_devs and not self.is_root(dev)
-
     def left_behind(self, dev: int, name: Callable[[bytes], str | None]) -> tuple[Namespace, Mount] | None:
         """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
 
