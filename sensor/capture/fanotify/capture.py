@@ -338,7 +338,7 @@ class FanotifyCapture:
                 return
             space = program_space(program, self._spaces, self._memfd_dev)
             if space is None:
-                self._outcomes.count_gone(program.where, self._spaces.above(program.facts.parent), program.facts.parent)
+                self._outcomes.count_gone(program.where, self._spaces.above(program.facts.parent))
                 return
             opened = opened_unmarked(program, space, self._spaces, self._memfd_dev)
             if not self._hold(opened, FileRole.PROGRAM, is_image=self._is_image(opened)):

@@ -55,28 +55,30 @@ class ExecOutcomes:
         """Count the execs that nothing else shows: of a memfd, or on a mount that is not watched."""
         for each in ended:
             if not seen.may_have(each):
-                self.count_gone(each.where, spaces.at(each.where) or spaces.above(each.above), each.above)
+                self.count_gone(each.where, spaces.at(each.where) or spaces.above(each.above))
 
-    def count_gone(self, where: NamespaceAt, space: Namespace | None, pid: int) -> None:
+    def count_gone(self, where: NamespaceAt, space: Namespace | None) -> None:
         """Count a program that can't be judged, for the container of a namespace where that is one.
 
-        `pid` was in it lately. Without a namespace nothing is known of the container, but that a service of the node's
-        is none.
+        Without a namespace nothing is known of the container, but that a service of the node's is none.
         """
         if space is None:
             if not where.is_nodes:
                 self._examiner.lose("process_gone")
             return
-        resolved = self._container(space, pid or space.pid)
+        resolved = self._container(space)
         if resolved is not None:
             self._examiner.lose("process_gone", resolved)
 
-    def _container(self, space: Namespace, pid: int) -> Resolved | None:
-        """Return the container that a process is in by its mount namespace; None where that is none, or not known."""
+    def _container(self, space: Namespace) -> Resolved | None:
+        """Return the container that a mount namespace is of; None where that is none, or not known."""
         if space.root is None:
             return None
-        root = ExecInProgress(None, pid, 0, space, space.root, b"/", exe=(0, 0), link=b"/", size=0, ctime_ns=0, until=0)
-        return self._examiner.resolve(exec_record(root, None, unknown_fork, bare=True))
+        # By a process of its own: what is learned of a container from its first record is kept.
+        some = ExecInProgress(
+            None, space.pid, 0, space, space.root, b"/", exe=(0, 0), link=b"/", size=0, ctime_ns=0, until=0
+        )
+        return self._examiner.resolve(exec_record(some, None, unknown_fork, bare=True))
 
     def _logged(self, opened: ExecInProgress) -> ProcessFacts | None:
         noted = self._process_log.facts(opened.pid, opened.exe) if self._process_log is not None else None

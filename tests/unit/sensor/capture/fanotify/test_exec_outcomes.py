@@ -134,13 +134,13 @@ SERVICE = Namespace(2, 60, 6, root=Mount(8, 2, b"/", b"/", b"ext4", b""))
 
 
 class Spaces:
-    """Namespaces of a node on which process 4 is in a container, and nothing else lives."""
+    """A node on which process 4 is in a container, 3 in a chroot of a namespace below, and nothing else lives."""
 
     def at(self, noted: NamespaceAt) -> Namespace | None:
         return {40: CONTAINER, 60: SERVICE}.get(noted.inum)
 
     def above(self, pid: int) -> Namespace | None:
-        return CONTAINER if pid == 4 else None
+        return CONTAINER if pid in {3, 4} else None
 
 
 class Losses:
@@ -150,6 +150,8 @@ class Losses:
         self.lost: list[tuple[str, int | None]] = []
 
     def resolve(self, record: Record) -> int | None:
+        # What a container's first record shows may be kept: its process must be one of the container's.
+        assert record.pid * 10 == record.namespace_inum
         return record.namespace_inum if record.namespace_inum == 40 else None
 
     def lose(self, cause: str, resolved: int | None = None) -> None:
@@ -161,7 +163,9 @@ class Losses:
     [
         (EndedExec(5, 1, above=4, where=NamespaceAt(40, 0.0)), [("process_gone", 40)]),
         (EndedExec(5, 1, above=0, where=NamespaceAt(40, 0.0)), [("process_gone", 40)]),
+        (EndedExec(5, 1, above=8, where=NamespaceAt(40, 0.0)), [("process_gone", 40)]),
         (EndedExec(5, 1, above=4, where=NamespaceAt(41, 0.0)), [("process_gone", 40)]),
+        (EndedExec(5, 1, above=3, where=NamespaceAt(41, 0.0)), [("process_gone", 40)]),
         (EndedExec(5, 1, above=8, where=NamespaceAt(41, 0.0)), [("process_gone", None)]),
         (EndedExec(5, 1, above=6, where=NamespaceAt(60, 0.0)), []),
         (EndedExec(5, 1, above=8, where=NamespaceAt(41, 0.0, is_nodes=True)), []),
