@@ -229,6 +229,8 @@ class FanotifyCapture:
         except OSError:
             # Whatever a container did to its files, the next exec is examined.
             self._examiner.lose("unreadable")
+            # Counted once: the process connector reports the same exec.
+            self._seen.note_process(event.pid)
             event.close()
 
     def _is_kept(self, event: OpenEvent) -> bool:
@@ -238,11 +240,11 @@ class FanotifyCapture:
             self._seen.note_process(event.pid)
             return False
         status = file_status(event.fd)
-        found = self._find(event.pid, mount, status.dev)
+        exe = status.dev, status.ino
+        found = self._find(event.pid, mount, exe)
         if found is None:
             return False
-        self._seen.note_process(event.pid)
-        self._seen.note(event.pid, (status.dev, status.ino))
+        self._seen.note(event.pid, exe)
         found = self._seen_by(event.pid, *found)
         key = found[0].number, mount, status.dev, status.ino, status.ctime_ns, status.size
         shape = self._image.get(key)
@@ -265,9 +267,9 @@ class FanotifyCapture:
             return space, mount
         return own, dataclasses.replace(mount, id=OF_ANOTHER)
 
-    def _find(self, pid: int, mount: int, dev: int) -> tuple[Namespace, Mount] | None:
+    def _find(self, pid: int, mount: int, exe: tuple[int, int]) -> tuple[Namespace, Mount] | None:
         """Return the mount by which a process opened a file, or the root of a container that was gone before."""
-        found = self._spaces.find_for(pid, mount)
+        found, dev = self._spaces.find_for(pid, mount), exe[0]
         # Where the process is gone the tables may be those of an earlier mount with the same id.
         is_known = found is not None and (found[1].dev == dev or not self._spaces.is_root(dev))
         if is_known or running_file(pid) is not None:
@@ -275,6 +277,7 @@ class FanotifyCapture:
         left = self._spaces.left_behind(dev, self._mounted_container_id)
         if left is None:
             self._examiner.lose("container_gone")
+            self._seen.note(pid, exe)
         return (left[0], dataclasses.replace(left[1], id=IN_NO_TABLE)) if left is not None else None
 
     def _mounted_container_id(self, point: bytes) -> str | None:

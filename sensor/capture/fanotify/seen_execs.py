@@ -33,8 +33,10 @@ class SeenExecs:
         return (self._processes.get(ended.pid) or 0) >= ended.forked_ns
 
     def note(self, pid: int, exe: tuple[int, int]) -> None:
-        """Note what a process has opened to execute."""
-        self._read.put((pid, exe), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        """Note what a process has opened to execute, and that it has."""
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._read.put((pid, exe), now)
+        self._processes.put(pid, now)
 
     def has(self, facts: ProcessFacts) -> bool:
         """Return whether a process's exec of its program was noted: not that of an earlier process with its pid."""
