@@ -200,8 +200,9 @@ class Namespaces:
         known = self._by_inum.get(inum)
         if known is not None:
             known.pids.append(pid)
-            if known.root is None and mounts_below_root(pid) is not None:
-                self._follow(known)
+            if known.root is None and mounts_below_root(pid) is not None and not self._follow(known):
+                self._retire(known)
+                return None
             return known
         return self._add(inum, pid)
 

@@ -258,3 +258,16 @@ class TestNamespaces:
         assert not spaces.covers(5)
         spaces.trust(2)
         assert 5 in node.group.marked
+
+    def test_a_namespace_whose_last_process_ends_while_it_is_looked_at_leaves_its_number_to_the_next(
+        self, node: Node, spaces: Namespaces, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing would tell that it is gone: the next one with its number, a container's, passed for it."""
+        node.run(2, ID)
+        node.tables[2] = [Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")]
+        found = spaces.learn(2)
+        assert found is not None
+        assert found.root is None
+        monkeypatch.setattr(Namespaces, "_hold", lambda *_: False)
+        assert spaces.learn(2) is None
+        assert not spaces.knows(1_002)
