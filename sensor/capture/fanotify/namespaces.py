@@ -52,14 +52,12 @@ PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 
 
 class NamespaceAt(NamedTuple):
-    """A mount namespace by its inode number, which is another's later, and when that was read (monotonic).
-
-    `is_nodes`: its root was the node's own, as far as that was seen.
-    """
+    """A mount namespace by its inode number, which is another's later, and when that was read (monotonic)."""
 
     inum: int
     time: float
     is_nodes: bool = False
+    """Whether its root was seen to be the node's own."""
 
 
 @dataclasses.dataclass(eq=False)

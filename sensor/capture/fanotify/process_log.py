@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sensor.capture.fanotify.connector import Connector
 from sensor.capture.fanotify.namespaces import NamespaceAt
 from sensor.capture.fanotify.procfs import TICK_NS, Fork, ProcessFacts, process_facts
-from sensor.container.mounts import mount_id, mount_namespace
+from sensor.container.mounts import HOST_INIT, mount_id, mount_namespace
 from sensor.container.recent import Recent
 from sensor.files.handles import file_status
 
@@ -92,6 +92,7 @@ class ProcessLog:
     def __init__(self, namespaces: Namespaces, wake: Callable[[], None]) -> None:
         """Raises CaptureUnavailable."""
         self._namespaces, self._wake = namespaces, wake
+        self._node_root = _root_dev(HOST_INIT) or namespaces.host_dev
         self._lock = threading.Lock()
         # By the time of its fork too: a pid is given again, perhaps to a process that runs the same file.
         self._facts: Recent[tuple[int, int, tuple[int, int]], _LoggedFacts] = Recent(MAX_FACTS)
@@ -206,9 +207,9 @@ class ProcessLog:
         if is_entered and not is_known:
             self._root_devs.remove(inum)  # perhaps of an earlier namespace with its number
         noted = self._root_devs.get(inum)
-        if noted == self._namespaces.host_dev or (noted is None and not is_known):
-            with contextlib.suppress(OSError):
-                self._root_devs.put(inum, file_status(f"/proc/{pid}/root").dev)
+        found = _root_dev(pid) if noted == self._node_root or (noted is None and not is_known) else None
+        if found is not None:
+            self._root_devs.put(inum, found)
 
     def _log_exec(self, pid: int, time_ns: int, inum: int) -> None:
         where = self._place(inum)
@@ -271,7 +272,7 @@ class ProcessLog:
             self._note_root(above, inum, is_known=self._namespaces.knows(inum))
         root = self._root_devs.get(inum)
         made_by_node = inum_above == self._namespaces.host_inum
-        return NamespaceAt(inum, time.monotonic(), root == self._namespaces.host_dev if root else made_by_node)
+        return NamespaceAt(inum, time.monotonic(), root == self._node_root if root else made_by_node)
 
     def _living_ancestor(self, pid: int) -> tuple[int, int | None]:
         """Return the nearest ancestor that lives, and its mount namespace; 0 and None of none."""
@@ -298,4 +299,11 @@ def open_program(pid: int, exe: tuple[int, int]) -> int | None:
         if (found.dev, found.ino) == exe:
             return handle
     os.close(handle)
+    return None
+
+
+def _root_dev(pid: int) -> int | None:
+    """Return the device of a process's root directory, on btrfs another than its mount's; None where it is gone."""
+    with contextlib.suppress(OSError):
+        return file_status(f"/proc/{pid}/root").dev
     return None

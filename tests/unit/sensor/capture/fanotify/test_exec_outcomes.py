@@ -172,7 +172,10 @@ class Losses:
         (EndedExec(5, 1, above=4, where=NamespaceAt(41, 0.0, is_nodes=True)), [("process_gone", 40)]),
         (EndedExec(5, 1, above=0, where=NamespaceAt(40, 0.0, is_nodes=True)), [("process_gone", 40)]),
         (EndedExec(9, 1, above=4, where=NamespaceAt(40, 0.0)), []),
-        (EndedExec(5, 1, above=8, where=NamespaceAt(41, 0.0), facts=facts((2, 7), b"/data/x")), [("process_gone", None)]),
+        (
+            EndedExec(5, 1, above=8, where=NamespaceAt(41, 0.0), facts=facts((2, 7), b"/data/x")),
+            [("process_gone", None)],
+        ),
     ],
 )
 def test_execs_in_containers_of_which_nothing_was_seen_are_counted(

@@ -15,7 +15,7 @@ from sensor.capture.fanotify import process_log
 from sensor.capture.fanotify.connector import ProcessEvent
 from sensor.capture.fanotify.namespaces import NamespaceAt
 from sensor.capture.fanotify.procfs import TICK_NS, ProcessFacts, running_file
-from sensor.files.handles import file_status
+from sensor.container.mounts import HOST_INIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,19 +170,6 @@ def test_a_program_of_the_node_or_of_nobody_known_is_not_counted(
     assert log.ended() == []
 
 
-@pytest.mark.parametrize("host_dev", [True, False])
-def test_a_service_of_the_node_with_a_mount_namespace_of_its_own_is_none_of_a_container(
-    node: Node, monkeypatch: pytest.MonkeyPatch, *, host_dev: bool
-) -> None:
-    root = file_status("/proc/self/root").dev
-    monkeypatch.setattr(process_log, "file_status", lambda _path: SimpleNamespace(dev=root))
-    spaces = SimpleNamespace(host_inum=1, host_dev=root if host_dev else root + 1, knows=lambda _inum: False)
-    log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
-    node.facts = None
-    node.handlers[-1](ProcessEvent("exec", 7, time.monotonic_ns()))
-    assert [each.where.is_nodes for each in log.ended()] == [host_dev]
-
-
 @pytest.mark.parametrize("earlier_root", [None, 8, 9])
 @pytest.mark.parametrize(("parent_in", "is_nodes"), [(1, True), (5, False)])
 def test_a_namespace_whose_process_was_gone_before_its_root_was_read_is_that_of_who_made_it(
@@ -220,8 +207,8 @@ def test_execs_of_the_node_s_services_take_no_place_of_a_container_s(
     assert (len(log.ended()), log.dropped) == (1, 0)
 
 
-NODE, OWN = 8, 9
-"""Devices of the node's root and of a container's."""
+MOUNTED, NODE, OWN = 7, 8, 9
+"""Devices of the node's root by its mount, by its directory (another one on btrfs), and of a container's."""
 
 
 class Starting:
@@ -231,11 +218,11 @@ class Starting:
     """
 
     def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.roots: dict[int, int] = {}
+        self.roots: dict[int, int] = {HOST_INIT: NODE}
         self.is_known = False
         monkeypatch.setattr(process_log, "file_status", self._status)
         monkeypatch.setattr(process_log, "mount_namespace", self._namespace)
-        spaces = SimpleNamespace(host_inum=1, host_dev=NODE, knows=lambda _inum: self.is_known)
+        spaces = SimpleNamespace(host_inum=1, host_dev=MOUNTED, knows=lambda _inum: self.is_known)
         self._log = process_log.ProcessLog(cast("Namespaces", spaces), lambda: None)
         self._report = node.handlers[-1]
         node.facts = None
@@ -247,9 +234,9 @@ class Starting:
     def exec(self, pid: int) -> None:
         self._report(ProcessEvent("exec", pid, time.monotonic_ns()))
 
-    def ended(self) -> list[int]:
-        """Return the processes whose execs may be counted, of those since this was called last."""
-        return [each.pid for each in self._log.ended()]
+    def ended(self) -> list[tuple[int, bool]]:
+        """Return the processes whose execs may be counted since this was called last, and if in the node's root."""
+        return [(each.pid, each.where.is_nodes) for each in self._log.ended()]
 
     def _status(self, path: str) -> SimpleNamespace:
         pid = int(path.split("/")[2])
@@ -258,7 +245,7 @@ class Starting:
         return SimpleNamespace(dev=self.roots[pid])
 
     def _namespace(self, pid: int) -> int | None:
-        return 1 if pid == 4 else 5 if pid in self.roots else None
+        return 1 if pid in {4, HOST_INIT} else 5 if pid in self.roots else None
 
 
 @pytest.fixture
@@ -270,6 +257,16 @@ def starting(node: Node, monkeypatch: pytest.MonkeyPatch) -> Starting:
     return found
 
 
+@pytest.mark.parametrize(("root", "ended"), [(NODE, [(7, True)]), (OWN, [(7, False)])])
+def test_a_service_of_the_node_with_a_mount_namespace_of_its_own_is_none_of_a_container(
+    starting: Starting, root: int, ended: list[tuple[int, bool]]
+) -> None:
+    starting.is_known = False
+    starting.roots[7] = root
+    starting.exec(7)
+    assert starting.ended() == ended
+
+
 def test_a_container_s_first_process_has_the_node_s_root_until_it_runs_its_program(starting: Starting) -> None:
     starting.roots[7] = OWN
     starting.exec(7)
@@ -277,24 +274,35 @@ def test_a_container_s_first_process_has_the_node_s_root_until_it_runs_its_progr
     starting.roots.clear()
     starting.ended()
     starting.exec(6)
-    assert starting.ended() == [6]
+    assert starting.ended() == [(6, False)]
 
 
 def test_of_a_container_whose_first_program_ended_at_once_its_mounts_tell_what_it_was(starting: Starting) -> None:
     starting.roots.clear()
     starting.exec(7)
-    assert starting.ended() == [7]
+    assert starting.ended() == [(7, True)]
 
 
-@pytest.mark.parametrize(("root", "ended"), [(NODE, []), (OWN, [6])])
+@pytest.mark.parametrize(("root", "ended"), [(NODE, []), (OWN, [(6, False)])])
 def test_a_hook_of_the_runtime_is_none_of_the_container_s_programs_before_its_root_is_there(
-    starting: Starting, root: int, ended: list[int]
+    starting: Starting, root: int, ended: list[tuple[int, bool]]
 ) -> None:
     starting.fork(6, 7, NODE)
     del starting.roots[6]
     starting.roots[7] = root
     starting.exec(6)
     assert starting.ended() == ended
+
+
+def test_a_service_with_the_number_of_an_ended_container_s_namespace_is_none_of_that(starting: Starting) -> None:
+    starting.roots[7] = OWN
+    starting.exec(7)
+    starting.ended()
+    del starting.roots[7]
+    starting.is_known = False
+    starting.fork(6, 4, NODE)
+    starting.exec(6)
+    assert starting.ended() == [(6, True)]
 
 
 def test_the_node_s_root_inside_a_container_tells_nothing_of_its_namespace(starting: Starting) -> None:
@@ -308,7 +316,7 @@ def test_the_node_s_root_inside_a_container_tells_nothing_of_its_namespace(start
         starting.fork(5, 6, NODE)
         del starting.roots[5]
         starting.exec(5)
-    assert starting.ended() == [7, 6, 5, 6, 5]
+    assert starting.ended() == [(pid, False) for pid in (7, 6, 5, 6, 5)]
 
 
 def test_an_exec_on_a_watched_mount_for_which_there_is_no_room_is_counted(
