@@ -37,7 +37,7 @@ from sensor.capture.fanotify.process_log import (
 from sensor.capture.fanotify.procfs import memfd_dev, running_file
 from sensor.capture.fanotify.script_lines import script_interpreters
 from sensor.capture.fanotify.seen_execs import SeenExecs
-from sensor.capture.fanotify.unmarked_programs import opened_unmarked, program_space
+from sensor.capture.fanotify.unmarked_programs import opened_unmarked, program_space, space_around
 from sensor.capture.fanotify.waiting_scripts import WaitingScripts
 from sensor.container.identify import Identifier
 from sensor.container.mounts import Mount, host_dev, mount_id, mount_namespace
@@ -341,7 +341,7 @@ class FanotifyCapture:
                 return
             space = program_space(program, self._spaces, self._memfd_dev)
             if space is None:
-                self._outcomes.count_gone(program.where, self._spaces.above(program.facts.parent))
+                self._outcomes.count_gone(program.where, space_around(program, self._spaces))
                 return
             opened = opened_unmarked(program, space, self._spaces, self._memfd_dev)
             if not self._hold(opened, FileRole.PROGRAM, is_image=self._is_image(opened)):

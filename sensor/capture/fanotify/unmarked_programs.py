@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sensor.capture.fanotify.exec_in_progress import PATIENCE, ExecInProgress, container_path, descriptor_link
 from sensor.capture.fanotify.namespaces import IN_NO_TABLE
-from sensor.container.mounts import Mount, mount_id
+from sensor.capture.fanotify.procfs import process_stat
+from sensor.container.mounts import Mount, mount_id, mount_namespace
 from sensor.files.handles import OpenFile, file_status
 from sensor.record import Flag
 
@@ -20,18 +21,28 @@ if TYPE_CHECKING:
 def program_space(program: UnmarkedProgram, spaces: Namespaces, memfd_dev: int) -> Namespace | None:
     """Return the namespace that a program is judged by; None where it can't be.
 
-    Its own, or where that shows no root, or was gone before it was known, that of its parent if that has the file's
-    filesystem: the parent may be outside of the program's container.
+    Its own; where that shows no root, the one around it if that has the file's filesystem. Where it was gone before it
+    was known, its parent's if the file is on the root of that: a memfd, or a volume, may be of a container inside.
     """
     spaces.learn(program.facts.pid)
     own = spaces.at(program.where)
     if own is not None:
         return own
-    space = spaces.above(program.facts.pid) or spaces.above(program.facts.parent)
-    if space is None:
+    dev, around = program.facts.exe[0], space_around(program, spaces)
+    if around is not None:
+        return around if dev in {memfd_dev, *(mount.dev for mount in around.mounts.values())} else None
+    parents = spaces.above(program.facts.parent)
+    return parents if parents is not None and parents.root is not None and parents.root.dev == dev else None
+
+
+def space_around(program: UnmarkedProgram, spaces: Namespaces) -> Namespace | None:
+    """Return the nearest namespace with a root, from a program's own upwards; None where its process is not there."""
+    pid, where = program.facts.pid, program.where
+    try:
+        is_there = mount_namespace(pid) == where.inum and process_stat(pid)[2] == program.facts.start_ns
+    except (OSError, ValueError, IndexError):
         return None
-    devs = {memfd_dev, *(mount.dev for mount in space.mounts.values())}
-    return space if program.facts.exe[0] in devs else None
+    return spaces.above(pid) if is_there else None
 
 
 def opened_unmarked(program: UnmarkedProgram, space: Namespace, spaces: Namespaces, memfd_dev: int) -> ExecInProgress:
