@@ -70,6 +70,8 @@ def _plant(planted: list[Line]) -> dict[uuid.UUID, str]:
 
 def _event(line: Line, at: dt.datetime) -> dict[str, Any]:
     process = dict(line["event"]["process"])
+    if copied := line["event"].get("copy_of"):
+        process["copy_of"] = copied
     if writer := line.get("written"):
         wrote = at - dt.timedelta(seconds=writer["seconds_before"])
         parent = {"name": writer["parent"], "pid": 90} if writer.get("parent") else None
@@ -79,7 +81,8 @@ def _event(line: Line, at: dt.datetime) -> dict[str, Any]:
     # Decided: the policy of a new portal ignores what is not in kube-system.
     decision = {"action": "alert", "rule": "default", "reason": "default", "policy_number": 1}
     head = {"event_id": str(uuid.uuid4()), "mode": "exec", "count": 1, "decision": decision}
-    return {**head, **line["event"], **times, "process": process}
+    facts = {name: fact for name, fact in line["event"].items() if name != "copy_of"}
+    return {**head, **facts, **times, "process": process}
 
 
 def _sensor(cluster: str, node: str) -> Sensor:
