@@ -14,7 +14,7 @@ from typing import Final
 
 from drift.alerts.domain.executed_downloads import executes_download
 from drift.alerts.domain.program_names import name_set
-from drift.alerts.domain.public_hosts import PUBLIC_URL
+from drift.alerts.domain.public_hosts import PUBLIC_HOST, PUBLIC_URL
 from sensor import wire
 
 MAX_CHARACTERS: Final = wire.MAX_ARGV_BYTES + wire.MAX_ARGV_ITEMS
@@ -40,6 +40,15 @@ _STARTER: Final = (
 """What starts a program behind a pipe with the pipe as its input."""
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
+_NOT_ITS_OWN: Final = (
+    "".join(
+        f"(?<!{word}[ =])"
+        for word in ("cidr", "cidrs", "range", "ranges", "subnet", "subnets", "routes", "proxies", "allow", "trusted")
+    )
+    + r"(?<![\d./,])"
+)
+"""Not what a server or a network program is told of its own network, nor the rest of a list."""
+_SOUGHT: Final = r"(secret|passw|token|private|cred|akia|ghp_|glpat|wallet)"
 _FILE_TYPES: Final = (
     r"(mp[34]|mkv|mov|avi|webm|wav|jpe?g|png|gif|webp|svg|pdf|docx?|xlsx?|csv|json|ya?ml|xml|html?|css|txt|md|log|"
     r"[cm]?[jt]sx?|py|rb|go|rs|java|php|sql|gz|zip|tar|parquet|avro)"
@@ -54,6 +63,10 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         r"\b(randomx|cryptonight|kawpow)\b",
         r"(minexmr|nanopool|supportxmr|moneroocean|nicehash|2miners|hashvault|f2pool|unmineable|c3pool)",
         r"\b[48][0-9a-z]{94}\b",  # a Monero address
+        r"(^| )--?(a|algo|coin)[= ](ethash|etchash|autolykos|ghostrider|verus|progpow|octopus|equihash|xmr|rvn)",
+        r"\b(herominers|flockpool|woolypooly|zpool|prohashing|kryptex)\.",
+        (r"(^| )--pool[= ]", r" --(wallet|worker)[= ]"),
+        (r"(^| )-o \S{1,100}:\d{2,5}(?= )", r" -u \S"),
     ),
     "tunnel": (
         r"\br:(socks|\d)",
@@ -74,8 +87,16 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         rf"\b(nc|ncat|netcat|telnet|openssl s_client)\b[^|;&]{{0,200}}\| *{_SHELL}",
         (r"\bmkfifo [^;&|]{1,100}[;&]", r"\b(nc|ncat|netcat|telnet|openssl s_client)\b"),
     ),
+    "offers_shell": (
+        r"(^| )--?(e|c|exec|shell|pipe|cmd|command|spawn|run)[= ](/usr)?/bin/(ba|da|z|a|k)?sh(?! -\w{0,4}c\b)(?= |$)",
+    ),
+    "calls_home": (
+        r"(^| )--?(relay|beacon|c2|call-?back|connect-?back|exfil|implant|dial)[= ]",
+        r"(^| )--?(upload|send|post|webhook|ship|submit|drop|via)[= ]\S{0,20}://",
+    ),
     "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/?#]|$)"),
     "outside_address": (PUBLIC_URL,),
+    "outside_host": (PUBLIC_HOST,),
     "credentials": (
         r"/var/run/secrets/(?!kubernetes\.io/serviceaccount/(ca\.crt|namespace)\b)",
         r"(?<!/var)/run/secrets/kubernetes(?!\.io/serviceaccount/(ca\.crt|namespace)\b)",
@@ -87,6 +108,30 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         r"\bbegin [\w ]{0,20}private\b",
     ),
     "key_store": (r"(^| )(?!-d)\S*\.(jks|keystore|p12|pfx|kdbx)\b",),
+    "secret_file": (
+        r"\bwp-config\.php|/config/config\.php|\bgrafana\.db|\bmaster\.key\b|/credentials\.xml\b|\.tfstate\b",
+        r"\bwallet\.(dat|sso)\b|(?<![^ /])\.env( |$)|(^| )/run/secrets( |$)",
+    ),
+    "seeks_secrets": (
+        rf"--?(grep|search|match|find|pattern|regex|collect|harvest|loot)[= ]\S{{0,80}}{_SOUGHT}",
+        (r"(^| )filesystem /", r" --(json|only-verified|no-update)\b"),
+        r"--?(capture|record|log)[= -]?(keys|keyboard|keystrokes)\b|--keylog|--(print|dump|env)-(env|scan|secrets?)\b",
+    ),
+    "reads_memory": (
+        (
+            r"(^| )(--pids?(-of)?[= ]\S|-p[= ]?\d{1,7} )",
+            r"\b(heap|anon|maps|strings|ranges|regions|grep)\b|\btrace=\S{0,40}\bread\b",
+        ),
+    ),
+    "guesses": (
+        r"\b(rockyou|wordlists?|usernames|userlist)\.(txt|lst|dic)\b",
+        (
+            r"(^| )--?(u|l|users?|logins?)(-?(list|file))?[= ]\S{1,80}\.(txt|lst)\b",
+            r" --?p(ass\w{0,8})?[= ]\S{1,80}\.(txt|lst)",
+        ),
+        r"(^| )-m \d{1,5} -a \d\b",
+    ),
+    "network_range": (rf"{_NOT_ITS_OWN}{_RANGE}\b",),
     "scan": (
         # A server has a trusted range and a port of its own too, so that one port counts only of what is no option's.
         (rf"(^| )(?!--)\S{{1,{MAX_CHARACTERS}}} {_RANGE}\b", r" -p ?\d|--port\b"),
@@ -100,6 +145,7 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         r"mount-disk|mount-cgroup|shim-pwn|runc-pwn|cap-dac-read-search",
         r"\bchroot /host",
     ),
+    "loads_code": (r"\bld_preload=|(^| )--?(inject|hook|preload)\b|\binsmod\b|\S\.ko( |$)",),
     "runtime_socket": (r"(docker|containerd|crio|podman)\.sock",),
     "encoded": (
         r"base64 (-d|--decode)",
@@ -121,13 +167,14 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     "ransom": (
         (rf"(^| )--?ext(ension)?[= ]\.?(?!{_FILE_TYPES}\b)\w", r" --?(note|kill|threads)\b"),
         r"(?<![a-z])(restore|decrypt|recover|how_to|unlock)[_-][\w-]{1,40}\.(txt|hta)\b",
+        r"(read_?me|how_?to)[_-](to_?)?(restore|decrypt|recover|unlock)[\w-]{0,40}\.(txt|hta|html?)\b",
         r"(?<![a-z])(restore|decrypt|recover|how_to|unlock)[_-](your|my|files?|data|instructions?)[\w-]{0,40}\.html?\b",
     ),
     "detached": (r"(^| )--?(daemon|daemonize|detach|detached|background)( |=|$)", r"(^| )nohup "),
     "hidden_file": (r"(?<=[ =,:@])/(tmp|var/tmp|(dev|run)/shm)/([\w.-]+/){0,8}\.\w",),
     "data_files": (
         r"/var/lib/(postgresql|mysql|mongodb|redis|elasticsearch|clickhouse|cassandra|mariadb)\b",
-        r"\.(locked|encrypted|enc|crypt)\b",
+        r"\.(locked|encrypted|enc|crypt)\b(?!\.)",
     ),
 }
 """What argv reveals, by the signal's name; of a pair, the second anywhere after the first."""

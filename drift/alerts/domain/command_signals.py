@@ -11,14 +11,33 @@ from drift.alerts.domain.argv_patterns import MAX_CHARACTERS, argv_signals, is_r
 from drift.alerts.domain.priority_signals import Signal, signal
 from sensor import wire
 
-OF_A_PROGRAM: Final = frozenset({"outside_address", "key_store", "detached", "hidden_file"})
+OF_A_PROGRAM: Final = frozenset(
+    {
+        "outside_address",
+        "outside_host",
+        "network_range",
+        "secret_file",
+        "calls_home",
+        "offers_shell",
+        "seeks_secrets",
+        "reads_memory",
+        "guesses",
+        "loads_code",
+        "key_store",
+        "detached",
+        "hidden_file",
+    }
+)
 """What servers have in their arguments too: a library's are those of the program that loads it."""
 
+ONE_FACT: Final = (("network_range", "scan"), ("outside_host", "outside_address"), ("outside_host", "miner"))
+"""Pairs of which the second says what the first does, and more."""
 _WHAT_THEY_ARE_FOR: Final = {
-    "data_files": names.SERVERS,
+    "data_files": names.SERVERS | names.BACKUP_TOOLS,
     "key_store": names.KEY_TOOLS,
     "runtime_socket": names.RUNTIME_DAEMONS,
     "outside_address": names.FETCHERS,
+    "outside_host": names.FETCHERS,
 }
 OF_ATTACKS: Final = names.name_set(
     "miner tunnel reverse_shell credentials scan escape runtime_socket encoded exfiltration ransom"
@@ -58,6 +77,9 @@ def command_signals(event: wire.Event) -> Iterator[Signal]:
     """Yield the signals of an event's arguments."""
     argv = event.process.argv
     found = [name for name in argv_signals(argv) if not _is_everyday(name, event)]
+    for lesser, greater in ONE_FACT:
+        if greater in found and lesser in found:
+            found.remove(lesser)
     yield from (signal(name) for name in found)
     is_copy_tool = names.is_named(event.process.name, names.COPY_TOOLS)
     if "exfiltration" in found and not is_copy_tool and is_remote_copy(argv):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import chain
 from posixpath import basename
 from typing import Final
@@ -12,6 +11,15 @@ from drift.alerts.domain import program_names as names
 from drift.alerts.domain.command_signals import command_signals
 from drift.alerts.domain.name_signals import name_signals
 from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
+from drift.alerts.domain.starters import (
+    below_cron,
+    build_above,
+    checked_name,
+    is_build,
+    is_interactive,
+    is_session,
+    names_above,
+)
 from sensor import wire
 
 ROUTINE_KINDS: Final = {
@@ -22,6 +30,8 @@ ROUTINE_KINDS: Final = {
 FRESH_SECONDS: Final = 120
 """A downloaded file that runs within this time was downloaded in order to run."""
 AT_ONCE_SECONDS: Final = 60
+SERVICE_SECONDS: Final = 3_600
+"""Who makes a server write a program starts it soon; the apps and plugins that servers install stay for months."""
 ATTACKS: Final = frozenset(
     {
         "attack_tool",
@@ -35,15 +45,19 @@ ATTACKS: Final = frozenset(
         "key_store",
         "exfiltration",
         "ransom",
+        "reads_memory",
+        "seeks_secrets",
+        "guesses",
+        "offers_shell",
+        "loads_code",
     }
 )
 EVERYDAY_KINDS: Final = frozenset({"routine_kind", "runtime_clone"})
 """They lower nothing that is named or called like an attack."""
+PLANTED_KINDS: Final = frozenset({"script", "routine_kind"})
+"""They lower nothing that a person put there for the workload to run."""
 BUILDS: Final = frozenset({"build_child", "build_place", "build_namespace"})
 """What is everyday in a build lowers nothing that is named or called like an attack."""
-INTERPRETERS: Final = names.RUNTIMES | names.SHELLS
-BUILDERS: Final = names.PACKAGE_MANAGERS | names.BUILD_TOOLS | names.RUNNERS
-SERVICES: Final = names.SERVERS - names.LOGIN_DAEMONS
 INSTALLERS: Final = names.PACKAGE_MANAGERS | names.INSTALLERS
 WRITE_ANYTHING: Final = names.SHELLS | names.COPIERS | names.DOWNLOADERS | names.RUNTIMES | names.DECODERS
 TAKEN_OVER: Final = names.SERVERS | names.PARSERS
@@ -75,8 +89,13 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
     is_attack = any(name in ATTACKS for name, _ in found)
     # Starter, directory and namespace of a build are one fact, which counts once; and what runs while it is installed
     # or built is not yet what was installed.
-    counted = [] if is_attack else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
+    is_planted = any(name == "planted" for name, _ in found)
+    counted = [] if is_attack or is_planted else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
+    if is_planted and builds:
+        found.append(signal("planted_in_build"))
     dropped = (MADE if counted else frozenset()) | (EVERYDAY_KINDS if is_attack else frozenset())
+    if is_planted:
+        dropped |= PLANTED_KINDS
     kept = [each for each in found if each[0] not in dropped and (each not in builds or each in counted)]
     return [*kept, signal("by_hand")] if _is_by_hand(event, kept) else kept
 
@@ -105,7 +124,8 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
     elif event.kind == "library" and names.is_named(basename(process.via or ""), names.SERVERS):
         yield signal("server_library", basename(process.via or ""))
     elif event.kind in ("fileless", "replaced", "loader", "foreign_mount"):
-        yield signal(event.kind)
+        if not _is_bundled(event):
+            yield signal(event.kind)
         if runtime := _cloning_runtime(event):
             yield signal("runtime_clone", runtime)
     elif event.kind == "script" and not names.START_PLACE.search(process.path):
@@ -115,6 +135,11 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
         yield signal("copied")
     elif event.kind == "copy_of_image_file" and basename(process.copy_of or "") != basename(process.path):
         yield signal("renamed_copy", basename(process.copy_of or ""))
+
+
+def _is_bundled(event: wire.Event) -> bool:
+    """Return whether the loader is given the libraries that a program brings along, as start scripts of bundles do."""
+    return event.kind == "loader" and any(each.startswith("--library-path") for each in event.process.argv[1:])
 
 
 def _cloning_runtime(event: wire.Event) -> str:
@@ -129,10 +154,6 @@ def _cloning_runtime(event: wire.Event) -> str:
     return basename(path) if is_clone and is_runtime else ""
 
 
-def _is_interactive(line: list[str]) -> bool:
-    return _is_session(line) and line[0][:15] in names.INTERACTIVE_SHELLS
-
-
 def _is_routine(event: wire.Event) -> bool:
     """Return whether it is what a deployment mounts: not where a process has just written the file there."""
     writer = event.process.written_by
@@ -144,55 +165,6 @@ def _is_routine(event: wire.Event) -> bool:
 
 def _age_seconds(writer: wire.Writer, event: wire.Event) -> float:
     return max(0.0, (event.observed_at - writer.at).total_seconds())
-
-
-def names_above(event: wire.Event) -> list[str]:
-    """Return the names of parent and ancestors, nearest first."""
-    parent = event.process.parent
-    return [*([checked_name(parent)] if parent else []), *(each.name for each in event.process.ancestors)]
-
-
-def checked_name(process: wire.Parent | wire.Writer) -> str:
-    """Return a process's name; its file's name where the process gave itself another one.
-
-    Any process may call itself dpkg, and any file in /tmp may be called so: then its path is returned, which no table
-    has. Scripts have their own name and the path of their interpreter.
-    """
-    return process.name if process.path is None else _checked_name(process.name, process.path)
-
-
-@lru_cache(maxsize=1_024)  # some ten times an alert, of few parents and writers
-def _checked_name(own_name: str, path: str) -> str:
-    if path.startswith(names.WRITABLE):
-        return path
-    file = basename(path)
-    if file == "entrypoint" and path.startswith("/tekton/"):
-        return "tekton-entrypoint"
-    is_script = names.is_named(file, INTERPRETERS)
-    is_same = is_script or file[:15] == own_name[:15] or file.startswith(own_name.partition(" ")[0][:15])
-    return own_name if is_same else file
-
-
-def _is_build(line: list[str]) -> bool:
-    return any(names.is_named(each, BUILDERS) for each in line)
-
-
-def _build_above(event: wire.Event) -> str:
-    """Return the nearest build program above; "" where a server is nearer.
-
-    The container's first process does not count where it is one that launches services: `npm start` stands above
-    everything in many a service's container.
-    """
-    ancestors = event.process.ancestors
-    line = names_above(event)
-    if ancestors and names.is_named(ancestors[-1].name, names.LAUNCHERS):
-        line = line[:-1]
-    for each in line:
-        if names.is_named(each, SERVICES):
-            return ""
-        if _is_build([each]):
-            return each
-    return ""
 
 
 def _is_loaded_by(event: wire.Event, name: str) -> bool:
@@ -236,7 +208,7 @@ def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
     writers = [name, *([writer.parent.name] if writer.parent else [])]
     if _is_self_update(event):
         yield signal("self_update", name)
-        yield from _written_by_service(writers)
+        yield from _written_by_service(writers, seconds)
         return
     is_updater = len(process.name) > SHORT_NAME and name.startswith(process.name[:15])
     is_loaded = event.kind == "library" and _is_loaded_by(event, name)
@@ -245,7 +217,7 @@ def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
     is_installed = any(names.is_named(each, names.PACKAGE_MANAGERS) for each in writers)
     if is_installed or names.is_named(name, names.INSTALLERS | names.RUNNERS):
         yield signal("installed", name)
-    elif names.is_named(name, names.COMPILERS | names.BUILD_TOOLS) and _is_build([*writers[1:], *names_above(event)]):
+    elif names.is_named(name, names.COMPILERS | names.BUILD_TOOLS) and is_build([*writers[1:], *names_above(event)]):
         yield signal("built", name)
     elif unpacks and (is_loaded or (is_updater and not names.is_named(name, names.RUNTIMES | names.PARSERS))):
         yield signal("unpacked", f"{name}, which loads it" if is_loaded else name)
@@ -254,16 +226,18 @@ def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
         if names.SYSTEM_NAMESPACE.search(event.container.namespace or ""):
             yield signal("system_download")
     else:
-        yield from _written_by_service(writers)
+        yield from _written_by_service(writers, seconds)
         if is_loaded and names.is_named(name, names.SERVERS):
             yield signal("own_library")
         elif event.kind == "library" and not _is_compiled_for_itself(event, name):
             yield signal("foreign_library", name)
 
 
-def _written_by_service(writers: list[str]) -> Iterator[Signal]:
+def _written_by_service(writers: list[str], seconds: float) -> Iterator[Signal]:
     name = writers[0]
     for found, program in _service(writers, "written_by_service", "written_by_runtime"):
+        if found == "written_by_service" and seconds > SERVICE_SECONDS:
+            return  # an app or plugin that the service was given
         service = f"the network-facing service {program}" if found == "written_by_service" else program
         yield signal(found, service if program == name else f"{name} below {service}")
 
@@ -283,7 +257,7 @@ def _facts(event: wire.Event) -> wire.ProcessProvenance:
 def _session(event: wire.Event) -> Iterator[Signal]:
     """Return what is known of people: the kernel's own evidence, where names of shells are none."""
     known = _facts(event)
-    if known.session == "exec" and not _is_interactive(names_above(event)):
+    if known.session == "exec" and not is_interactive(names_above(event)):
         yield signal("entered")
     if known.written_in_session == "exec" and known.session == "workload":
         yield signal("planted")
@@ -300,14 +274,16 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
     parsers = [*line, *([writer.parent.name] if writer and writer.parent else [])]
     if parser := next((each for each in parsers if names.is_named(each, names.PARSERS)), ""):
         yield signal("below_parser", parser)
-    if build := _build_above(event):
+    if build := build_above(event):
         yield signal("build_child", build)
         return
-    if _is_session(line):
-        if _is_interactive(line):
+    if is_session(line):
+        if is_interactive(line):
             yield signal("interactive")
         return
-    found = list(_service(line, "service_child", "runtime_child"))
+    if _is_plugin(event, line):
+        yield signal("own_plugin", line[0])
+    found = list(_service(below_cron(line), "service_child", "runtime_child"))
     yield from found
     if not found or event.kind == "script":
         return
@@ -317,17 +293,13 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
         yield signal("started_by_writer", line[0])
 
 
-def _is_session(line: list[str]) -> bool:
-    """Return whether a person's shell stands above; what a login daemon starts itself is not of a session."""
-    if not line or names.is_named(line[0], names.LOGIN_DAEMONS):
+def _is_plugin(event: wire.Event, line: list[str]) -> bool:
+    """Return whether a service starts, without a shell or arguments, what it wrote to its directory of plugins."""
+    process = event.process
+    writer = process.written_by
+    if writer is None or not line or "/plugins/" not in process.path or len(process.argv) > 1:
         return False
-    above = [each for each in line if each[:15] not in names.SHELLS]
-    if above and names.is_named(above[0], names.LOGIN_DAEMONS):
-        return True  # whatever starts the daemon
-    in_notebook = [each for each in above if not names.is_named(each, names.RUNTIMES)][:1]
-    if in_notebook and in_notebook[0][:15] in names.NOTEBOOKS and line[0][:15] in names.INTERACTIVE_SHELLS:
-        return True
-    return all(each[:15] in names.SESSION_STARTS for each in line)
+    return event.kind != "library" and names.is_same_program(checked_name(writer), line[0])
 
 
 def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> bool:
@@ -360,8 +332,7 @@ def _place(event: wire.Event) -> Iterator[Signal]:
         yield signal("memory_place", path[: path.index("/", 5)] if path.startswith("/run") else "/dev/shm")  # noqa: S108
     elif path.startswith(("/tmp/", "/var/tmp/")):  # noqa: S108
         yield signal("temporary_place", "/tmp" if path.startswith("/tmp/") else "/var/tmp")  # noqa: S108
-    if names.WEB_PLACE.search(path) and event.kind != "interpreter":
-        yield signal("web_place")
+    yield from _data_place(event)
     writer = event.process.written_by
     is_drift = _facts(event).writer_origin == "drift"
     installed = writer is not None and not is_drift and names.is_named(checked_name(writer), INSTALLERS)
@@ -380,6 +351,14 @@ def _place(event: wire.Event) -> Iterator[Signal]:
         yield signal("system_namespace", namespace)
     elif names.BUILD_NAMESPACE.search(namespace):
         yield signal("build_namespace", namespace)
+
+
+def _data_place(event: wire.Event) -> Iterator[Signal]:
+    path = event.process.path
+    if names.DATA_PLACE.search(path) and event.kind != "library" and not path.startswith(names.WRITABLE):
+        yield signal("data_place", path.rsplit("/", 2)[1])
+    if names.WEB_PLACE.search(path) and event.kind != "interpreter":
+        yield signal("web_place")
 
 
 def _start_place(path: str, writer: str) -> Iterator[Signal]:

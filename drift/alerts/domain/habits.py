@@ -15,9 +15,9 @@ from posixpath import basename
 from typing import Final
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.exec_signals import checked_name, names_above
 from drift.alerts.domain.fingerprints import digest
 from drift.alerts.domain.priority_signals import Signal, signal
+from drift.alerts.domain.starters import checked_name, names_above
 from sensor import wire
 
 MANY_DAYS: Final = 3

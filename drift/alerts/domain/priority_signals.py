@@ -49,6 +49,11 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "own_library": SignalDefinition(
         15, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
     ),
+    "own_plugin": SignalDefinition(
+        -20,
+        "a plugin of {}",
+        "in a directory `plugins`, and the service that starts it wrote it; without arguments",
+    ),
     "script": SignalDefinition(-15, "a script", "kind `script`, but where the system starts programs"),
     "routine_kind": SignalDefinition(
         -15,
@@ -136,8 +141,13 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "entered": SignalDefinition(
         5, "in an exec session", "session `exec`, where a shell does not show that it is `interactive` already"
     ),
+    "planted_in_build": SignalDefinition(
+        20,
+        "put into a build by hand",
+        "`planted`, and in a build, which then lowers nothing: tools of builds come with the image or a package",
+    ),
     "planted": SignalDefinition(
-        8, "written in an exec session", "writer session `exec`, but run by the workload: what was planted by hand"
+        12, "written in an exec session", "writer session `exec`, but run by the workload: what was planted by hand"
     ),
     "interactive": SignalDefinition(
         5, "interactive", "started by an interactive shell that nothing but a login, a terminal or other shells started"
@@ -164,6 +174,15 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         30, "named like a kernel thread", "`argv[0]` is in brackets, as those of kernel threads: none has a file"
     ),
     "lookalike": SignalDefinition(25, "letters of two scripts in its name", "Latin mixed with Cyrillic or Greek"),
+    "data_place": SignalDefinition(
+        10, "in a directory for {}", "in directories such as `logs`, `img`, `uploads` and `sessions`"
+    ),
+    "wrong_name": SignalDefinition(
+        15,
+        "named like {}, which is not one file",
+        "a runtime, a shell, a compiler or `sudo`, which come in packages, but a download tool, a copy or a shell "
+        "wrote this",
+    ),
     "system_place": SignalDefinition(
         8, "in {}, not by a package manager", "among the system's programs or libraries, and nothing installed it"
     ),
@@ -189,6 +208,8 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "miner": SignalDefinition(40, "talks like a miner", "argv: a mining pool or a miner's options"),
     "tunnel": SignalDefinition(30, "opens a tunnel", "argv: options of tunnel and proxy tools"),
     "reverse_shell": SignalDefinition(30, "a shell for someone else", "argv: `/dev/tcp/`, `nc -e`, `bash -i` …"),
+    "offers_shell": SignalDefinition(20, "hands a shell on", "argv: a shell for `--exec`, `--pipe`, `--shell` …"),
+    "calls_home": SignalDefinition(15, "names where to report to", "argv: `--relay`, `--beacon`, `--upload URL` …"),
     "bare_address": SignalDefinition(20, "connects to a bare address", "argv: a public IPv4 address"),
     "outside_address": SignalDefinition(
         20,
@@ -196,10 +217,25 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "argv: a URL whose host has a public top-level domain; not those of libraries, nor of services such as "
         "`payments.billing` and `cart.shop`",
     ),
+    "outside_host": SignalDefinition(
+        12, "names a host outside", "argv: `host:port` in a public domain; not of tools that fetch, nor of libraries"
+    ),
     "credentials": SignalDefinition(30, "reaches for credentials", "argv: service account tokens, metadata, keys"),
     "key_store": SignalDefinition(20, "names a key store", "argv: a file of keys, such as `.jks`, `.p12` or `.kdbx`"),
+    "secret_file": SignalDefinition(
+        12,
+        "names a file with an application's secrets",
+        "argv: `wp-config.php`, `master.key`, `.env`, `/run/secrets` …",
+    ),
+    "seeks_secrets": SignalDefinition(20, "looks for secrets", "argv: searches files for tokens, records keys …"),
+    "reads_memory": SignalDefinition(
+        20, "reads the memory of a process", "argv: a process id, and memory regions or what to search in them"
+    ),
+    "guesses": SignalDefinition(25, "guesses passwords", "argv: lists of users and passwords, options of hashcat"),
+    "network_range": SignalDefinition(15, "names a network", "argv: an address range, where it is not `scan` already"),
     "scan": SignalDefinition(30, "scans the network", "argv: an address range with ports or a rate"),
     "escape": SignalDefinition(30, "reaches for the host", "argv: `nsenter`, `core_pattern`, `release_agent` …"),
+    "loads_code": SignalDefinition(20, "loads code into others", "argv: kernel modules, `LD_PRELOAD=`, `--inject` …"),
     "runtime_socket": SignalDefinition(12, "uses the container runtime's socket", "argv: `docker.sock` and the like"),
     "encoded": SignalDefinition(15, "runs encoded or downloaded commands", "argv: `base64 -d`, `curl … | sh`"),
     "memory_file": SignalDefinition(12, "uses a file in memory", "argv: a file in `/dev/shm` or `/run/shm`"),
@@ -300,6 +336,12 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         "a known file, but it came about and was called as nothing before",
         "`seen_before`, `spread_some`, `spread_wide` or `judged_harmless`, but `unlike`, a `new_lineage` and a "
         "`new_command`: a tool does what its arguments say",
+    ),
+    "only_new": SignalDefinition(
+        -10,
+        "nothing but new",
+        "not `by_hand`, and it is raised only by being new, by being downloaded, its place in `/tmp` or the system, or "
+        "a runtime: so are the one-offs of deployments and administrators",
     ),
     # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),

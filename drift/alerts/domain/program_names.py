@@ -75,13 +75,20 @@ INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
 SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash busybox su sudo env timeout nohup setsid")
 SESSION_STARTS: Final = SHELLS | LOGIN_DAEMONS | _names("runc crun containerd-shim tmux screen login script conmon")
 """What may stand above the shell of a person."""
+PLACERS: Final = _names("cp mv install dd cat tee")
+POSED: Final = (RUNTIMES | SHELLS | COMPILERS | _names("su ssh passwd login")) - _names(
+    "busybox env timeout nohup setsid"
+)
+"""Programs that come in packages, not as one file: what is named so hides among them, or waits to be called."""
 NOTEBOOKS: Final = _names(
-    "jupyterhub-singleuser jupyter-lab jupyter-notebook jupyter-server jupyter-labhub rsession rserver code-server"
+    "jupyterhub-singleuser jupyter-lab jupyter-notebook jupyter-server jupyter-labhub rsession rserver code-server "
+    "coder"
 )
 """They give people terminals."""
 COPY_TOOLS: Final = _names(
     "rclone restic rsync aws gsutil gcloud mc s3cmd s5cmd azcopy az scp sftp kopia borg duplicity"
 )
+BACKUP_TOOLS: Final = _names("wal-g wal-e pgbackrest barman xtrabackup mariabackup mydumper")
 FETCHERS: Final = DOWNLOADERS | PACKAGE_MANAGERS | BUILD_TOOLS | COPY_TOOLS | _names("git git-remote-https")
 """Their arguments name addresses every day."""
 KEY_TOOLS: Final = _names("keytool jarsigner apksigner openssl")
@@ -91,6 +98,7 @@ RUNTIME_DAEMONS: Final = _names(
 """They serve the container runtime's socket, or watch all containers: not its clients, which start new ones."""
 CLONING: Final = _names("runc buildkit-runc buildkitd containerd-shim containerd-shim-runc-v2")
 """They start containers by a copy of runc in memory, so that no container can overwrite the file."""
+CRON: Final = _names("cron crond anacron fcron supercronic run-parts atd")
 OUTSIDE: Final = _names("containerd-shim conmon runc crun dockerd systemd init tini dumb-init")
 """Container runtimes and the first processes of containers: they start everything, so they tell nothing."""
 SYSTEM_PROGRAMS: Final = _names(
@@ -105,7 +113,10 @@ DOT_DIRECTORIES: Final = name_set(
     .terragrunt-cache .git .github .bun .deno .dotnet .nuget .pyenv .rbenv .gem .bundle .virtualenvs .conda .jupyter
     .ipython .vscode-server .cursor-server .java .next .nuxt .output .tox .nox .mypy_cache .pytest_cache .build .docker
     .kube .helm .krew .asdf .go .pub-cache .bin .tekton .mozilla .wine .steam .ansible .sdkman .pulumi .serverless
-    .foundry .dapr .arkade .aws .azure .electron .vscode .rd .sonar .snapshots
+    .foundry .dapr .arkade .aws .azure .electron .vscode .rd .sonar .snapshots .julia .juliaup .cabal .ghcup .stack
+    .opam .elan .nimble .rye .pixi .volta .fnm .micromamba .mamba .TinyTeX .cmdstan .snakemake .nextflow .prisma .wal-g
+    .wp-cli .ollama .huggingface .torch .keras .spack .android .expo .flutter .swiftly .jbang .coursier .metals .rvm
+    .phpenv .pre-commit .k9s .minikube .linkerd2 .istioctl .fly .supabase .n8n .acme.sh .phpbrew .nodenv .goenv
     """
 )
 """Directories that tools make: not hidden from anybody."""
@@ -124,6 +135,13 @@ SYSTEM_NAMESPACE: Final = re.compile(r"^(kube-system|kube-public|kube-node-lease
 WEB_PLACE: Final = re.compile(
     r"^/(var/www|usr/share/nginx/html|srv/(www|http)|usr/local/apache2/htdocs)/|/(webapps|uploads)/"
 )
+DATA_PLACE: Final = re.compile(
+    r"/(logs?|png|img|images|pictures|thumbs?|uploads?|files|sessions?|spool|preview|fontconfig|fonts|backups?|exports?|"
+    r"imports?|temp|tmp|media|static|css|pgsql_tmp|compiles|blobs|profile_default)/[^/]+$"
+)
+"""Directories for what is no program."""
+HOME_TOOL: Final = re.compile(r"^/(root|home/[^/]+|var/lib/[^/]+|opt/[^/]+)/\.[A-Za-z][\w-]{3,63}/(.*/)?bin/[^.][^/]*$")
+"""Where installers put tools for one user, as in `~/.cmdstan/bin`."""
 SYSTEM_PLACE: Final = re.compile(r"^/(usr/(local/)?)?(s?bin|lib|lib64|libexec)/")
 DOCUMENTS: Final = re.compile(r"\.(jpe?g|png|gif|svg|ico|webp|pdf|txt|log|css|html?|docx?|csv|mp[34]|zip)$")
 RUNTIME_CLONE: Final = re.compile(r"^/memfd:runc_cloned:(/proc/self/exe)?( \(deleted\))?$")

@@ -17,12 +17,13 @@ _GENERIC: Final = """
 com net org info biz edu gov mil int arpa onion xyz top site online club icu vip win work link click buzz rest fun cyou
 sbs cfd bond monster quest lol mom pics hair skin beauty boats zip mov space website press host pro mobi name life world
 today email digital agency center company guru stream download racing loan men date party review trade bid science gdn
-webcam accountant faith cricket ninja rocks zone page run art blog wiki asia tel travel live news social chat studio
-design solutions support technology example
+webcam accountant faith cricket ninja rocks zone page run art blog wiki asia tel travel studio
+design solutions technology example
 """
 """The common ones, and those that attackers like; `example` stands for any of them in planted attacks."""
 _NAMESPACES_TOO: Final = (
-    "app bank ci cloud data dev games media network prod qa security services shop store systems team tech tools"
+    "app bank chat ci cloud data dev games live media network news prod qa security services shop social store support "
+    "systems team tech tools"
 )
 """In a host of two labels these are more often a namespace, as in `http://cart.shop`."""
 
@@ -37,3 +38,7 @@ PUBLIC_URL: Final = (
     rf"([\w.-]*\.(xn--[a-z0-9-]{{2,59}}|{_any(_COUNTRIES)}|{_any(_GENERIC)})|[\w-]{{1,63}}\.[\w.-]*\.({_any(_NAMESPACES_TOO)})){_END}"
 )
 """Known top-level domains alone: `payments.billing` and `svc.prod.mesh` are services."""
+PUBLIC_HOST: Final = (
+    rf"(^|(?<=[ =@]))([a-z0-9][\w-]{{0,62}}\.){{1,8}}({_any(_COUNTRIES)}|{_any(_GENERIC)}):\d{{2,5}}(?![\w.])"
+)
+"""The same of `host:port`, as tunnels and miners are given it."""

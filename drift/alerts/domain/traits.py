@@ -15,10 +15,11 @@ from posixpath import basename
 from typing import Final, NamedTuple
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.exec_signals import BUILDS, checked_name
+from drift.alerts.domain.exec_signals import BUILDS
 from drift.alerts.domain.fingerprints import digest
 from drift.alerts.domain.habits import form
-from drift.alerts.domain.priority_signals import Signal, signal
+from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
+from drift.alerts.domain.starters import checked_name
 from sensor import wire
 
 KNOWN_DAYS: Final = 2
@@ -29,6 +30,11 @@ NEW_BUILD_TOOL: Final = frozenset({"drifted_writer", "new_lineage"})
 """Those of what a program wrote that was dropped there itself, and wrote nothing that a build started before."""
 KNOWN_CONTENT: Final = frozenset({"seen_before", "spread_some", "spread_wide", "judged_harmless"})
 """The signals of a content that ran elsewhere or earlier, or was judged there."""
+PLAIN: Final = names.name_set(
+    "first_seen unlike new_lineage new_name new_command new_place new_in_build downloaded entered interactive copied "
+    "temporary_place system_place root written_by_runtime runtime_child foreign_library"
+)
+"""What raises the one-offs of deployments and administrators, as far as it is not what attacks are known for."""
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -54,7 +60,9 @@ def traits(event: wire.Event) -> Traits:
     writer = names.program(checked_name(process.written_by)) if process.written_by else ""
     directories = process.path.split("/")[1:-1][:DIRECTORIES]
     # Those of a library are of the program that loads it, as every day.
-    arguments = [_form(each) for each in process.argv[1:]] if event.kind != "library" else []
+    # Nor is its own path one, which interpreters are given: scripts in /tmp have another each time.
+    given = [each for each in process.argv[1:] if each != process.path] if event.kind != "library" else []
+    arguments = [_form(each) for each in given]
     return Traits(
         digest("name", form(basename(process.path))),
         digest("command", arguments) if arguments else None,
@@ -63,6 +71,17 @@ def traits(event: wire.Event) -> Traits:
 
 
 def trait_signals(
+    days: TraitDays, where: str, others: AbstractSet[str], *, is_attack: bool, is_written: bool, is_payload: bool
+) -> list[Signal]:
+    """Return what the traits say, and whether all that is known of the alert is that it is new; arguments as below."""
+    found = list(_trait_signals(days, where, others, is_attack=is_attack, is_written=is_written, is_payload=is_payload))
+    told = others | {name for name, _ in found}
+    raising = {name for name in told if SIGNALS[name].points > 0}
+    is_only_new = "unlike" in told and raising <= PLAIN and "by_hand" not in told and not is_attack
+    return [*found, signal("only_new")] if is_only_new else found
+
+
+def _trait_signals(
     days: TraitDays, where: str, others: AbstractSet[str], *, is_attack: bool, is_written: bool, is_payload: bool
 ) -> Iterator[Signal]:
     """Yield what the traits say; `where` is "in this estate" or "in this workload".

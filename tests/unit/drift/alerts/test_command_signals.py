@@ -34,6 +34,21 @@ COPY = ["a", "copy", "/srv/data", ":mega:archive"]
         ("a --pid 1 /proc/1/mem", "credentials"),
         ("a -path /srv -ext lck9 -threads 16", "ransom"),
         ("a --note RESTORE_FILES.txt", "ransom"),
+        ("a --note README_RESTORE.txt", "ransom"),
+        ("a -o pool.example:20128 -u wallet -p x", "miner"),
+        ("a --algo autolykos2 --server eu", "miner"),
+        ("a --pipe=/bin/bash --url=x", "offers_shell"),
+        ("a --post=https://cdn.example/v1", "calls_home"),
+        ("a --dial hub.example.site:443", "outside_host"),
+        ("a /var/lib/a/grafana.db", "secret_file"),
+        ("a -e /app/.env", "secret_file"),
+        ("a filesystem / --only-verified", "seeks_secrets"),
+        ("a --match AKIA,ghp_", "seeks_secrets"),
+        ("a -p 1 -e trace=read -s 4096", "reads_memory"),
+        ("a --pid-of Runner.Worker --maps", "reads_memory"),
+        ("a -m 22000 -a 0 cap rockyou.txt", "guesses"),
+        ("a --net 10.40.0.0/16 --port 502", "network_range"),
+        ("a --inject libstdc++.a", "loads_code"),
         ("a --cfg x --daemon", "detached"),
         ("a --out /tmp/.j", "hidden_file"),
         ("a -c/tmp/x,/dev/shm/a/.b", "hidden_file"),
@@ -69,6 +84,17 @@ def test_arguments_that_show_an_intent_are_found(line: str, expected: str) -> No
         "a --daemon-socket /run/a.sock",
         "a --cache /home/a/.cache/x",
         "a /tmp/a.b/c",
+        "kube-proxy --cluster-cidr 10.0.0.0/16",
+        "a --cluster-cidr=10.0.0.0/16 --set-trusted-cidrs=10.1.0.0/16",
+        "a --connect kafka-0.kafka:9092",
+        "a --to postgres://db.chat/mm",
+        "dump --pid 9",
+        "a -p 5432 -U app",
+        "sops -d secrets.enc.yaml",
+        "a --env-file prod.env",
+        "a --exec date",
+        "a --search title",
+        "a -o out.txt -u name",
     ],
 )
 def test_addresses_inside_and_everyday_options_are_not(line: str) -> None:
@@ -172,3 +198,28 @@ def test_a_volume_that_the_node_filled_is_a_deployments_and_one_that_was_copied_
     assert "routine_kind" in names(**volume, process__written_by=written("cp"))
     assert "routine_kind" not in names(**volume, process__written_by=written("tar"))
     assert "routine_kind" not in names(kind="volume", process__written_by=written("cp"))
+
+
+def test_of_two_signals_of_one_fact_the_weightier_counts() -> None:
+    scan = names(process__argv=["a", "10.0.0.0/8", "-p22"])
+    outside = names(process__argv=["a", "wss://relay.example/x", "--to", "hub.example:443"])
+
+    assert "scan" in scan
+    assert "network_range" not in scan
+    assert "outside_address" in outside
+    assert "outside_host" not in outside
+
+
+def test_arguments_of_the_program_that_loads_a_library_are_not_the_librarys() -> None:
+    line = ["a", "--exec", "/bin/sh", "--grep", "secret", "--pid", "1", "--maps", "/run/secrets", "hub.example:443"]
+    own = {"offers_shell", "seeks_secrets", "reads_memory", "secret_file", "outside_host"}
+
+    assert own <= names(process__argv=line)
+    assert not own & names(process__argv=line, kind="library", process__via="/usr/bin/a")
+
+
+def test_a_backup_tool_works_on_a_databases_files_every_day() -> None:
+    line = ["wal-g", "backup-push", "/var/lib/postgresql/data"]
+
+    assert "data_files" in names(process__argv=line)
+    assert "data_files" not in names(process__argv=line, process__name="wal-g")

