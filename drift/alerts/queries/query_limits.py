@@ -43,14 +43,19 @@ def statement_timeout(seconds: float) -> Iterator[None]:
     """Run a transaction in which no statement may take longer. Raises StatementTimeout."""
     try:
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                milliseconds = f"{max(seconds, 0.001) * 1_000:.0f}"
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
+            limit_statements(seconds)
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             raise StatementTimeout from error
         raise
+
+
+def limit_statements(seconds: float) -> None:
+    """Let no later statement of this transaction take longer."""
+    with connection.cursor() as cursor:
+        milliseconds = f"{max(seconds, 0.001) * 1_000:.0f}"
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
 
 
 # The locks end with the transaction, so a client that disconnects blocks others no longer than its query runs.

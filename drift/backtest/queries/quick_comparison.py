@@ -10,8 +10,14 @@ from typing import Any, Final, NamedTuple
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.queries.matched_workloads import matched_workloads
-from drift.alerts.queries.query_limits import QueryLimit, run_limited
+from drift.alerts.queries.matched_workloads import MatchedWorkloads, matched_workloads
+from drift.alerts.queries.query_limits import (
+    QueryLimit,
+    StatementTimeout,
+    limit_statements,
+    run_limited,
+    statement_timeout,
+)
 from drift.alerts.queries.rule_hits import stored_days
 from drift.backtest.domain.change_effects import ChangeEffect, change_effects
 from drift.backtest.domain.result import Result
@@ -42,11 +48,14 @@ class Matched(NamedTuple):
 
 @dataclass(frozen=True)
 class QuickComparison:
-    """The result, each change with its effect and the workloads of its scope, and the number of all workloads."""
+    """The result, each change with its effect and the workloads of its scope, and the number of all workloads.
+
+    Where the time was up before the workloads were counted, their numbers are None.
+    """
 
     result: Result
     changes: list[tuple[RuleChange, ChangeEffect, Matched]]
-    workloads: int
+    workloads: int | None
 
 
 def quick_comparison(
@@ -58,24 +67,40 @@ def quick_comparison(
     first = now.date() - dt.timedelta(days=stored_days() - 1)
 
     def is_in_time(_: int = 0) -> bool:
-        return time.monotonic() < deadline
-
-    def proceed() -> None:
-        if not is_in_time():
-            raise Cancelled
+        left = deadline - time.monotonic()
+        if left > 0:
+            # The limit is one of each statement: the next may take what is left.
+            limit_statements(left)
+        return left > 0
 
     def count() -> QuickComparison:
         result = compare(before, after, first, now, is_in_time, viewer=user, max_transitions=None)
-        workloads = matched_workloads(user, _with_own_ids(changes), proceed)
-        counts = workloads.by_rule
+        workloads = _workloads(user, changes, deadline)
+        counts = workloads.by_rule if workloads else {}
         matched = [Matched(counts.get(f"before {each.rule}"), counts.get(f"after {each.rule}")) for each in changes]
         effects = change_effects(result, changes)
-        return QuickComparison(result, list(zip(changes, effects, matched, strict=True)), workloads.total)
+        return QuickComparison(
+            result, list(zip(changes, effects, matched, strict=True)), workloads.total if workloads else None
+        )
 
     try:
         return run_limited(user, SECONDS, count)
     except Cancelled:
         return QueryLimit.TIMEOUT
+
+
+def _workloads(user: User, changes: list[RuleChange], deadline: float) -> MatchedWorkloads | None:
+    """Return how many workloads the changed rules match, None where the time was up: what was compared is kept."""
+
+    def proceed() -> None:
+        if time.monotonic() >= deadline:
+            raise Cancelled
+
+    try:
+        with statement_timeout(deadline - time.monotonic()):
+            return matched_workloads(user, _with_own_ids(changes), proceed)
+    except (Cancelled, StatementTimeout):
+        return None
 
 
 def _with_own_ids(changes: list[RuleChange]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from drift.alerts.queries import matched_workloads, rule_effect
@@ -92,7 +93,7 @@ def test_too_many_events_are_left_to_a_backtest(
 
 
 @pytest.mark.parametrize("is_statement", [True, False])
-def test_the_workloads_of_a_scope_are_counted_within_the_same_time(
+def test_workloads_that_are_not_counted_within_the_same_time_are_left_out_and_the_page_says_so(
     reading: Client, admin: Any, store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, is_statement: bool
 ) -> None:
     store("shop", "/tmp/a")
@@ -108,7 +109,46 @@ def test_the_workloads_of_a_scope_are_counted_within_the_same_time(
     monkeypatch.setattr(matched_workloads, "seen_workloads", slow)
     page = _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
     monkeypatch.undo()
-    assert "A backtest counts them all." in page
+    assert "differently: <strong>0</strong> alerts would disappear" in page
+    assert "How many workloads a scope matches was not counted in time." in page
+    assert "its scope" not in page
+
+
+def test_no_statement_may_take_longer_than_what_is_left_of_the_time(
+    reading: Client, admin: Any, store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store("shop", "/tmp/a")
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Quiet shop", resource_scope=SHOP)))
+    limits: list[int] = []
+
+    def limit() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
+            return int(cursor.fetchone()[0])
+
+    def noted(compared: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*arguments: Any) -> Any:
+            limits.append(limit())
+            return compared(*arguments)
+
+        return note
+
+    now = time.monotonic
+    slow = noted(comparison.Comparison.count)
+
+    def late(*arguments: Any) -> Any:
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 30)
+        return slow(*arguments)
+
+    monkeypatch.setattr(quick_comparison, "SECONDS", 60)
+    monkeypatch.setattr(comparison.Comparison, "classify", noted(comparison.Comparison.classify))
+    monkeypatch.setattr(comparison.Comparison, "count", late)
+    monkeypatch.setattr(quick_comparison, "matched_workloads", noted(matched_workloads.matched_workloads))
+    assert "1 of 1 workload" in _text(reading.get(EFFECT, {"of": "draft"}, headers=HTMX))
+    monkeypatch.undo()
+    first, later, last = limits
+    assert first == 60_000
+    assert last <= 30_000 < later < 60_000
 
 
 def test_a_rule_that_decides_before_and_after_counts_once_and_a_move_between_two_for_both() -> None:
