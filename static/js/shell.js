@@ -91,6 +91,9 @@ setInterval(() => {
 
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.
 let opener = null;
+let closed = 0; // how many panels were closed so far
+let isLate = false; // what is swapped in is the answer to a panel that was closed
+const sentFrom = new Map(); // request under way -> its panel, and `closed` when it was sent
 
 function adopt() {
   const dialog = document.querySelector("#panel > dialog.panel");
@@ -118,6 +121,9 @@ function closePanel() {
   if (!dialog) return;
   dialog.close();
   dialog.remove();
+  closed += 1;
+  // htmx looks for what the answer is to be shown in from the element that sent the request: until then it stays, hidden.
+  if ([...sentFrom.values()].some(({ panel }) => panel === dialog)) document.body.append(dialog);
   const back = opener?.isConnected ? opener : document.getElementById(opener?.id);
   back?.focus();
   // A button of a menu that has closed takes no focus.
@@ -129,9 +135,29 @@ function closePanel() {
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.target?.id === "panel" && !document.querySelector("#panel > dialog")) opener = event.detail.elt;
 });
+// The answer to a panel that was closed meanwhile neither replaces nor closes the one that is open now; lists are updated.
+document.addEventListener("htmx:beforeSend", ({ detail: { elt, xhr } }) => {
+  const panel = elt.closest("dialog.panel");
+  if (panel) sentFrom.set(xhr, { panel, before: closed });
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, xhr, requestConfig: { verb } } = event.detail;
+  if ((sentFrom.get(xhr)?.before ?? closed) === closed) return;
+  isLate = true;
+  queueMicrotask(() => { isLate = false; }); // htmx swaps and triggers `panel:close` before
+  if (target.id !== "panel" && !xhr.getResponseHeader("X-Confirm")) return;
+  event.detail.shouldSwap = false;
+  event.stopImmediatePropagation(); // confirm.js would ask who makes the change
+  if (verb !== "get" && xhr.status >= 400) showError("The change in the closed panel was rejected. Nothing was changed.");
+});
+document.addEventListener("htmx:afterRequest", ({ detail: { xhr } }) => {
+  const panel = sentFrom.get(xhr)?.panel;
+  sentFrom.delete(xhr);
+  if (panel?.parentElement === document.body && ![...sentFrom.values()].some((each) => each.panel === panel)) panel.remove();
+});
 document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "panel") adopt(); });
 document.addEventListener("htmx:load", adopt);
-document.body.addEventListener("panel:close", closePanel);
+document.body.addEventListener("panel:close", () => { if (!isLate) closePanel(); });
 adopt();
 
 // ---- A toast stays until it is closed, or replaced by what is done next.
