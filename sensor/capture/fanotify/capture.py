@@ -310,7 +310,8 @@ class FanotifyCapture:
             opened.flags |= Flag.UPPER
             return False
         resolved = self._examiner.resolve(exec_record(opened, None, unknown_fork, bare=True))
-        if resolved is None or resolved.layers is None:
+        # A mount namespace may have another root than its container, such as an overlay that was made inside.
+        if resolved is None or resolved.layers is None or opened.mount.dev != resolved.root_dev:
             return False
         if not is_deleted(opened.file.fd) and not in_upper(resolved.layers, opened.inner):
             return True

@@ -78,6 +78,14 @@ LINES: Final = (
         privileged=True,
     ),
     Line(
+        "from an overlay of its own that is the root of its mount namespace",
+        "mkdir -p /scratch/up /scratch/work /scratch/root; cp /tmp/busybox-sentinel /scratch/up/busybox-evil; "
+        "unshare -m sh -c 'mount -t overlay o -o lowerdir=/opt,upperdir=/scratch/up,workdir=/scratch/work "
+        "/scratch/root; cd /scratch/root; mkdir old; busybox pivot_root . old; exec /busybox-evil sleep 1'",
+        (("foreign_mount", "/busybox-evil"),),
+        privileged=True,
+    ),
+    Line(
         "on a mount that was moved",
         f"mkdir -p /mnt /moved; mount -t tmpfs x /mnt; cp /bin/busybox /mnt/busybox-m; mount --move /mnt /moved; "
         f"/moved/busybox-m true; {taken_away('/moved')}",
@@ -125,12 +133,13 @@ LINES: Final = (
 )
 
 
-DETACHED: Final = [line for line in LINES if "run detached" in line.script]
+WHERE_TOLD_BY_MOUNTS: Final = [line for line in LINES if "run detached" in line.script or "pivot_root" in line.script]
+"""Lines of which the fallback must find out by itself what is mounted where."""
 
 
 @pytest.mark.parametrize(
     ("line", "backend"),
-    [*((line, "ebpf") for line in LINES), *((line, "fanotify") for line in DETACHED)],
+    [*((line, "ebpf") for line in LINES), *((line, "fanotify") for line in WHERE_TOLD_BY_MOUNTS)],
     ids=lambda value: value.name if isinstance(value, Line) else value,
 )
 def test_it_is_judged_by_its_own_file(line: Line, backend: str, watch_of: Callable[..., Watch]) -> None:
