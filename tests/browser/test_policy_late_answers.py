@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from drift.fleet.models import Environment
 from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.drafts import draft_state
+from tests.browser.held import Held
 from tests.browser.rules import PAGE
 from tests.browser.test_policy_failures import answers
 from tests.browser.test_policy_guards import Answers
@@ -19,33 +20,6 @@ from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
-
-
-class Held:
-    """Requests to a path, which are answered only once they are released; later ones are answered at once."""
-
-    def __init__(self, page: Page, path: str) -> None:
-        self._routes: list[Route] = []
-        self._page = page
-        self._path = path
-        self._is_released = False
-        page.route(path, self._hold)
-
-    def _hold(self, route: Route) -> None:
-        if self._is_released:
-            route.continue_()
-        else:
-            self._routes.append(route)
-
-    def release(self) -> None:
-        for _ in range(1_500):
-            if self._routes:
-                break
-            self._page.wait_for_timeout(20)
-        assert self._routes, f"no request to {self._path}"
-        self._is_released = True
-        for route in self._routes:
-            route.continue_()
 
 
 def test_environments_that_come_late_leave_the_focus_and_what_is_checked(
