@@ -1,4 +1,6 @@
 // The query line: completion as a combobox with a list (WAI-ARIA Authoring Practices), and search while typing.
+import { isFromPortal } from "../tools.js";
+
 const COMPLETE = 120; // ms without a keystroke
 const SEARCH = 300;
 
@@ -29,13 +31,31 @@ async function complete() {
   wanted = true;
   const own = requests;
   const field = input();
-  const query = new URLSearchParams({ line: field.value, caret: field.selectionStart });
+  const line = field.value;
+  const query = new URLSearchParams({ line, caret: field.selectionStart });
   const answer = await fetch(`${field.dataset.completions}?${query}`, { redirect: "manual" }).catch(() => null);
-  if (!answer?.ok || own !== requests || document.activeElement !== input()) return;
-  list().innerHTML = await answer.text();
+  const html = answer?.ok && isFromPortal(answer.headers.get("Vary")) ? await answer.text() : null;
+  if (html === null || own !== requests || document.activeElement !== input()) return;
+  // The one that was chosen among the completions of a shorter word stays chosen.
+  const chosen = active()?.dataset.text;
+  list().innerHTML = html;
+  list().dataset.line = line;
+  show();
+  const same = options().find((option) => option.dataset.text === chosen);
+  if (same) choose(same);
+}
+
+/** Show the completions that there are, and mark none. */
+function show() {
   list().hidden = options().length === 0;
   input().setAttribute("aria-expanded", String(!list().hidden));
   input().removeAttribute("aria-activedescendant");
+}
+
+function choose(option) {
+  option.setAttribute("aria-selected", "true");
+  option.scrollIntoView({ block: "nearest" });
+  input().setAttribute("aria-activedescendant", option.id);
 }
 
 function move(step) {
@@ -43,19 +63,21 @@ function move(step) {
   const at = all.indexOf(active());
   const next = all[at < 0 && step < 0 ? all.length - 1 : (at + step + all.length) % all.length];
   active()?.setAttribute("aria-selected", "false");
-  next.setAttribute("aria-selected", "true");
-  next.scrollIntoView({ block: "nearest" });
-  input().setAttribute("aria-activedescendant", next.id);
+  choose(next);
 }
 
+/** Put the option in the place of the word that it completes, and of what was typed in it since it was offered. */
 function accept(option) {
   const field = input();
-  const { text, start, end } = option.dataset;
+  const { line } = list().dataset;
+  const [start, end] = [Number(option.dataset.start), Number(option.dataset.end)];
+  const [before, rest] = [line.slice(0, start), line.slice(end)];
+  const isElsewhere = !field.value.startsWith(before) || !field.value.endsWith(rest) || field.value.length < before.length + rest.length;
+  if (isElsewhere) { complete(); return; }
   const isName = "name" in option.dataset;
-  const rest = field.value.slice(Number(end));
-  const added = isName || rest.startsWith(" ") ? text : `${text} `;
-  field.value = field.value.slice(0, Number(start)) + added + rest;
-  const caret = Number(start) + added.length;
+  const added = isName || rest.startsWith(" ") ? option.dataset.text : `${option.dataset.text} `;
+  field.value = before + added + rest;
+  const caret = start + added.length;
   field.setSelectionRange(caret, caret);
   close();
   if (isName) complete();
@@ -101,16 +123,19 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("mousedown", (event) => {
   const option = event.target.closest("#completions > [role=option]");
-  if (option) { event.preventDefault(); accept(option); } // the line keeps the focus
+  if (!option) return;
+  event.preventDefault(); // the line keeps the focus
+  if (event.button === 0) accept(option);
 });
 document.addEventListener("focusout", (event) => { if (event.target === input()) close(); });
 
-// ---- A swap replaces the line: keep what was typed since its request was sent, and where the caret is.
-document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.target.id !== "results") return; // the bell, which leaves the line as it is
+// ---- A swap replaces the line and its completions: keep what was typed since its request was sent, where the caret is,
+// and which completion is chosen.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target.id !== "results" || !detail.shouldSwap) return; // the bell, or an answer that is dropped
   const field = input();
   const isMine = document.activeElement === field;
-  kept = isMine ? { value: field.value, start: field.selectionStart, end: field.selectionEnd, sent: field.dataset.sent, wanted } : null;
+  kept = isMine ? { value: field.value, start: field.selectionStart, end: field.selectionEnd, sent: field.dataset.sent, wanted, list: list().cloneNode(true) } : null;
   clearTimeout(asking);
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -119,11 +144,20 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   if (!kept || event.detail.target.id !== "results") return;
   const field = input();
-  const more = kept.value !== kept.sent;
+  const more = kept.value !== kept.sent && kept.value !== field.value;
   field.value = kept.value;
   field.focus();
   field.setSelectionRange(kept.start, kept.end);
+  if (!kept.list.hidden) restore(kept.list);
   if (more) field.dispatchEvent(new Event("input", { bubbles: true }));
-  else if (kept.wanted) asking = setTimeout(complete, COMPLETE);
+  else if (kept.wanted && kept.list.dataset.line !== kept.value) asking = setTimeout(complete, COMPLETE);
   kept = null;
 });
+
+/** Show the completions that were shown before a swap, the chosen one chosen. */
+function restore(shown) {
+  list().replaceWith(shown);
+  wanted = true;
+  show();
+  if (active()) choose(active());
+}
