@@ -30,6 +30,8 @@ function close() {
 }
 
 async function send(form, request) {
+  if (form.dataset.sent) return; // pressed again before the answer: the request would be repeated twice
+  form.dataset.sent = "yes";
   const body = new FormData(form);
   const response = await fetch(form.action, { method: "POST", body, headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => null);
   if (response?.status === 204 && response.headers.get("HX-Trigger") === "confirmed") {

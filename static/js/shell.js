@@ -1,6 +1,7 @@
 // Shared by every page: CSRF for htmx, stale responses, panels as modal dialogs, menus, theme.
 
 import { announce, csrfToken, hideStale, isFromPortal, isRepeated, showError, showStale } from "./tools.js";
+import "./presses.js";
 
 const LONGEST_POLL = 20_000; // ms
 const etags = new WeakMap();
@@ -16,7 +17,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr, successful } = event.detail;
-  const etag = successful && elt.hasAttribute("hx-trigger") ? xhr.getResponseHeader("ETag") : null;
+  const etag = successful && !dropped.has(xhr) && elt.hasAttribute("hx-trigger") ? xhr.getResponseHeader("ETag") : null;
   const shown = elt.isConnected ? elt : document.getElementById(elt.id); // a swap may have replaced the element
   if (etag && shown) etags.set(shown, etag);
 });
@@ -88,6 +89,14 @@ setInterval(() => {
   if (Date.now() - since > STALE_AFTER) { isShown = true; showStale(since); }
   else if (isShown) { isShown = false; hideStale(); }
 }, 1_000);
+
+// ---- A poll must not replace what is being pressed: the next one shows what it would have shown.
+const dropped = new WeakSet();
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!isRepeated(detail.elt) || !detail.target.matches(":active")) return;
+  detail.shouldSwap = false;
+  dropped.add(detail.xhr);
+});
 
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.
 let opener = null;

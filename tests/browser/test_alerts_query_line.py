@@ -111,9 +111,7 @@ def test_what_is_entered_while_a_search_is_under_way_is_searched(estate: Estate,
     assert page.url.endswith("/alerts/?q=tmp&path=%2Ftmp%2Fs%2A")
 
 
-def test_a_completion_that_is_chosen_stays_so_when_others_come_late(
-    estate: Estate, open_as: Open, reader: Any
-) -> None:
+def test_a_completion_that_is_chosen_stays_so_when_others_come_late(estate: Estate, open_as: Open, reader: Any) -> None:
     page = open_as(reader, "/alerts/")
     line = page.get_by_label("Search by ID")
     line.press_sequentially("wr")
@@ -135,9 +133,7 @@ def test_a_completion_that_is_chosen_stays_so_when_others_come_late(
     expect(line).to_have_value("writer_session:")
 
 
-def test_a_completion_replaces_what_was_typed_since_it_was_offered(
-    estate: Estate, open_as: Open, reader: Any
-) -> None:
+def test_a_completion_replaces_what_was_typed_since_it_was_offered(estate: Estate, open_as: Open, reader: Any) -> None:
     page = open_as(reader, "/alerts/")
     line = page.get_by_label("Search by ID")
     line.press_sequentially("st")
@@ -152,9 +148,7 @@ def test_a_completion_replaces_what_was_typed_since_it_was_offered(
     expect(page.locator("#completions [role=option]")).to_have_count(5)
 
 
-def test_results_that_come_late_leave_the_completion_that_is_chosen(
-    estate: Estate, open_as: Open, reader: Any
-) -> None:
+def test_results_that_come_late_leave_the_completion_that_is_chosen(estate: Estate, open_as: Open, reader: Any) -> None:
     send(estate, "/tmp/first")
     page = open_as(reader, "/alerts/")
     line = page.get_by_label("Search by ID")

@@ -131,7 +131,7 @@ def test_a_late_refusal_leaves_what_was_typed_since(
 
     held.release()
 
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("the rule as sent was rejected")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("what was sent was rejected")
     expect(name).to_have_value("Renamed")
     page.locator("#apply").click()
     expect(page.get_by_role("link", name="Renamed", exact=True)).to_be_focused()

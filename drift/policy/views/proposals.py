@@ -35,6 +35,8 @@ from drift.policy.views.responses import explains_errors, list_response, panel_r
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 MAX_LISTED = 100
+TYPED = ("text", "comment", "word")
+"""Fields of the panel that are typed freely."""
 
 
 def listed(request: HttpRequest) -> HttpResponse:
@@ -101,7 +103,7 @@ def add_comment(request: HttpRequest, pk: int) -> HttpResponse:
     if not text:
         return _panel(request, found, "Type a comment first.", 422)
     comment_proposal(signed_in_user(request), found, text)
-    return _panel(request, found) if is_fragment(request) else redirect("policy:proposal", pk)
+    return _panel(request, found, sent="text") if is_fragment(request) else redirect("policy:proposal", pk)
 
 
 @explains_errors
@@ -127,7 +129,10 @@ def _proposal(request: HttpRequest, pk: int) -> PolicyProposal:
     return found
 
 
-def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", status: int = 200) -> HttpResponse:
+def _panel(
+    request: HttpRequest, found: PolicyProposal, refusal: str = "", status: int = 200, *, sent: str = ""
+) -> HttpResponse:
+    """Render the panel with everything that was typed in it, except the field that was `sent`."""
     user, latest = signed_in_user(request), latest_version()
     # What accepting it would change now: other versions may have been saved since it was made.
     merged, clashes = rebase(found.base.document, found.document, latest.document)
@@ -144,6 +149,7 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
         "latest_lines": change_lines(latest.document, merged, shown_rules(request)) if is_rebased else None,
         "clashes": clashes if is_rebased else [],
         "refusal": refusal,
+        "typed": {name: value for name, value in request.POST.items() if name in TYPED and name != sent},
         "comments": queries.proposal_comments(user, found),
         "can_comment": user.has_role(Role.OPERATOR),
         "detects_nothing": detects_nothing(merged),

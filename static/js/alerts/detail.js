@@ -15,6 +15,34 @@ document.addEventListener("click", async (event) => {
   button.dataset.copied = "yes";
 });
 
+// ---- What a reload leaves as it is: a comment that is being written, on whichever tab, open folds, and the focus
+const comment = () => document.getElementById("comment");
+const folds = () => [...document.querySelectorAll("#alert-body details.fold")].map((fold) => [fold.querySelector("summary").textContent, fold]);
+let draft = ""; // the comment as typed
+let sent = null; // what of it is being stored
+let unfolded = new Map();
+let focused = null;
+
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => { if (elt === comment()?.form) sent = comment().value; });
+document.addEventListener("htmx:afterRequest", ({ detail: { elt, successful, xhr } }) => {
+  if (!elt.matches(".comment-form")) return;
+  if (successful && isFromPortal(xhr.getResponseHeader("Vary")) && comment()?.value === sent) comment().value = "";
+});
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target.id !== "alert-body" || !detail.shouldSwap) return;
+  draft = comment()?.value ?? draft;
+  unfolded = new Map(folds().map(([name, fold]) => [name, fold.open]));
+  focused = detail.target.contains(document.activeElement) ? document.activeElement : null;
+});
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target.id !== "alert-body") return;
+  for (const [name, fold] of folds()) if (unfolded.has(name)) fold.open = unfolded.get(name);
+  if (comment() && draft) comment().value = draft;
+  if (!focused || document.activeElement !== document.body) return;
+  const isSame = (each) => each.textContent === focused.textContent && each.getAttribute("href") === focused.getAttribute("href");
+  [...detail.target.querySelectorAll(focused.localName)].find(isSame)?.focus({ preventScroll: true });
+});
+
 /** Reload the body of the page; return whether it was. */
 async function reload() {
   const before = document.getElementById("alert-body").firstElementChild;
@@ -30,10 +58,13 @@ document.addEventListener("page:returned", (event) => {
   if (!busy()) reload();
 });
 
+/** Whether a reload that nobody asked for would take something away: what is typed, chosen, selected or being pressed. */
 function busy() {
-  const typing = document.activeElement?.matches("#alert-body textarea, #alert-body input");
+  const body = document.getElementById("alert-body");
+  const typing = document.activeElement?.matches("#alert-body :is(textarea, input, select)");
+  const selecting = !getSelection().isCollapsed && body.contains(getSelection().anchorNode);
   const written = [...document.querySelectorAll("#alert-body textarea:not([readonly])")].some((area) => area.value);
-  return typing || written || document.querySelector("details.menu[open], dialog[open]");
+  return typing || written || selecting || body.matches(":active") || document.querySelector("details.menu[open], dialog[open]");
 }
 
 /** Bring the page up to date; return whether the portal answered. */

@@ -96,6 +96,7 @@ function takeRow(id, html) {
   made.innerHTML = html.trim();
   const fresh = made.content.firstElementChild;
   if (!row || shapes.get(row) === html) return;
+  if (row.matches(":active")) { etag = null; return; } // it is being pressed: the next poll brings it
   const was = row.querySelector('[name="alert"]');
   const box = fresh.querySelector('[name="alert"]');
   if (was && box) box.checked = was.checked;

@@ -15,11 +15,25 @@ document.addEventListener("input", sync);
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id !== "panel") return;
   sync();
-  if (panel() && !document.querySelector("#simulation > *")) simulate();
+  if (panel() && document.querySelector("#simulation > *")) simulated = deciding();
+  else if (panel()) simulate();
 });
 
-// ---- Simulate what was typed, and drop what was shown of another rule.
+// ---- Simulate what was typed, and drop what was shown of another rule, or comes late for one.
 const DECIDING = '[name^="value-"], [name^="operator-"], [name="environment"], [name="covers_new_content"]';
+
+const deciding = () => [...panel().querySelectorAll(DECIDING)].map((each) => (each.matches("[type=checkbox]") ? each.checked : each.value)).join("\n");
+let simulated = ""; // what decides, of the rule that was simulated last
+
+document.addEventListener("input", (event) => {
+  if (panel()?.contains(event.target) && deciding() !== simulated) document.getElementById("simulation").replaceChildren();
+});
+document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.id === "simulate") simulated = deciding(); });
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "simulation" || !panel() || deciding() === simulated) return;
+  event.detail.shouldSwap = false;
+  simulate();
+});
 
 function simulate() {
   document.getElementById("simulation").replaceChildren();

@@ -3,14 +3,13 @@ import { showEffect } from "./rule-effect.js";
 import { showLint } from "./rule-lint.js";
 import { pastedEntries } from "./pasted-entries.js";
 import { valueListId } from "./rule-values.js";
-import { announce, csrfToken, fetchPart, showError } from "../tools.js";
+import { announce, csrfToken, fetchPart } from "../tools.js";
 
 const CHECK_AFTER = 150; // ms without a keystroke
 
 let form = null;
 let timer = 0;
 let checks = 0;
-const sent = new WeakMap(); // request -> `checks` when it was sent
 let isChecked = true; // the errors shown are those of what is typed now
 let key = 0;
 
@@ -348,16 +347,6 @@ document.addEventListener("submit", (event) => {
   announce("The rule has errors");
   form.querySelector("[aria-invalid=true], summary[data-invalid]")?.focus();
 }, true);
-
-// Keep what was typed after the form was sent: only an answer that closes the panel may replace it. Enter once more is a
-// request of its own, which htmx sends after that answer.
-document.addEventListener("htmx:beforeRequest", ({ detail }) => { if (detail.requestConfig.elt === form) sent.set(detail.xhr, checks); });
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, target, requestConfig } = event.detail;
-  if (requestConfig.elt !== form || target.id !== "panel" || sent.get(xhr) === checks || !xhr.response.includes('id="rule-form"')) return;
-  event.detail.shouldSwap = false;
-  showError("Not applied: the rule as sent was rejected. Check what you have typed since, then apply again.");
-});
 
 // Escape closes an open cloud scope first, then the panel (panel-guard.js).
 document.addEventListener("panel:closing", (event) => {
