@@ -211,3 +211,93 @@ def test_a_key_on_the_list_comments_on_the_alert(estate: Estate, open_as: Open, 
     Keyboard(page).press("j", "c")
 
     expect(page.get_by_label("Comment", exact=True)).to_be_focused()
+
+
+def test_31_alerts_are_judged_group_by_group(estate: Estate, open_as: Open, operator: Any) -> None:
+    for sensor in (0, 2):
+        send(estate, *(f"/tmp/tool-{number}" for number in range(15 + sensor // 2)), sensor=sensor)
+    page = open_as(operator, "/alerts/?group=cluster")
+    keyboard = Keyboard(page)
+
+    keyboard.press("j", "e", "1", "Enter", "r", "1", "Enter")
+
+    expect(page.get_by_role("heading", name="No alerts match")).to_be_visible()
+    assert Alert.objects.filter(status="active").count() == 0
+    assert set(Alert.objects.values_list("status", "verdict")) == {
+        ("dismissed", "false_positive"),
+        ("resolved", "true_positive"),
+    }
+    assert keyboard.count <= MOST_KEYS
+    keyboard.press("z", "z")
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+
+
+def test_all_groups_are_selected_at_once(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    send(estate, "/tmp/other", sensor=2)
+    page = open_as(operator, "/alerts/?group=cluster")
+    keyboard = Keyboard(page)
+
+    keyboard.press("j", "*")
+    expect(page.locator("#everything")).to_contain_text("3 matching alerts are selected")
+    keyboard.press("e", "2", "Enter")
+
+    expect(page.get_by_role("heading", name="No alerts match")).to_be_visible()
+
+
+def test_a_group_is_opened_at_its_first_alert_and_left_to_where_it_was_opened(
+    estate: Estate, open_as: Open, operator: Any
+) -> None:
+    for number in range(3):
+        send(estate, *(f"/tmp/{number}{each}" for each in range(3)), container__namespace=f"shop-{number}")
+    page = open_as(operator, "/alerts/?group=namespace")
+    keyboard = Keyboard(page)
+    expect(page.locator("#alerts tbody tr")).to_have_count(3)
+    name = page.locator("#alerts tbody tr").nth(2).locator("a").first.text_content()
+    keyboard.press("j", "j", "j", "o")
+    expect(page.locator("#alerts .alert-name")).to_have_count(3)
+    first = files(page)[0]
+    expect_focus(page, first)
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    keyboard.press("l")
+    expect_focus(page, first)
+
+    keyboard.press("l")
+
+    expect_focus(page, str(name))
+
+
+def test_back_from_a_group_returns_the_focus_to_it(estate: Estate, open_as: Open, operator: Any) -> None:
+    for number in range(3):
+        send(estate, f"/tmp/{number}", container__namespace=f"shop-{number}")
+    page = open_as(operator, "/alerts/?group=namespace")
+    keyboard = Keyboard(page)
+    name = page.locator("#alerts tbody tr").nth(1).locator("a").first.text_content()
+    keyboard.press("j", "j", "o")
+    expect(page.locator("#alerts .alert-name")).to_have_count(1)
+
+    page.go_back()
+
+    expect_focus(page, str(name))
+
+
+def test_an_incident_is_opened_and_left_by_key(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/usr/lib/tool/{number}" for number in range(4)))
+    send(estate, *(f"/opt/other/{number}" for number in range(4)), sensor=2)
+    page = open_as(operator, "/alerts/?view=incidents")
+    keyboard = Keyboard(page)
+    rows = page.locator("#alerts tbody tr")
+    expect(rows).to_have_count(2)
+    opened = str(rows.nth(1).get_attribute("id"))
+    keyboard.press("j", "j", "c")
+    expect(page.locator("#status")).to_have_text("Comments belong to one alert: open it first.")
+    keyboard.press("o")
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    keyboard.press("j", "e", "2", "Enter")
+    expect(page.locator("#messages")).to_contain_text("1 alert set to Dismissed")
+    expect(page.locator("tr:focus-within")).to_have_count(1)
+
+    keyboard.press("l")
+
+    expect(page.locator("tr:focus-within")).to_have_attribute("id", opened)

@@ -4,6 +4,7 @@ import { announce, isRepeated } from "../tools.js";
 
 const STORED = "alerts-keys";
 const PLACE = "alerts-place"; // the list that alerts were opened from: its address, its alerts, and the one in focus
+const ABOVE = "alerts-above"; // the same of the list of groups or incidents that one was opened from
 const UNDO = "alerts-undo"; // what can be undone in this tab, latest last
 const MOST_UNDO = 20;
 const PATIENCE = 30_000; // ms that keys are kept
@@ -71,6 +72,7 @@ async function toggle() {
 
 function selectRange() {
   const all = rows();
+  if (all.length && !all.some(box)) { announce("Groups are selected one at a time."); return; }
   const [from, to] = [all.findIndex((row) => row.id && row.id === anchor), all.indexOf(here())];
   if (to < 0) return;
   const start = from < 0 ? to : from;
@@ -78,8 +80,9 @@ function selectRange() {
   announce(`${document.querySelectorAll('#alerts [name="alert"]:checked').length} selected`);
 }
 
-/** Select all on this page; once they are, all that match. */
-function selectAll() {
+/** Select all on this page; once they are, all that match; at once where the rows are groups. */
+async function selectAll() {
+  if (rows().length && !rows().some(box)) { await selectMatching(location.search); return; }
   const all = document.querySelector("[data-select-all]");
   const more = document.querySelector("#select-everything:not([hidden]) button");
   if (all?.checked) more?.click();
@@ -93,9 +96,10 @@ function selectNone() {
 }
 
 /** Select every alert of a group, at the revisions that they have now. */
-async function selectGroup(row) {
-  const url = `/alerts/selection/${new URL(row.querySelector("a").href).search}`;
-  await window.htmx.ajax("GET", url, { target: "#everything", swap: "innerHTML" });
+const selectGroup = (row) => selectMatching(new URL(row.querySelector("a").href).search);
+
+async function selectMatching(query) {
+  await window.htmx.ajax("GET", `/alerts/selection/${query}`, { target: "#everything", swap: "innerHTML" });
   announce(document.querySelector("#everything p")?.textContent ?? "");
 }
 
@@ -167,11 +171,17 @@ for (const failed of ["htmx:responseError", "htmx:sendError", "request:unanswere
 document.addEventListener("session:ended", drop);
 
 // ---- Back to the list: the focus is where it was
-function leave() {
+const isAlert = (link) => /^\/alerts\/\d+\/$/.test(link.pathname);
+
+function leave(link) {
   const all = rows();
   const row = here();
-  const links = all.map((each) => each.querySelector("a").getAttribute("href"));
-  if (row) remember(PLACE, { url: address(), id: row.id, index: all.indexOf(row), links });
+  if (!row) return;
+  const left = { url: address(), id: row.id, index: all.indexOf(row), links: all.map((each) => each.querySelector("a").getAttribute("href")) };
+  remember(PLACE, left);
+  if (isAlert(link)) return;
+  remember(ABOVE, left);
+  if (link.hasAttribute("hx-get")) place = { id: "", index: 0 }; // what is opened begins with its first row
 }
 function arrive(isBack) {
   const stored = remembered(PLACE, null);
@@ -180,7 +190,17 @@ function arrive(isBack) {
   place = stored;
   settle();
 }
-document.addEventListener("click", (event) => { if (event.target.closest("#alerts tbody a")) { focusRow(event.target.closest("tr")); leave(); } });
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("#alerts tbody a");
+  if (!link) return;
+  focusRow(link.closest("tr"));
+  leave(link);
+});
+// Back from what was opened within the page: htmx loads the list anew.
+addEventListener("popstate", () => {
+  const stored = remembered(PLACE, null);
+  if (stored) remember(PLACE, { ...stored, returns: stored.url === address() });
+});
 addEventListener("pageshow", (event) => {
   arrive(event.persisted || performance.getEntriesByType("navigation")[0]?.type === "back_forward");
 });
@@ -198,6 +218,16 @@ function backToList() {
   const stored = remembered(PLACE, { url: "/alerts/" });
   remember(PLACE, { ...stored, returns: true });
   location.href = stored.url;
+}
+
+/** From a group or an incident to the list that it was opened from. */
+function backAbove() {
+  const stored = remembered(ABOVE, null);
+  const url = stored?.url ?? (location.pathname.startsWith("/alerts/incidents/") ? "/alerts/?view=incidents" : address());
+  if (url === address()) { announce("This list was opened from no other."); return; }
+  if (stored) remember(PLACE, { ...stored, returns: true });
+  remember(ABOVE, null);
+  location.href = url;
 }
 
 // ---- Acts
@@ -223,7 +253,9 @@ let wantsComment = false;
 function comment() {
   const row = here();
   if (onList()) {
-    if (row?.dataset.alert) { leave(); location.href = `${row.querySelector("a").getAttribute("href")}?tab=timeline#comment`; }
+    const link = row?.querySelector("a");
+    if (link && isAlert(link)) { leave(link); location.href = `${link.pathname}?tab=timeline#comment`; }
+    else if (link) announce("Comments belong to one alert: open it first.");
     return;
   }
   wantsComment = !document.getElementById("comment");
@@ -313,8 +345,9 @@ const LIST = {
   Escape: selectNone,
   "]": () => turnPage(true),
   "[": () => turnPage(false),
-  g: () => document.getElementById("group").focus(),
-  "/": () => document.getElementById("search").focus(),
+  g: () => document.getElementById("group")?.focus(),
+  "/": () => document.getElementById("search")?.focus(),
+  l: backAbove,
 };
 const PAGE = {
   j: () => step(1),
