@@ -100,7 +100,7 @@ def _route_at_once(page: Page) -> None:
         route(*arguments, **options)
         page.evaluate("0")  # follows the new loaders on their way to the page
 
-    page.route = routed  # type: ignore[method-assign]
+    page.route = routed  # type: ignore[method-assign, assignment]
 
 
 def _wait_for_idle_database(most: float = 60.0) -> None:

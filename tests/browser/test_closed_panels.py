@@ -10,10 +10,10 @@ from playwright.sync_api import Page, expect
 
 from drift.alerts.models import Alert, Status
 from drift.policy.models import PolicyVersion
+from tests.browser.held import Held
 from tests.browser.rules import PAGE
 from tests.browser.test_alerts_page import estate, send
 from tests.browser.test_policy_guards import Answers
-from tests.browser.test_policy_late_answers import Held
 from tests.unit.drift.alerts.conftest import Estate
 from tests.unit.drift.fleet import estate as fleet
 
