@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.judgement.interpreters import loaded_names, script_names
+from sensor.judgement.interpreters import loaded_files as loaded_code
+from sensor.judgement.interpreters import script
 from sensor.judgement.loader_arguments import interpreter_called, loaded_files
 from sensor.record import Flag
 
@@ -32,11 +33,13 @@ class NamedPaths(NamedTuple):
     """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there.
 
     Without a file that `may_be_absent` the program runs all the same, or it is one that was named by its directory.
+    Where one of those that it is `behind` was a file, it is an argument of that.
     """
 
     kind: DriftKind
     paths: Sequence[bytes]
     may_be_absent: bool = False
+    behind: Sequence[bytes] = ()
 
 
 def named_paths(record: Record) -> list[NamedPaths]:
@@ -47,8 +50,11 @@ def named_paths(record: Record) -> list[NamedPaths]:
     if not record.flags & Flag.INTERPRETER:
         return found
     called = interpreter_called(record.path, record.argv)
-    found += [NamedPaths("interpreter", names) for names in (script_names(*called),) if names]
-    return [*found, *(NamedPaths("interpreter", names, may_be_absent=True) for names in loaded_names(*called))]
+    run = script(*called)
+    if run.names:
+        found.append(NamedPaths("interpreter", run.names, run.may_be_absent))
+    loaded = (each for each in loaded_code(*called) if each.names != run.names)
+    return [*found, *(NamedPaths("interpreter", each.names, may_be_absent=True, behind=each.behind) for each in loaded)]
 
 
 def script_name(record: Record) -> bytes:

@@ -233,13 +233,17 @@ class FactGatherer:
         if has_script:
             yield from self._script_by_name(record, resolved)
             return
-        for kind, paths, may_be_absent in named_paths(record):
+        found: set[bytes] = set()
+        for kind, paths, may_be_absent, behind in named_paths(record):
+            if not found.isdisjoint(behind):
+                continue
             file = None
             for path in paths:
                 located = locate(record, resolved, path)
                 if located is not None:
                     with contextlib.closing(located), contextlib.suppress(Unresolvable):
                         file = self._located_facts(located, resolved)
+                        found.add(path)
                         break
             if file is not None:
                 yield NamedFile(kind, file)

@@ -7,12 +7,13 @@ name's ending tells code, and a shell reads hardly anything else itself.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.judgement.interpreter_table import INTERPRETERS, SHELL, Interpreter
-from sensor.judgement.loading_options import named_files
+from sensor.judgement.interpreter_table import INTERPRETERS, Interpreter
+from sensor.judgement.loading_options import is_unknown, named_files, plain_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,24 +28,66 @@ INPUT: Final = b"-"
 _STANDARD_INPUT: Final = frozenset({INPUT, b"/dev/stdin", b"/dev/fd/0", b"/proc/self/fd/0"})
 
 
-def script_names(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the names of the file that an interpreter runs, the likeliest first; () where it runs none, or is not one.
+class Script(NamedTuple):
+    """The names of the file that an interpreter runs, the likeliest first; () where it runs none, or is not one.
+
+    Not `is_certain` where each may be an option's value instead. `may_be_absent`: or a command, which is not a file.
+    """
+
+    names: tuple[bytes, ...] = ()
+    is_certain: bool = True
+    may_be_absent: bool = False
+
+
+class LoadedFile(NamedTuple):
+    """The names of a file that an option has an interpreter load; not loaded if one of `behind` is a file: the script.
+
+    It is an argument of that script then.
+    """
+
+    names: tuple[bytes, ...]
+    behind: tuple[bytes, ...]
+
+
+def script(program: bytes, argv: Sequence[bytes]) -> Script:
+    """Return the file that an interpreter runs.
 
     `program` is the path of the executable. Busybox is the shell that argv says: `sh`, or the word after `busybox`.
     """
     interpreter, argv = _interpreter(program, argv)
-    file = _file(interpreter, iter(argv[1:])) if interpreter is not None else None
-    if not file or file in _STANDARD_INPUT or interpreter is None:
-        return ()
-    return (file, *(file.rstrip(b"/") + more for more in interpreter.also))
+    if interpreter is None:
+        return Script()
+    file, possible = _file(interpreter, collections.deque(argv[1:]))
+    files = [*possible, *([file] if file and file not in _STANDARD_INPUT else [])]
+    # A value hardly ends as code does.
+    files.sort(key=lambda name: bool(possible) and not name.lower().endswith(interpreter.endings))
+    names = tuple(name for each in files for name in _with_endings(interpreter, each))
+    may_be_command = interpreter.has_commands and not any(each.endswith(interpreter.endings) for each in files)
+    return Script(names, not possible, bool(possible) or may_be_command)
+
+
+def script_names(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the names of the file that an interpreter certainly runs, the likeliest first; () where it runs none."""
+    found = script(program, argv)
+    return found.names if found.is_certain else ()
+
+
+def loaded_files(program: bytes, argv: Sequence[bytes]) -> Iterator[LoadedFile]:
+    """Yield each file that options have an interpreter load besides its program."""
+    interpreter, argv = _interpreter(program, argv)
+    if interpreter is not None:
+        for name, behind in named_files(interpreter, argv):
+            others = tuple(other for each in behind for other in _with_endings(interpreter, each))
+            yield LoadedFile(_with_endings(interpreter, name), others)
+
+
+def _with_endings(interpreter: Interpreter, name: bytes) -> tuple[bytes, ...]:
+    return (name, *(name.rstrip(b"/") + more for more in interpreter.also))
 
 
 def loaded_names(program: bytes, argv: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """Yield the names of each file that options have an interpreter load besides its program, the likeliest first."""
-    interpreter, argv = _interpreter(program, argv)
-    if interpreter is not None:
-        for name in named_files(interpreter, argv):
-            yield (name, *(name.rstrip(b"/") + more for more in interpreter.also))
+    """Yield the names of each file that options certainly have an interpreter load, the likeliest first."""
+    return (each.names for each in loaded_files(program, argv) if not each.behind)
 
 
 def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_input: bool) -> bool:
@@ -53,7 +96,7 @@ def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_i
     if interpreter is None:
         return False
     if is_standard_input:
-        return _file(interpreter, iter(argv[1:])) in _STANDARD_INPUT
+        return _file(interpreter, collections.deque(argv[1:]))[0] in _STANDARD_INPUT
     if interpreter.reads_code:
         return DATA.fullmatch(path) is None
     if path.lower().endswith(interpreter.endings):
@@ -90,39 +133,54 @@ def _applet(name: bytes, argv: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]
     return name, argv
 
 
-def _file(interpreter: Interpreter, rest: Iterator[bytes]) -> bytes | None:
-    """Return the file that the arguments name, INPUT where standard input is the program; None where it is neither."""
-    missing = None if interpreter.text else INPUT
-    for argument in rest:
+def _file(interpreter: Interpreter, rest: collections.deque[bytes]) -> tuple[bytes | None, list[bytes]]:
+    """Return the file that the arguments name, INPUT where standard input is the program; None where it is neither.
+
+    And those before it of which each may be the file, or the value of an option that is not known.
+    """
+    possible: list[bytes] = []
+    may_be_value = has_word = False
+    while rest:
+        argument = plain_option(interpreter, rest.popleft(), rest)
+        is_possible, may_be_value = may_be_value, is_unknown(interpreter, argument)
         if argument == b"--":
-            return None if interpreter.text else next(rest, INPUT)
+            return (None if interpreter.text else _next(rest) or INPUT), possible
         if argument == INPUT:
-            return next(rest, INPUT) if interpreter is SHELL else INPUT
+            return (_next(rest) or INPUT if interpreter.plus else INPUT), possible
         if argument.startswith(b"-") or (interpreter.plus and argument.startswith(b"+")):
             read = _long if argument.startswith(b"--") else _cluster
             ended, file = read(interpreter, argument.lstrip(b"-+"), rest)
             if ended:
-                return file
-        elif argument in interpreter.commands:
-            return None
-        elif argument not in interpreter.words:
-            return None if interpreter.text else argument
-    return missing
+                return file, possible
+        elif is_possible:
+            possible.append(argument)
+        elif not has_word and argument in interpreter.commands:
+            return None, possible
+        elif not has_word and argument in interpreter.words:
+            has_word = True
+        else:
+            return (None if interpreter.text else argument), possible
+    return (None if interpreter.text or possible else INPUT), possible
 
 
-def _long(interpreter: Interpreter, option: bytes, rest: Iterator[bytes]) -> tuple[bool, bytes | None]:
+def _next(rest: collections.deque[bytes]) -> bytes | None:
+    return rest.popleft() if rest else None
+
+
+def _long(interpreter: Interpreter, option: bytes, rest: collections.deque[bytes]) -> tuple[bool, bytes | None]:
     """Read a long option: whether it ends the search for the file, and the file it names."""
     name, equals, value = option.partition(b"=")
-    if b"--" + name in interpreter.long_ends:
+    name = b"--" + name.replace(b"_", b"-")
+    if name in interpreter.long_ends:
         return True, None
-    if b"--" + name in interpreter.long_file:
-        return True, value or next(rest, None)
-    if b"--" + name in interpreter.long_takes and not equals:
-        next(rest, None)
+    if name in interpreter.long_file:
+        return True, value or _next(rest)
+    if name in interpreter.long_takes and not equals:
+        _next(rest)
     return False, None
 
 
-def _cluster(interpreter: Interpreter, letters: bytes, rest: Iterator[bytes]) -> tuple[bool, bytes | None]:
+def _cluster(interpreter: Interpreter, letters: bytes, rest: collections.deque[bytes]) -> tuple[bool, bytes | None]:
     """Read short options that stand together: whether they end the search for the file, and the file they name."""
     for at in range(len(letters)):
         letter, left = letters[at : at + 1], letters[at + 1 :]
@@ -131,13 +189,13 @@ def _cluster(interpreter: Interpreter, letters: bytes, rest: Iterator[bytes]) ->
         if letter in interpreter.input:
             return True, INPUT
         if letter in interpreter.next_only:
-            next(rest, None)
+            _next(rest)
         elif letter in interpreter.attached:
             break
         elif letter in interpreter.file:
-            return True, left or next(rest, None)
+            return True, left or _next(rest)
         elif letter in interpreter.takes:
             if not left:
-                next(rest, None)
+                _next(rest)
             break
     return False, None

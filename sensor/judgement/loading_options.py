@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 import re
 import urllib.parse
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.judgement.interpreter_table import JAVA, PHP, POWERSHELL
+from sensor.judgement.interpreter_table import AWK, JAVA, PHP, POWERSHELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,44 +15,85 @@ if TYPE_CHECKING:
     from sensor.judgement.interpreter_table import Interpreter
 
 _FILE_URL: Final = re.compile(rb"file:(?://(?:localhost)?)?(/[^?#]*).*", re.DOTALL | re.IGNORECASE)
-_PHP_FILE: Final = re.compile(rb"auto_(?:ap|pre)pend_file\s*=\s*([^\n]*)")
+_PHP_FILE: Final = re.compile(rb"(?:auto_(?:ap|pre)pend_file|opcache\.preload)\s*=\s*([^\n]*)")
 _DASH: Final = re.compile(rb"^\xe2\x80[\x93-\x95]")
 """The longer dashes, which PowerShell takes for one."""
 
 
-def named_files(interpreter: Interpreter, argv: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield the name of each file, as argv has it."""
+class OptionFile(NamedTuple):
+    """A file that an option names. It is the program's own argument where one of those that it is `behind` is a file.
+
+    Those follow an option that is not known: each is its value, or the program.
+    """
+
+    name: bytes
+    behind: tuple[bytes, ...]
+
+
+def named_files(interpreter: Interpreter, argv: Sequence[bytes]) -> Iterator[OptionFile]:
+    """Yield each file that options name, as argv has it."""
     if interpreter.loads is None:
         return
-    for option, value in _options(interpreter, collections.deque(argv[1:])):
+    for option, value, behind in _options(interpreter, collections.deque(argv[1:])):
         if interpreter.loads.fullmatch(option):
+            may_be_module = interpreter.modules is not None and interpreter.modules.fullmatch(option)
             for name in dict.fromkeys(_files(interpreter, option, value)):
-                if b"/" in name or (name and not interpreter.has_modules):
-                    yield name
+                if b"/" in name or (name and not may_be_module):
+                    yield OptionFile(name, behind)
 
 
-def _options(interpreter: Interpreter, rest: collections.deque[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def plain_option(interpreter: Interpreter, argument: bytes, rest: collections.deque[bytes]) -> bytes:
+    """Return an argument with two dashes where it is a long option in another form; what else it has is taken."""
+    if interpreter is POWERSHELL:
+        return _DASH.sub(b"-", argument)
+    if interpreter is AWK and argument.startswith(b"-W") and (argument != b"-W" or rest):
+        argument = b"--" + (argument[2:] or rest.popleft())
+    if interpreter.shortens and argument.startswith(b"--"):
+        name, equals, value = argument.partition(b"=")
+        known = interpreter.long_takes | interpreter.long_file | interpreter.long_ends
+        full = {name} & known or {each for each in known if each.startswith(name)}
+        return (*full,)[0] + equals + value if len(full) == 1 else argument
+    return b"-" + argument if b"-" + argument.partition(b"=")[0] in interpreter.one_dash else argument
+
+
+def is_unknown(interpreter: Interpreter, argument: bytes) -> bool:
+    """Return whether what follows may be an option's value, or no part of it: the table doesn't have the option."""
+    if interpreter.long_flags is None or not argument.startswith(b"--") or b"=" in argument:
+        return False
+    option = b"--" + argument[2:].replace(b"_", b"-")
+    known = interpreter.long_takes | interpreter.long_file | interpreter.long_ends
+    is_flag = option.startswith(b"--no-") or interpreter.long_flags.fullmatch(option) is not None
+    return option not in known and not is_flag
+
+
+def _options(
+    interpreter: Interpreter, rest: collections.deque[bytes]
+) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
     """Yield each option before the program with its value, b"" without one, and (b"", the first plain argument).
 
-    What follows are the program's own arguments. An option that gives the program's text does not end the options.
+    The third are arguments before it of which each may be the program. What follows are the program's own arguments.
+    An option that gives the program's text does not end the options.
     """
     read = _worded_option if interpreter.is_worded else _lettered_options
+    behind: tuple[bytes, ...] = ()
+    may_be_value = has_word = False
     while rest:
-        argument = rest.popleft()
-        if interpreter is POWERSHELL:
-            argument = _DASH.sub(b"-", argument)
-        if argument in interpreter.words or argument in interpreter.commands:
-            continue
-        if argument.startswith(b"@") and interpreter is JAVA:
-            yield b"@", argument[1:]
+        argument = plain_option(interpreter, rest.popleft(), rest)
+        is_possible, may_be_value = may_be_value, is_unknown(interpreter, argument)
+        if is_possible and not argument.startswith(b"-"):
+            behind += (argument,)
+        elif not has_word and argument in interpreter.words | interpreter.commands:
+            has_word = True
+        elif argument.startswith(b"@") and interpreter is JAVA:
+            yield b"@", argument[1:], behind
         elif argument in {b"-", b"--"}:
             return
         elif not argument.startswith(b"-"):
-            yield b"", argument
+            yield b"", argument, behind
             return
         else:
             for option, value in read(interpreter, argument, rest):
-                yield option, value
+                yield option, value, behind
                 if interpreter.program_words is not None and interpreter.program_words.fullmatch(option):
                     return
 
@@ -98,7 +139,7 @@ def _text(rest: collections.deque[bytes]) -> bytes:
 
 def _files(interpreter: Interpreter, option: bytes, value: bytes) -> Iterator[bytes]:
     """Yield the files that an option's value names."""
-    if interpreter is PHP:
+    if interpreter is PHP and option in {b"-d", b"--define"}:
         for each in _PHP_FILE.findall(value):
             yield each
             yield each.strip(b" \t\"'")

@@ -163,3 +163,30 @@ class TestNamedFiles:
     def test_a_loader_that_only_lists_runs_nothing(self, judge: Judge, box: Box) -> None:
         ran = record(flags=Flag.LOADER, dev=ROOT, argv=(b"ld.so", b"--list", b"/tmp/x"))
         assert judge.judge(ran, box.resolved, None) is None
+
+    @pytest.mark.parametrize(
+        ("words", "path"),
+        [
+            ("--new 65536 app.js", None),  # the value is no file: it need not be there
+            ("--new 65536 evil.js", "/opt/evil.js"),
+            ("--new volume.pem app.js", None),  # a value that is a file of the container's own
+            ("--new volume.pem -r /opt/evil app.js", "/opt/evil"),
+            ("--new 65536 -r /opt/evil app.js", "/opt/evil"),
+            ("--new /opt -r /opt/evil app.js", "/opt/evil"),  # a directory
+            ("--new app.js -r /opt/evil", None),  # the program's own argument
+            ("--new app.js evil", None),
+            ("--new evil", "/opt/evil"),
+            ("--new evil app.js", None),  # what it is can't be told: it may be any option's value
+            ("--new 65536", None),
+        ],
+    )
+    def test_behind_an_option_that_is_not_known_the_value_and_the_script_are_told_apart_by_what_is_there(
+        self, judge: Judge, box: Box, words: str, path: str | None
+    ) -> None:
+        box.put(box.image, "/opt/app.js", "good")
+        for name in ("evil", "evil.js", "volume.pem"):
+            box.put(box.upper, f"/opt/{name}", "evil")
+        argv = (b"node", *words.encode().split(b" "))
+        ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/node")
+        verdict = judge.judge(msgspec.structs.replace(ran, argv=argv), box.resolved, None)
+        assert (verdict.path.decode() if verdict else None) == path
