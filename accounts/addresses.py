@@ -15,3 +15,9 @@ def is_same_address(one: str, other: str) -> bool:
     issuer, is somebody else (compare CVE-2019-19844).
     """
     return one.translate(_SMALL) == other.translate(_SMALL)
+
+
+def limited_address(typed: str) -> str:
+    """Return what limits count of an address that somebody typed: one for all spellings that find the same account."""
+    # The small letter of "İ" is "i" in the database, and two characters here: each would be an account of its own.
+    return typed.strip().replace("\u0130", "i").casefold()

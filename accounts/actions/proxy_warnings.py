@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from redis.exceptions import RedisError
 
-from accounts.client_address import client_address
+from accounts.client_address import client_address, parsed_address
 from accounts.queries.proxy_warnings import KEPT_SECONDS, KEY, UNTRUSTED, WRONG_NUMBER
 
 logger = logging.getLogger(__name__)
@@ -61,10 +61,10 @@ def _is_inner(address: str) -> bool:
 
     The ranges of documentation, which Python calls private too, stand for the Internet.
     """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    text = parsed_address(address)
+    if not text:
         return not address
+    parsed = ipaddress.ip_address(text)
     return (
         parsed.is_loopback
         or parsed.is_link_local

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +17,8 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
 from accounts import rate_limits
-from accounts.client_address import client_address
+from accounts.addresses import limited_address
+from accounts.client_address import client_network
 from accounts.encryption import secret_keys
 
 WINDOW: Final = 15 * 60
@@ -46,14 +46,14 @@ class Attempt:
     """One try to sign in. Count it before the password is checked, so that tries at the same time do not slip by."""
 
     def __init__(self, request: HttpRequest | None, email: str) -> None:
-        self._limits = _limits(request, email.casefold().strip())
+        self._limits = _limits(request, limited_address(email))
 
     @classmethod
     def by_passkey(cls, request: HttpRequest) -> Attempt:
         """Return a try that names no account: it is limited by browser or address."""
         attempt = cls(request, "")
         device = _device(request)
-        key = f"sign-in-device:{device['id']}:" if device else f"sign-in-from:{_network(client_address(request))}"
+        key = f"sign-in-device:{device['id']}:" if device else f"sign-in-from:{client_network(request)}"
         attempt._limits = [Limit(key, 50, 30, 60)]
         return attempt
 
@@ -81,7 +81,7 @@ def _limits(request: HttpRequest | None, email: str) -> list[Limit]:
     device = _device(request)
     if device and not {_mark(email, key) for key in secret_keys()}.isdisjoint(device["of"]):
         return [Limit(f"sign-in-device:{device['id']}:{email}", 5, 10, WINDOW)]
-    address = _network(client_address(request))
+    address = client_network(request)
     return [
         Limit(f"sign-in:{email}:{address}", 5, 10, WINDOW),
         Limit(f"sign-in-from:{address}", 50, 30, 60),
@@ -92,7 +92,7 @@ def _limits(request: HttpRequest | None, email: str) -> list[Limit]:
 def remember_device(request: HttpRequest, response: HttpResponse, email: str) -> None:
     """Set the signed cookie that makes this browser a known one of the account."""
     device = _device(request) or {"id": secrets.token_hex(8), "of": []}
-    mark = _mark(email.casefold().strip(), settings.SECRET_KEY)
+    mark = _mark(limited_address(email), settings.SECRET_KEY)
     known = [mark, *(each for each in device["of"] if each != mark)][:MAX_ACCOUNTS]
     response.set_cookie(
         COOKIE,
@@ -120,10 +120,3 @@ def _mark(email: str, secret_key: str) -> str:
     return hmac.digest(
         secret_key.encode(), b"known device:" + email.encode("utf-8", "surrogatepass"), hashlib.sha256
     ).hex()[:24]
-
-
-def _network(address: str) -> str:
-    """Return the address, or of IPv6 the /64 of which one client has all addresses."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network((address, 64), strict=False))

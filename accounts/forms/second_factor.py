@@ -22,7 +22,7 @@ from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
 from accounts import rate_limits
 from accounts.actions.second_factor import accept_code, accept_count
-from accounts.client_address import client_address
+from accounts.client_address import client_network
 from accounts.encryption import WrongKeyError
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.styled import StyledForm, style_inputs
@@ -39,7 +39,7 @@ TOO_MANY: Final = "Too many wrong codes. Try again in 15 minutes."
 def checked_code(request: HttpRequest, user: User, code: str) -> Authenticator:
     """Return the authenticator that accepts `code`, within the rate limits. Raises ValidationError."""
     keys = {
-        f"code:{user.pk}:{client_address(request)}": MAX_WRONG_CODES["address"],
+        f"code:{user.pk}:{client_network(request)}": MAX_WRONG_CODES["address"],
         f"code-of:{user.pk}": MAX_WRONG_CODES["user"],
     }
     # Counted before it is checked, so that tries at the same time do not slip by. All keys, whichever is over.

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from accounts import rate_limits
 from accounts.actions.issuer_sign_in import end_sessions_of_subject, link_identity, settle_identity
 from accounts.actions.second_factor import record_confirmation
-from accounts.client_address import client_address
+from accounts.client_address import client_network
 from accounts.issuer import (
     LEEWAY_SECONDS,
     Identity,
@@ -90,7 +90,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     if not settings.OIDC_ISSUER:
         raise Http404
     # Each call lets the portal fetch the issuer's keys.
-    if rate_limits.count(f"issuer-logout:{client_address(request)}", 60) > MAX_LOGOUTS:
+    if rate_limits.count(f"issuer-logout:{client_network(request)}", 60) > MAX_LOGOUTS:
         return _logout_answer("too_many_requests", 429)
     try:
         subject = logged_out_subject(request.POST.get("logout_token", ""))

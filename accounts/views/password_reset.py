@@ -10,7 +10,8 @@ from django.shortcuts import render
 
 from accounts import rate_limits
 from accounts.actions.password_reset import request_password_reset
-from accounts.client_address import client_address
+from accounts.addresses import limited_address
+from accounts.client_address import client_network
 from accounts.forms.password_reset import ForgottenForm
 from accounts.views.requests import UNPROCESSABLE
 
@@ -36,6 +37,6 @@ def forgotten(request: HttpRequest) -> HttpResponse:
 
 
 def _is_within_limits(request: HttpRequest, email: str) -> bool:
-    by_client = rate_limits.count(f"reset-from:{client_address(request)}", WINDOW_SECONDS)
-    by_account = rate_limits.count(f"reset-of:{email.casefold()}", WINDOW_SECONDS)
+    by_client = rate_limits.count(f"reset-from:{client_network(request)}", WINDOW_SECONDS)
+    by_account = rate_limits.count(f"reset-of:{limited_address(email)}", WINDOW_SECONDS)
     return by_client <= MAX_MAILS_CLIENT and by_account <= MAX_MAILS_ACCOUNT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import logging
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +14,7 @@ from django.utils import timezone
 from redis import RedisError
 
 from accounts import audit, tokens
+from accounts.client_address import network_of
 from drift.fleet.actions.delivery import set_desired_version
 from drift.fleet.actions.takeover import is_recreated, take_over
 from drift.fleet.domain.kubernetes_versions import check_version
@@ -128,19 +128,10 @@ def _authentic_token(text: str, address: str) -> EnrolmentToken:
     token: EnrolmentToken | None = EnrolmentToken.objects.filter(prefix=prefix).first()
     if token is not None and tokens.matches(text, token.digest):
         return token
-    if _count_guess(f"enrolment-guesses:{_network(address)}") > MAX_GUESSES:
+    if _count_guess(f"enrolment-guesses:{network_of(address) or 'unknown'}") > MAX_GUESSES:
         message = "Too many wrong tokens. Try again in a minute."
         raise FleetError("too_many_attempts", message, status=429, wait=GUESS_SECONDS)
     raise _invalid_token()
-
-
-def _network(address: str) -> str:
-    """Return the address; of IPv6 its /64, of which one client has all."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
 
 
 def _count_guess(key: str) -> int:
