@@ -20,6 +20,8 @@ ENCRYPTED: Final = {"secret", "seed", "migrated_codes"}
 """Keys of what django-allauth stores of a factor."""
 SIGN_COUNT: Final = "sign_count"
 """Key of how often a passkey had signed when it was last used."""
+PASSWORDLESS: Final = "passwordless"
+"""Key of whether a passkey was added to sign in without a password; one without it is a second factor alone."""
 
 
 @transaction.atomic
@@ -77,6 +79,15 @@ def accept_count(passkey: Authenticator, count: int) -> bool:
     row.data[SIGN_COUNT] = count
     row.save(update_fields=["data"])
     return True
+
+
+def allow_without_password(passkey: Authenticator) -> None:
+    """Record that the user added this passkey to sign in without a password.
+
+    What it can do says nothing of that: most keep what signs in alone, and check a PIN, as second factors too.
+    """
+    passkey.data[PASSWORDLESS] = True
+    passkey.save(update_fields=["data"])
 
 
 @transaction.atomic(durable=True)

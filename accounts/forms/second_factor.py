@@ -21,7 +21,7 @@ from fido2.utils import websafe_decode
 from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
 from accounts import rate_limits
-from accounts.actions.second_factor import accept_code, accept_count
+from accounts.actions.second_factor import PASSWORDLESS, accept_code, accept_count
 from accounts.client_address import client_network
 from accounts.encryption import WrongKeyError
 from accounts.errors import SIGN_IN_FAILED
@@ -150,6 +150,8 @@ class PasskeySignInForm(LoginWebAuthnForm):  # type: ignore[misc]
             # Not by django-allauth, which reads the user's number in base 36: `adapters` gives passkeys a decimal one.
             user = User.objects.get(pk=int(websafe_decode(credential["response"]["userHandle"])))
             passkey = complete_authentication(user, credential)
+            if passkey.data.get(PASSWORDLESS) is not True:
+                raise ValueError("added as a second factor")
             if not AuthenticationResponse.from_dict(credential).response.authenticator_data.is_user_verified():
                 raise ValueError("used without PIN or fingerprint")
             _check_use(credential, passkey)

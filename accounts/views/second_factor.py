@@ -9,6 +9,7 @@ from allauth.mfa.base.views import AuthenticateView, IndexView
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
+from allauth.mfa.webauthn.internal.flows import add_authenticator
 from allauth.mfa.webauthn.views import AddWebAuthnView, EditWebAuthnView, LoginWebAuthnView, RemoveWebAuthnView
 from django import forms
 from django.conf import settings
@@ -19,7 +20,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 
-from accounts.actions.second_factor import reset_second_factor
+from accounts.actions.second_factor import allow_without_password, reset_second_factor
 from accounts.actions.sign_in_limits import Attempt
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.sign_in import too_many
@@ -138,6 +139,12 @@ class AddPasskey(_AtomicMixin, _PasskeyNameMixin, _UnprocessableMixin, AddWebAut
     """Add a passkey."""
 
     template_name = "accounts/second_factor/add_passkey.html"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        passkey, codes = add_authenticator(self.request, form.cleaned_data["name"], form.cleaned_data["credential"])
+        if form.cleaned_data["passwordless"]:
+            allow_without_password(passkey)
+        return redirect("mfa_view_recovery_codes" if codes else "mfa_index")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)

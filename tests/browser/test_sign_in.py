@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expect
 
 from accounts.models import User
 from accounts.reauthentication import KEY as AUTHENTICATED_AT
@@ -46,8 +47,8 @@ def visitor(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-def _add_authenticator(page: Page) -> None:
-    """Give the browser a platform authenticator that always agrees, as after a fingerprint."""
+def _add_authenticator(page: Page) -> tuple[CDPSession, str]:
+    """Give the browser a platform authenticator that always agrees, as after a fingerprint; return it by its id."""
     session = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     options = {
@@ -58,7 +59,7 @@ def _add_authenticator(page: Page) -> None:
         "isUserVerified": True,
         "automaticPresenceSimulation": True,
     }
-    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return session, str(session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"])
 
 
 def _sign_in(page: Page, user: Any) -> None:
@@ -104,6 +105,29 @@ def test_a_passkey_is_the_second_factor_after_the_password(visitor: Page, reader
     visitor.get_by_role("button", name="Add", exact=True).click()
     expect(visitor.get_by_text("shown only once")).to_be_visible()
     _sign_out(visitor)
+    _sign_in(visitor, reader)
+    visitor.get_by_role("button", name="Use your passkey").click()
+    expect(visitor.locator("details.menu.right")).to_be_visible()
+
+
+def test_a_second_factor_that_its_device_offers_without_a_password_signs_nobody_in(visitor: Page, reader: Any) -> None:
+    """Some devices keep every passkey so that it can sign in alone, and check a fingerprint for each."""
+    session, authenticator = _add_authenticator(visitor)
+    _sign_in(visitor, reader)
+    visitor.goto("/second-factor/passkeys/add/")
+    visitor.get_by_role("checkbox").uncheck()
+    visitor.get_by_role("button", name="Add", exact=True).click()
+    expect(visitor.get_by_text("shown only once")).to_be_visible()
+    visitor.goto("/second-factor/")
+    expect(visitor.get_by_role("cell", name="After the password")).to_be_visible()
+    _sign_out(visitor)
+    owned = {"authenticatorId": authenticator}
+    (kept,) = session.send("WebAuthn.getCredentials", owned)["credentials"]
+    session.send("WebAuthn.clearCredentials", owned)
+    kept |= {"isResidentCredential": True, "userHandle": b64encode(str(reader.pk).encode()).decode()}
+    session.send("WebAuthn.addCredential", owned | {"credential": kept})
+    visitor.get_by_role("button", name="Sign in with a passkey").click()
+    expect(visitor.get_by_text("Email or password is wrong.")).to_be_visible()
     _sign_in(visitor, reader)
     visitor.get_by_role("button", name="Use your passkey").click()
     expect(visitor.locator("details.menu.right")).to_be_visible()

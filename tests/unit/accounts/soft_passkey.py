@@ -51,12 +51,12 @@ class SoftPasskey:
         }
         return self._json(challenge, "webauthn.get", response)
 
-    def add_to(self, browser: Client) -> Any:
-        """Add the passkey to the user of the browser; returns the response."""
+    def add_to(self, browser: Client, *, passwordless: bool = True) -> Any:
+        """Add the passkey to the user of the browser, to sign in alone or as a second factor; returns the response."""
         options = json.loads(browser.get("/second-factor/passkeys/add/").context["options"])["publicKey"]
         self.user_handle = options["user"]["id"]
-        form = {"name": "A key", "passwordless": "on", "credential": self.added(options["challenge"])}
-        return browser.post("/second-factor/passkeys/add/", form)
+        form = {"name": "A key", "credential": self.added(options["challenge"])}
+        return browser.post("/second-factor/passkeys/add/", form | ({"passwordless": "on"} if passwordless else {}))
 
     def sign_in(self, browser: Client) -> Any:
         """Sign in with the passkey alone; returns the response."""

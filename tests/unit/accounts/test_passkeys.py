@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.cache import cache
 from django.test import Client
 from fido2.utils import websafe_encode
 
 from accounts.models import AuditEntry, User
 from accounts.roles import Role
+from tests.conftest import PASSWORD
 from tests.unit.accounts.soft_passkey import FLAG, SoftPasskey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -116,3 +119,85 @@ def test_a_copied_passkey_confirms_nothing(
     passkey.count = 2
     challenge = browser.get("/confirm/passkey/").json()["publicKey"]["challenge"]
     assert browser.post("/confirm/", {"confirm-credential": passkey.signed(challenge)}).status_code == 302
+
+
+# ---- What it was added for
+
+
+@pytest.fixture
+def second_factor(reader: Any, client_of: Callable[[Any], Client]) -> SoftPasskey:
+    """A passkey of the reader that was added as a second factor; it can do all that one can that signs in alone."""
+    key = SoftPasskey()
+    assert key.add_to(client_of(reader), passwordless=False).status_code == 302
+    key.count = 2
+    return key
+
+
+def _options_of_second_step(browser: Client, user: Any) -> str:
+    browser.post("/sign-in/", {"username": user.email, "password": PASSWORD})
+    options = json.loads(browser.get("/sign-in/second-factor/").context["passkey_options"])
+    challenge: str = options["publicKey"]["challenge"]
+    return challenge
+
+
+def test_a_passkey_that_was_added_as_a_second_factor_signs_nobody_in_alone_whatever_it_checked(
+    second_factor: SoftPasskey,
+) -> None:
+    assert second_factor.flags & FLAG.UV
+    assert not signs_in(second_factor)
+
+
+def test_a_passkey_that_was_added_as_a_second_factor_is_one_after_the_password(
+    second_factor: SoftPasskey, reader: Any
+) -> None:
+    browser = Client()
+    challenge = _options_of_second_step(browser, reader)
+    browser.post("/sign-in/second-factor/", {"credential": second_factor.signed(challenge)})
+    assert browser.get("/alerts/").status_code == 200
+
+
+def test_what_a_second_factor_signed_for_the_second_step_does_not_stand_in_for_the_password(
+    second_factor: SoftPasskey, reader: Any
+) -> None:
+    browser = Client()
+    signed = second_factor.signed(_options_of_second_step(browser, reader))
+    browser.post("/sign-in/passkey/", {"credential": signed})
+    assert browser.get("/alerts/").status_code == 302
+
+
+@pytest.mark.parametrize("data", [{"passwordless": "on"}, {"passwordless": 1}, {"passwordless": False}, {}])
+def test_only_the_portal_s_own_record_lets_a_passkey_sign_in_alone(
+    second_factor: SoftPasskey, data: dict[str, Any]
+) -> None:
+    """Nor does one that was added before that was recorded."""
+    stored = Authenticator.objects.get(type=Authenticator.Type.WEBAUTHN)
+    stored.data |= data
+    stored.save()
+    assert not signs_in(second_factor)
+
+
+def test_a_browser_cannot_add_the_record_to_what_it_sends(
+    reader: Any, client_of: Callable[[Any], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SoftPasskey.added
+    more = {"passwordless": True, "clientExtensionResults": {"credProps": {"rk": True}, "passwordless": True}}
+    monkeypatch.setattr(SoftPasskey, "added", lambda self, each: json.dumps(json.loads(real(self, each)) | more))
+    key = SoftPasskey()
+    assert key.add_to(client_of(reader), passwordless=False).status_code == 302
+    key.count = 2
+    assert not signs_in(key)
+
+
+def test_a_passkey_that_checks_nothing_is_not_added_to_sign_in_alone(
+    reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    key = SoftPasskey(flags=FLAG.UP)
+    assert key.add_to(client_of(reader)).status_code == 422
+    assert key.add_to(client_of(reader), passwordless=False).status_code == 302
+
+
+def test_the_page_says_what_each_passkey_was_added_for(
+    passkey: SoftPasskey, second_factor: SoftPasskey, reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    page = client_of(reader).get("/second-factor/").content.decode()
+    assert (page.count("Without a password"), page.count("After the password")) == (1, 1)
