@@ -30,7 +30,7 @@ from accounts.queries.local_sign_in import may_sign_in_locally
 from accounts.reauthentication import ISSUER, sign_in_methods
 
 BEGUN_WITH: Final = "sign_in_begun_with"
-"""Key of the session: what the user's password was when the sign-in began, as Django stores it in every session."""
+"""Key of the session: what `_account` was when the sign-in began."""
 
 
 class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -54,13 +54,13 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         person = cast("User", user)
         if not person.is_active or person.is_service or (is_local and not may_sign_in_locally(person)):
             return _refusal(request)
-        request.session[BEGUN_WITH] = user.get_session_auth_hash()
+        request.session[BEGUN_WITH] = _account(user)
         return None
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
-        """Begin the session, unless the user was deactivated or changed their password since the first step."""
+        """Begin the session, unless password or rights changed since the first step, also if they changed back."""
         begun_with = request.session.pop(BEGUN_WITH, "")
-        if not user.is_active or not hmac.compare_digest(begun_with, user.get_session_auth_hash()):
+        if not user.is_active or not hmac.compare_digest(begun_with, _account(user)):
             raise ImmediateHttpResponse(_refusal(request))
         super().login(request, user)
 
@@ -72,6 +72,12 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Say nothing: our pages show what has changed."""
+
+
+def _account(user: AbstractBaseUser) -> str:
+    """Return what a sign-in relies on: the password, as Django marks it in sessions, and when rights last changed."""
+    now = User.objects.get(pk=user.pk)
+    return f"{now.get_session_auth_hash()} {now.rights_changed_at}"
 
 
 def _refusal(request: HttpRequest) -> HttpResponse:

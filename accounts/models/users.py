@@ -70,6 +70,8 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
     is_scoped = models.BooleanField(default=False, db_default=False)
+    rights_changed_at = models.DateTimeField(null=True, editable=False)
+    """When role, state or scope last changed, by a trigger: what the user asked for before no longer stands."""
 
     narrowed_by: int | None = None
     """The id of the scoped token that this request came with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from accounts.models import ApiToken, User
 from accounts.roles import Role
@@ -19,6 +20,12 @@ def people_behind(user: User) -> set[int]:
 def active_tokens(user: User) -> QuerySet[ApiToken]:
     """Return the user's tokens that are not revoked, newest first."""
     return ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at")
+
+
+def tokens_known_to(user: User) -> QuerySet[ApiToken]:
+    """Return the valid tokens of service accounts that the user created, and so has seen: they outlive the user."""
+    known = ApiToken.objects.filter(created_by=user, user__is_service=True, revoked_at=None)
+    return known.filter(expires_at__gt=timezone.now()).select_related("user").order_by("user__name", "pk")
 
 
 def narrowable_tokens(user: User) -> QuerySet[ApiToken]:

@@ -19,7 +19,7 @@ from accounts.models import User
 from accounts.queries.links import GIVEN_LINKS
 from accounts.queries.second_factor import users_with_second_factor
 from accounts.queries.sessions import sessions_of
-from accounts.queries.tokens import active_tokens
+from accounts.queries.tokens import active_tokens, tokens_known_to
 from accounts.roles import Role
 from accounts.views.requests import UNPROCESSABLE, current_session, signed_in_user
 
@@ -167,6 +167,7 @@ def _user_page(request: HttpRequest, person: User, context: dict[str, Any]) -> H
         "token_form": ApiTokenForm(Role(person.role), auto_id=TOKEN_IDS) if person.is_service else None,
         "sessions": sessions_of(person, current_session(request)),
         "tokens": active_tokens(person),
+        "known_tokens": tokens_known_to(person),
         "can_mail": bool(settings.EMAIL_HOST),
     } | context
     invalid = page["form"].errors or (page["token_form"] and page["token_form"].errors)

@@ -21,6 +21,8 @@ def resume_requester(state: FleetState) -> User | None:
     user, asked_at = state.resume_asked_by, state.resume_asked_at
     if user is None or asked_at is None or not user.has_role(Role.ADMIN):
         return None
+    if user.rights_changed_at is not None and user.rights_changed_at >= asked_at:
+        return None
     if state.resume_version_id != latest_number() or timezone.now() - asked_at >= REQUEST_LIFETIME:
         return None
     return user

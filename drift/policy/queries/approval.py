@@ -6,6 +6,7 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.queries.tokens import people_behind
+from accounts.roles import Role
 from drift.policy.domain.approval import ApprovalRule
 
 
@@ -15,5 +16,9 @@ def approval_rule() -> ApprovalRule:
 
 
 def can_approve(user: User, author: User) -> bool:
-    """Return whether `user` is a person, and not one behind the author of a proposal, whatever account that is."""
-    return not user.is_service and user.pk not in people_behind(author)
+    """Return whether `user` is a person, still an Admin, and not one behind the author, whatever account that is.
+
+    Read anew: whoever waited for another change may have lost the role meanwhile.
+    """
+    now = User.objects.get(pk=user.pk)
+    return not now.is_service and now.has_role(Role.ADMIN) and now.pk not in people_behind(author)

@@ -94,6 +94,41 @@ def test_a_request_falls_with_its_author_s_role(
     assert is_stopped()
 
 
+@pytest.mark.parametrize(
+    ("lost", "back"),
+    [
+        ({"role": Role.OPERATOR}, {"role": Role.ADMIN}),
+        ({"is_active": False}, {"is_active": True}),
+        ({"is_scoped": True}, {"is_scoped": False}),
+    ],
+)
+def test_a_request_that_fell_with_its_author_s_rights_does_not_stand_again_with_them(
+    stopped: None, admin: User, second: User, lost: dict[str, Any], back: dict[str, Any]
+) -> None:
+    resume_blocking(admin)
+    User.objects.filter(pk=admin.pk).update(**lost)
+    User.objects.filter(pk=admin.pk).update(**back)
+    assert resume_blocking(second) is Resumption.ASKED
+    assert is_stopped()
+
+
+def test_a_request_stands_though_its_author_signs_in_again_or_is_renamed(
+    stopped: None, admin: User, second: User
+) -> None:
+    resume_blocking(admin)
+    User.objects.filter(pk=admin.pk).update(name="Renamed", last_login=timezone.now(), role=Role.ADMIN)
+    assert resume_blocking(second) is Resumption.RESUMED
+
+
+def test_who_lost_the_role_while_their_request_was_under_way_resumes_nothing(
+    stopped: None, admin: User, second: User
+) -> None:
+    resume_blocking(admin)
+    User.objects.filter(pk=second.pk).update(role=Role.READER)
+    assert resume_blocking(second) is Resumption.UNCHANGED
+    assert is_stopped()
+
+
 def test_stopping_again_declines_the_request(stopped: None, admin: User, second: User) -> None:
     resume_blocking(admin)
     assert not stop_all_blocking(second)
