@@ -22,6 +22,7 @@ from drift.notify.actions import channels
 from drift.notify.errors import AddressRejected
 from drift.notify.models import Kind, Notice, NoticeDelivery, NoticeState, Webhook
 from drift.notify.queries.inbox import own_notices
+from drift.notify.queries.recipients import readers_addresses
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ def _claim() -> list[NoticeDelivery]:
 
 
 def _try(delivery: NoticeDelivery) -> None:
-    user = delivery.notice.user
-    # The scope may have shrunk since it was queued.
-    if user is not None and not own_notices(user).filter(pk=delivery.notice_id).exists():
+    if not _may_be_read(delivery):
         _record(delivery, state=NoticeState.DEAD, error="Its recipient no longer sees what it is about.")
         return
     try:
@@ -70,6 +69,19 @@ def _try(delivery: NoticeDelivery) -> None:
         _record_failure(delivery, _reason(error), final=False)
     else:
         _record(delivery, state=NoticeState.SENT, sent_at=timezone.now(), error="")
+
+
+def _may_be_read(delivery: NoticeDelivery) -> bool:
+    """Return whether its recipient still sees what it is about: the scope may have shrunk, or the account have ended.
+
+    What happens to an account is always mailed, to an address before a change too.
+    """
+    notice, user = delivery.notice, delivery.notice.user
+    if notice.kind == Kind.ACCOUNT:
+        return True
+    if user is not None:
+        return user.is_active and own_notices(user).filter(pk=notice.pk).exists()
+    return not delivery.address or bool(readers_addresses([delivery.address]))
 
 
 def _reason(error: Exception) -> str:

@@ -25,19 +25,22 @@ WHOLE: Final = Q(is_scoped=False) | Q(scope_groups__whole_estate=True)
 def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
     """Return the addresses that subscribe to `kind`, each once whatever its letter case.
 
-    Not those of users with a scope, even where the settings name them.
+    Not those of users with a scope or without an active account, even where the settings name them.
     """
     if not getattr(mail, SUBSCRIPTIONS[kind]):
         return []
     users = User.objects.filter(WHOLE, is_active=True, role__in=mail.roles).values_list("email", flat=True)
-    return unscoped_addresses([*users, *mail.addresses])
+    return readers_addresses([*users, *mail.addresses])
 
 
-def unscoped_addresses(addresses: Iterable[str]) -> list[str]:
-    """Return the addresses, each once whatever its letter case, without those of users with a scope."""
+def readers_addresses(addresses: Iterable[str]) -> list[str]:
+    """Return the addresses, each once whatever its letter case, without those of users who may not read all of it.
+
+    They have a scope, or are deactivated. Addresses of nobody here stay: they may be a list or a mailbox of a team.
+    """
     by_key = {address.lower(): address for address in addresses}
     known = User.objects.annotate(address=Lower("email")).filter(address__in=by_key)
-    limited = set(known.exclude(WHOLE).values_list("address", flat=True))
+    limited = set(known.exclude(WHOLE & Q(is_active=True)).values_list("address", flat=True))
     return sorted(address for key, address in by_key.items() if key not in limited)
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 
 from drift.notify.models import AlertRoute, Kind, MailSettings, Notice, NoticeDelivery
-from drift.notify.queries.recipients import mail_addresses, unscoped_addresses
+from drift.notify.queries.recipients import mail_addresses, readers_addresses
 from sensor.names.visible_text import visible_text
 
 RETRIED: Final = (smtplib.SMTPException, OSError)
@@ -26,7 +26,7 @@ def route_deliveries(notice: Notice, route: AlertRoute) -> list[NoticeDelivery]:
     """Return a delivery per address of the route; none without a mail server."""
     if not settings.EMAIL_HOST:
         return []
-    return [NoticeDelivery(notice=notice, address=address) for address in unscoped_addresses(route.addresses)]
+    return [NoticeDelivery(notice=notice, address=address) for address in readers_addresses(route.addresses)]
 
 
 def delivers(delivery: NoticeDelivery) -> bool:

@@ -16,7 +16,7 @@ from drift.fleet.models import Cluster, Environment
 from drift.notify.actions import deliveries, notices
 from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, Preference
 from drift.notify.queries.inbox import unread_count
-from drift.notify.queries.recipients import mail_addresses
+from drift.notify.queries.recipients import mail_addresses, readers_addresses
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -119,3 +119,43 @@ def test_mails_about_the_whole_estate_go_to_nobody_with_a_scope(viewer: User, ad
     expected = sorted([admin.email, reader.email, "list@example.com"])
     for kind in (Kind.ALERTS, Kind.HEALTH, Kind.HALTED):
         assert mail_addresses(kind, settings) == expected
+
+
+@pytest.fixture
+def mail_server(settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example.com"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+
+@pytest.mark.usefixtures("mail_server")
+def test_what_waits_for_a_deactivated_user_is_not_mailed_but_for_what_happened_to_the_account(operator: User) -> None:
+    Preference.objects.create(user=operator, mail_assignments=True)
+    notices.notify_user(operator, Kind.ASSIGNED, "Assigned", "text", "/alerts/1/")
+    notices.notify_of_account_change(User, user=operator, change="Your address was changed")
+    User.objects.filter(pk=operator.pk).update(is_active=False)
+    deliveries.send_due()
+    assert [each.subject for each in mail.outbox] == ["[Driftwatch] Your address was changed"]
+    User.objects.filter(pk=operator.pk).update(is_active=True)
+    deliveries.send_due()
+    assert len(mail.outbox) == 1, "nor when the account is active again"
+
+
+@pytest.mark.usefixtures("mail_server")
+@pytest.mark.parametrize("change", [{"is_active": False}, {"is_scoped": True}])
+def test_what_waits_for_a_subscriber_is_not_mailed_once_they_may_not_read_it(
+    admin: User, change: dict[str, Any]
+) -> None:
+    notice = Notice.objects.create(kind=Kind.ALERTS, title="New alerts")
+    NoticeDelivery.objects.create(notice=notice, address=admin.email.upper())
+    NoticeDelivery.objects.create(notice=notice, address="list@example.com")
+    User.objects.filter(pk=admin.pk).update(**change)
+    deliveries.send_due()
+    assert [each.to for each in mail.outbox] == [["list@example.com"]]
+
+
+def test_deactivated_users_are_left_out_where_settings_or_routes_name_them(admin: User, reader: User) -> None:
+    settings = MailSettings.objects.get()
+    settings.roles, settings.addresses = [Role.ADMIN], ["list@example.com", reader.email.upper()]
+    User.objects.filter(pk=reader.pk).update(is_active=False)
+    assert mail_addresses(Kind.ALERTS, settings) == sorted([admin.email, "list@example.com"])
+    assert readers_addresses([reader.email, "team@example.com"]) == ["team@example.com"]
