@@ -104,7 +104,7 @@ def redirect_to_issuer(
     provider = OpenIDConnectProvider(request, app())
     provider.oauth2_adapter_class = _Client
     parameters = {"nonce": nonce} | ({"prompt": "login", "max_age": "0"} if again else {})
-    data = {"purpose": purpose, "nonce": nonce, "begun_at": time.time()}
+    data = {"purpose": purpose, "nonce": nonce, "begun_at": time.time(), "issuer": settings.OIDC_ISSUER}
     try:
         _configuration(provider.get_oauth2_adapter(request))
         response = provider.redirect(request, "login", next_url, data, auth_params=parameters)
@@ -119,7 +119,8 @@ def returned_identity(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
     Raises IssuerFailed.
     """
     state = statekit.unstash_state(request, provider_id=PROVIDER, state_id=request.GET.get("state", ""))
-    if state is None:
+    # Of another issuer: the setting was changed meanwhile, and its code is not for this one.
+    if state is None or state["data"].get("issuer") != settings.OIDC_ISSUER:
         raise IssuerFailed("This sign-in has expired or was begun in another browser. Start again.")
     if "error" in request.GET or not request.GET.get("code"):
         is_denied = request.GET.get("error") == "access_denied"
@@ -127,8 +128,7 @@ def returned_identity(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
     client = _Client(request, PROVIDER)
     try:
         configuration = _configuration(client)
-        if request.GET.get("iss", configuration["issuer"]) != configuration["issuer"]:
-            raise ValueError("callback of another issuer")
+        _check_callback(request, configuration)
         oauth = client.get_client(request, app())
         verifier = state.get("pkce_code_verifier")
         response = client.get_access_token_data(request, app(), oauth, pkce_code_verifier=verifier)
@@ -143,6 +143,13 @@ def _configuration(client: _Client) -> dict[str, Any]:
     if configuration["issuer"].rstrip("/") != settings.OIDC_ISSUER.rstrip("/"):
         raise ValueError("the configuration names another issuer than OIDC_ISSUER")
     return configuration
+
+
+def _check_callback(request: HttpRequest, configuration: dict[str, Any]) -> None:
+    """Raise ValueError for a callback of another issuer, or of none where ours names itself in each (RFC 9207)."""
+    is_named = configuration.get("authorization_response_iss_parameter_supported") is True
+    if request.GET.get("iss", None if is_named else configuration["issuer"]) != configuration["issuer"]:
+        raise ValueError("callback of another issuer")
 
 
 def logged_out_subject(token: str) -> str:
@@ -179,7 +186,8 @@ def _claims(token: str, configuration: dict[str, Any], required: list[str]) -> d
         response.raise_for_status()
         keys = jwt.PyJWKSet.from_dict(response.json()).keys
     key_id = jwt.get_unverified_header(token).get("kid")
-    key = next((key for key in keys if key_id in {None, key.key_id}), None)
+    signing = [key for key in keys if key.public_key_use in {None, "sig"}]
+    key = next((key for key in signing if key_id in {None, key.key_id}), None)
     if key is None:
         raise ValueError("the issuer does not have the key of this token")
     claims: dict[str, Any] = jwt.decode(

@@ -8,7 +8,7 @@ from typing import Final
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.actions.email_verification import record_verified_email
@@ -47,12 +47,19 @@ def role_of(groups: Collection[str]) -> Role | None:
     return next((role for role in reversed(Role) if role in roles), None)
 
 
-@transaction.atomic(durable=True)
 def settle_identity(identity: Identity) -> Outcome:
     """Return the user of an identity, with the role and scope that its groups give now; or why there is none.
 
     A user whose groups have no role any more is deactivated, which ends their sessions and tokens.
     """
+    try:
+        return _settle(identity)
+    except IntegrityError:
+        return _settle(identity)  # Another first sign-in of this user, or of this address, was a moment earlier.
+
+
+@transaction.atomic(durable=True)
+def _settle(identity: Identity) -> Outcome:
     _lock_owners()
     link = SocialAccount.objects.filter(provider=identity.issuer, uid=identity.subject).first()
     user = link.user if link else None
@@ -100,6 +107,8 @@ def _new_user(identity: Identity, role: Role) -> tuple[User | None, str]:
     if not identity.email or identity.email.casefold().endswith(f"@{SERVICE_DOMAIN}"):
         return None, UNVERIFIED
     user = User.objects.filter(has_address(identity.email)).first()
+    if user is None and settings.BREAK_GLASS_OWNER and is_same_address(identity.email, settings.BREAK_GLASS_OWNER):
+        return None, BREAK_GLASS
     if user is None:
         user = User.objects.create_user(identity.email, identity.name or identity.email, role)
         audit.record(user, "created", "user", user.pk, name=user.email, after={"role": role, **_facts(identity)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from allauth.account.internal.flows.login import record_authentication as record_method
@@ -116,7 +117,7 @@ def _to_issuer(request: HttpRequest, purpose: str, next_url: str, *, again: bool
 def _sign_in(request: HttpRequest, identity: Identity, next_url: str | None) -> HttpResponse:
     outcome = settle_identity(identity)
     if outcome.user is None:
-        return _failure(request, outcome.refusal, 403)
+        return _refused(request, outcome.refusal)
     record_method(request, outcome.user, ISSUER)
     response: HttpResponse = perform_login(request, outcome.user, redirect_url=next_url or "/")
     return response
@@ -134,13 +135,29 @@ def _confirm(request: HttpRequest, identity: Identity, state: dict[str, Any]) ->
     account = linked_account(user)
     if account is None or account.uid != identity.subject:
         return _failure(request, "That is another account than the one you are signed in with.", 403)
-    begun_at = state["data"]["begun_at"]
-    # "Not at least" rather than "less": the issuer's number may be NaN.
-    if identity.authenticated_at is None or not identity.authenticated_at >= begun_at - LEEWAY_SECONDS:
+    if not _is_recent(identity, state["data"]["begun_at"]):
         return _failure(request, "You did not sign in there again. Nothing was confirmed.", 403)
+    # It is a sign-in: who has lost their groups since the last one confirms nothing.
+    outcome = settle_identity(identity)
+    if outcome.user is None:
+        return _refused(request, outcome.refusal)
     renew_session(request)
     record_confirmation(user, ISSUER)
     return render(request, "accounts/issuer/confirmed.html")
+
+
+def _is_recent(identity: Identity, begun_at: float) -> bool:
+    """Return whether the user signed in there after we sent them; a number may be NaN, or of another unit."""
+    at = identity.authenticated_at
+    return at is not None and begun_at - LEEWAY_SECONDS <= at <= time.time() + LEEWAY_SECONDS
+
+
+def _refused(request: HttpRequest, reason: str) -> HttpResponse:
+    """Refuse a user whom the issuer named. Their groups may have ended the very session that asked."""
+    key = request.session.session_key
+    if key and not request.session.exists(key):
+        request.session.flush()
+    return _failure(request, reason, 403)
 
 
 def _failure(request: HttpRequest, reason: str, status: int) -> HttpResponse:
