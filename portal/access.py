@@ -36,11 +36,13 @@ class Open(Enum):
 
 Who = Role | Open
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+"""No others: Django asks TRACE for no CSRF token, and a page whose table names no other method takes it for POST."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who is allowed to read (GET, HEAD) and to change (any other method). None: the method is not allowed.
+    """Who is allowed to read (GET, HEAD) and to change (POST, PUT, PATCH, DELETE). None: the method is not allowed.
 
     `whole_estate`: only for users, and tokens, that see the whole estate (docs/scopes.md).
     `token`: the scope that an API token needs, beside its user's role. None: no token is accepted.
@@ -67,7 +69,9 @@ class Access:
         return TokenScope.READ if self.token and method in SAFE and self.read is Role.READER else self.token
 
     def required(self, method: str) -> Who | None:
-        return self.read if method in SAFE else self.change
+        if method in SAFE:
+            return self.read
+        return self.change if method in CHANGES else None
 
 
 READER, OPERATOR, ADMIN, OWNER = Role.READER, Role.OPERATOR, Role.ADMIN, Role.OWNER

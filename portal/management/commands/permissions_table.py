@@ -7,8 +7,8 @@ from portal.management.generated import GeneratedPage
 
 HEAD = """# Permissions
 
-The role that each URL requires, for reading (GET) and for changing (any other method). Each role includes the ones
-before it: Security Reader, Security Operator, Security Admin, Owner. A dash: the method is not allowed.
+The role that each URL requires, for reading (GET) and for changing (POST, PUT, PATCH, DELETE). Each role includes the
+ones before it: Security Reader, Security Operator, Security Admin, Owner. A dash: the method is not allowed.
 
 Scope: *whole estate* is only for users and tokens that see the whole estate; elsewhere everybody sees the part of their
 scope ([scopes.md](scopes.md)).
