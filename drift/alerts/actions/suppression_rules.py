@@ -26,6 +26,7 @@ REASONS: Final = {
     "accepted_risk": "Accepted risk",
     "other": "Other",
 }
+NOT_OWN: Final = "This rule also covers what is outside your scope, so you cannot change it."
 OUT_OF_SCOPE: Final = (
     "Your rules may cover only what is in your scope. Choose your subscriptions, or name your clusters and namespaces "
     "with “equals”."
@@ -193,7 +194,7 @@ def _own_rule(actor: User, rules: VisibleQuerySet, pk: int, revision: int | None
     if rule is None or seen is None:
         raise ChangeConflict("Someone else changed or deleted this rule. Review and try again.")
     if not seen.is_own:
-        raise OutOfScope("This rule also covers what is outside your scope, so you cannot change it.")
+        raise OutOfScope(NOT_OWN)
     return rule
 
 

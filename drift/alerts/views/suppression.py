@@ -10,7 +10,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from accounts.models import User
 from drift.alerts.actions import suppression_rules
 from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
 from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope
@@ -48,20 +47,24 @@ def edit(request: HttpRequest) -> HttpResponse:
     user, form = signed_in_user(request), SuppressionForm()
     rule, alert = (bounded_int(request.GET.get(name, "")) for name in ("rule", "alert"))
     if rule is not None:
-        form = SuppressionForm.from_rule(_own_rule(user, rule))
+        found = visible_rule(user, rule)
+        if found is None:
+            raise Http404
+        if not found.is_own:
+            return _not_own(request)
+        form = SuppressionForm.from_rule(found.rule)
     elif alert is not None:
         alerts = Alert.objects.visible_to(user).select_related("cluster", "binary", "workload")
         form = SuppressionForm.from_alert(get_object_or_404(alerts, pk=alert))
     return _panel(request, form)
 
 
-def _own_rule(user: User, pk: int) -> SuppressionRule:
-    found = visible_rule(user, pk)
-    if found is None:
-        raise Http404
-    if not found.is_own:
-        raise PermissionDenied("This rule also covers what is outside your scope, so you cannot change it.")
-    return found.rule
+def _not_own(request: HttpRequest) -> HttpResponse:
+    """Refuse to show a rule that the user may not change, in the words of a change."""
+    if not is_fragment(request):
+        raise PermissionDenied(suppression_rules.NOT_OWN)
+    # Not 403, which is not swapped: the page would say that the role does not allow it.
+    return _message(request, {"error": suppression_rules.NOT_OWN}, 409)
 
 
 def _save(request: HttpRequest) -> HttpResponse:
@@ -170,7 +173,13 @@ def _changed(request: HttpRequest, message: str) -> HttpResponse:
     if not is_fragment(request):
         messages.success(request, message)
         return redirect("alerts:suppression")
-    response = render(request, "alerts/message.html", {"message": message})
-    response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
+    response = _message(request, {"message": message})
     response["HX-Trigger-After-Swap"] = json.dumps({"suppression:changed": True, "panel:close": True})
+    return response
+
+
+def _message(request: HttpRequest, context: dict[str, str], status: int = 200) -> HttpResponse:
+    """Return a fragment that goes among the page's messages, whatever it was requested for."""
+    response = render(request, "alerts/message.html", context, status=status)
+    response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
     return response
