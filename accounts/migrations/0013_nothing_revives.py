@@ -39,7 +39,7 @@ DROP FUNCTION accounts_date_rights();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0011_kubernetes_audit_scope")]
+    dependencies = [("accounts", "0012_owners_decisions")]
 
     operations = [
         migrations.RunSQL(
