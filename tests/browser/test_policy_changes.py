@@ -87,3 +87,14 @@ def test_a_conflict_and_the_default_rule_show_what_they_do(
     expect(page.locator("#refusal")).to_contain_text("Drift that no rule above decides raises an alert.")
     expect(page.locator("#refusal .effect-total").first).to_contain_text("would appear")
     look(page, "conflict")
+
+
+def test_lines_and_blanks_are_seen_where_they_are_the_change(
+    open_as: Callable[..., Page], admin: Any, queued: list[Any]
+) -> None:
+    versions.save_document(admin, document(rules=[rule("A", note="one two  three")]), 1)
+    drafts.change_draft(draft_state(admin), edits.change_rule("a", rule("A", note="one\ntwo three")))
+    page = open_as(admin, f"{PAGE}review/")
+    field = page.get_by_role("dialog").locator(".changes dd")
+    assert field.locator("del").inner_text() == "one two  three"
+    assert field.locator("ins").inner_text() == "one\ntwo three"
