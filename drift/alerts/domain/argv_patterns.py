@@ -53,8 +53,11 @@ _FILE_TYPES: Final = (
     r"(mp[34]|mkv|mov|avi|webm|wav|jpe?g|png|gif|webp|svg|pdf|docx?|xlsx?|csv|json|ya?ml|xml|html?|css|txt|md|log|"
     r"[cm]?[jt]sx?|py|rb|go|rs|java|php|sql|gz|zip|tar|parquet|avro)"
 )
-REMOTE_COPY: Final = r"\b(copy|copyto|sync|move|put|upload) (-\S+ )?/\S+ :?[a-z][\w-]*:[\w.-]"
-"""To `remote:bucket` or `:mega:bucket`, not to `s3://`."""
+REMOTE_COPY: Final = (
+    r"\b(copy|copyto|sync|move|moveto|put|upload) (-\S{1,80} (/dev/\S{1,40} )?){0,4}"
+    r"/\S+ :?[a-z][\w-]*(,[^ :]{1,200})?:[\w.-]"
+)
+"""To `remote:bucket`, `:mega:bucket` or `:mega,user=a:bucket`, not to `s3://`."""
 PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     "miner": (
         r"stratum\+?(tcp|ssl|tls|1)?:",
@@ -110,6 +113,7 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     "key_store": (r"(^| )(?!-d)\S*\.(jks|keystore|p12|pfx|kdbx)\b",),
     "secret_file": (
         r"\bwp-config\.php|/config/config\.php|\bgrafana\.db|\bmaster\.key\b|/credentials\.xml\b|\.tfstate\b",
+        r"/etc/kubernetes/(pki|admin\.conf)|\.vault-token\b|\b(vault|raft)\.db\b|\bcookies\.sqlite\b|/etc/ssl/private/",
         r"\bwallet\.(dat|sso)\b|(?<![^ /])\.env( |$)|(^| )/run/secrets( |$)",
     ),
     "seeks_secrets": (
@@ -124,6 +128,7 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         ),
     ),
     "guesses": (
+        r"\b(password-?spray|brute-?(user|force)|kerberoast|asreproast|secretsdump)",
         r"\b(rockyou|wordlists?|usernames|userlist)\.(txt|lst|dic)\b",
         (
             r"(^| )--?(u|l|users?|logins?)(-?(list|file))?[= ]\S{1,80}\.(txt|lst)\b",
@@ -146,6 +151,10 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         r"\bchroot /host",
     ),
     "loads_code": (r"\bld_preload=|(^| )--?(inject|hook|preload)\b|\binsmod\b|\S\.ko( |$)",),
+    "controller": (
+        (r"(^| )-t [04](:\w{1,10})? ", r"\d{1,3}(\.\d{1,3}){3}( -?\d{1,5}){1,16}$"),
+        r"(^| )--?write[-_]?(coils?|registers?|tags?|multiple|single)\b|(^| )--write[= ]db\d",
+    ),
     "runtime_socket": (r"(docker|containerd|crio|podman)\.sock",),
     "encoded": (
         r"base64 (-d|--decode)",
@@ -200,11 +209,14 @@ TOOLS: Final = name_set(
     linpeas.sh linpeas pspy pspy32 pspy64 les.sh lse.sh traitor
     cdk deepce.sh deepce botb peirates kubeletctl kube-hunter amicontained
     sliver merlin mettle meterpreter tsh gsocket gs-netcat reptile diamorphine
-    mimipenguin lazagne
+    mimipenguin lazagne mimikatz kerbrute netexec nxc bloodhound sharphound secretsdump.py pwncat havoc kubesploit
+    xmrigcc lolminer gminer teamredminer phoenixminer ethminer srbminer-multi bzminer pingtunnel wstunnel
     """
 )
 """File names of tools that have no place in a production container. A name is easily changed; it is one signal."""
-DUAL_USE: Final = name_set("nmap masscan zmap rustscan hydra ngrok cloudflared trufflehog")
+DUAL_USE: Final = name_set(
+    "nmap masscan zmap rustscan hydra ngrok cloudflared trufflehog hashcat john sqlmap nuclei gobuster ffuf kdigger"
+)
 """File names of tools that administrators and testers install too."""
 
 

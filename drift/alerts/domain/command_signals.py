@@ -23,6 +23,7 @@ OF_A_PROGRAM: Final = frozenset(
         "reads_memory",
         "guesses",
         "loads_code",
+        "controller",
         "key_store",
         "detached",
         "hidden_file",

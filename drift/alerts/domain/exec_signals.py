@@ -50,6 +50,7 @@ ATTACKS: Final = frozenset(
         "guesses",
         "offers_shell",
         "loads_code",
+        "controller",
     }
 )
 EVERYDAY_KINDS: Final = frozenset({"routine_kind", "runtime_clone"})
@@ -194,6 +195,8 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
     if writer is None:
         return
     if _facts(event).writer_origin == "drift":
+        if writer.path == event.process.path:
+            return  # a dropped tool that updates itself: what it is was told when it came
         # Who dropped the writer chose its name too.
         yield signal("drifted_writer", age_words(_age_seconds(writer, event)))
     else:
@@ -223,6 +226,8 @@ def _named_writer(event: wire.Event, writer: wire.Writer) -> Iterator[Signal]:
         yield signal("unpacked", f"{name}, which loads it" if is_loaded else name)
     elif names.is_named(name, names.DOWNLOADERS) and seconds <= FRESH_SECONDS:
         yield signal("downloaded", f"{name} {age_words(seconds)}")
+        if event.kind == "library":
+            yield signal("library_download")
         if names.SYSTEM_NAMESPACE.search(event.container.namespace or ""):
             yield signal("system_download")
     else:

@@ -50,7 +50,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         15, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
     ),
     "own_plugin": SignalDefinition(
-        -20,
+        -40,
         "a plugin of {}",
         "in a directory `plugins`, and the service that starts it wrote it; without arguments",
     ),
@@ -98,6 +98,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         20,
         "written by drift {} before",
         "writer origin `drift`: then no name of the writer lowers, for whoever dropped it chose that",
+    ),
+    "library_download": SignalDefinition(
+        20, "a library that was downloaded alone", "`downloaded`, and kind `library`: they come in packages"
     ),
     "system_download": SignalDefinition(
         15, "downloaded in a system namespace", "`downloaded`, in `kube-system` and the like, whose images are complete"
@@ -178,7 +181,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
         10, "in a directory for {}", "in directories such as `logs`, `img`, `uploads` and `sessions`"
     ),
     "wrong_name": SignalDefinition(
-        15,
+        20,
         "named like {}, which is not one file",
         "a runtime, a shell, a compiler or `sudo`, which come in packages, but a download tool, a copy or a shell "
         "wrote this",
@@ -236,6 +239,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "scan": SignalDefinition(30, "scans the network", "argv: an address range with ports or a rate"),
     "escape": SignalDefinition(30, "reaches for the host", "argv: `nsenter`, `core_pattern`, `release_agent` …"),
     "loads_code": SignalDefinition(20, "loads code into others", "argv: kernel modules, `LD_PRELOAD=`, `--inject` …"),
+    "controller": SignalDefinition(
+        25, "writes to a controller of machines", "argv: values for Modbus and other industrial protocols"
+    ),
     "runtime_socket": SignalDefinition(12, "uses the container runtime's socket", "argv: `docker.sock` and the like"),
     "encoded": SignalDefinition(15, "runs encoded or downloaded commands", "argv: `base64 -d`, `curl … | sh`"),
     "memory_file": SignalDefinition(12, "uses a file in memory", "argv: a file in `/dev/shm` or `/run/shm`"),
@@ -246,7 +252,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "ransom": SignalDefinition(30, "writes files under a new extension", "argv: an extension, a note: ransomware"),
     "detached": SignalDefinition(12, "goes to the background", "argv: `--daemon`, `--detach`, `nohup` …"),
     "hidden_file": SignalDefinition(
-        15, "uses a hidden file in a temporary directory", "argv: such as `/tmp/.x`; not where its own path has it"
+        20, "uses a hidden file in a temporary directory", "argv: such as `/tmp/.x`; not where its own path has it"
     ),
     "data_files": SignalDefinition(15, "works on the data directory", "argv: a database's files, not by a database"),
     "attack_tool": SignalDefinition(40, "named like the attack tool {}", "the file name is that of a known tool"),

@@ -48,7 +48,7 @@ COMPILERS: Final = _names(
     "ld ld.lld ld.gold lld mold link compile asm as cc1 cc1plus collect2 rustc javac gcc g++ clang"
 )
 RUNNERS: Final = _names(
-    "gitlab-runner gitlab-runner-h Runner.Worker Runner.Listener actions-runner buildkite-agent jenkins "
+    "gitlab-runner gitlab-runner-h Runner.Worker Runner.Listener actions-runner buildkite-agent jenkins jenkins-agent "
     "tekton-entrypoint drone-runner woodpecker argoexec teamcity-agent concourse"
 )
 """CI systems' programs inside of the containers of their jobs."""

@@ -144,3 +144,25 @@ def test_a_scripts_own_path_is_no_argument_of_it() -> None:
     assert command("/tmp/tmpab") is None
     assert command("/tmp/tmpab", "--all") == command("/tmp/tmpcd", "--all", path="/tmp/tmpcd") is not None
     assert command("/tmp/tmpab", "--all") != command("/tmp/tmpab", "--one")
+
+
+def test_a_library_that_was_downloaded_alone_counts_more_than_a_program() -> None:
+    library: dict[str, Any] = {"kind": "library", "process__via": "/usr/bin/java", "process__path": "/opt/x/a.so"}
+
+    assert {"downloaded", "library_download"} <= names(**library, process__written_by=written("curl", 29))
+    assert "library_download" not in names(**library, process__written_by=written("curl", 999))
+    assert "library_download" not in names(**library, process__written_by=written("tar"))
+    assert "library_download" not in names(process__written_by=written("curl"))
+
+
+def test_a_dropped_tool_that_updates_itself_is_not_written_by_drift_anew() -> None:
+    drift: dict[str, Any] = {"process__provenance": {"writer_origin": "drift"}, "process__path": "/usr/local/bin/tool"}
+
+    assert "drifted_writer" not in names(**drift, process__written_by=written("tool", path="/usr/local/bin/tool"))
+    assert "drifted_writer" in names(**drift, process__written_by=written("tool", path="/opt/tool"))
+    assert "drifted_writer" in names(**drift, process__written_by=written("tool"))
+
+
+def test_the_agent_of_a_ci_server_starts_what_builds_do() -> None:
+    assert "build_child" in names(**below("sh", "java", "jenkins-agent"))
+    assert "runtime_child" in names(**below("sh", "java", "jenkins-server"))

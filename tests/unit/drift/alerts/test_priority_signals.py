@@ -157,6 +157,7 @@ ARGV = {
     "guesses": "a -U users.txt -P top.txt -R 10.20.0.0/16:22",
     "network_range": "a -net 10.20.0.0/16 -o /var/tmp/a",
     "loads_code": "insmod /mnt/a.ko",
+    "controller": "a -m tcp -a 3 -t 4:hold -r 4021 10.72.4.31 0 0",
 }
 
 
