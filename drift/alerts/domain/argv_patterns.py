@@ -33,6 +33,10 @@ _CODE: Final = (
     r"ruby (-([ir] )?\S{1,40} ){0,4}?-[alnpsw\d]{0,8}e |php[\d.]{0,6} (-([cd] )?\S{1,40} ){0,4}?-[nq]{0,2}r)"
 )
 """An interpreter's option for code, alone or behind flags: not `-Wignore` or `-rbundler`, which end in its letter."""
+_READS_CODE: Final = (
+    rf"(\S{{0,40}}/)?({_INTERPRETER}|\b(node|bun|deno))( -[ubsix]{{1,4}}){{0,2}}(( -)? *($|[;&|)'\"])| - )"
+)
+"""An interpreter that is given no code but its input."""
 _STARTER: Final = (
     r"[({]? ?(?:(?:sudo|doas|env|exec|command|nohup|nice|time|timeout|stdbuf|busybox|xargs)"
     r"(?: (?:-\S{1,20}|\d\w{0,8}|\w{1,20}=\S{0,40})){0,3} ){0,3}?"
@@ -159,7 +163,7 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     "encoded": (
         r"base64 (-d|--decode)",
         # Not `| python3 -m json.tool`.
-        (r"(curl|wget) ", rf"(\|&?|>\() ?{_STARTER}({_SHELL}|(\S{{0,40}}/)?{_INTERPRETER}( -)? *($|[;&)'\"]))"),
+        (r"(curl|wget) ", rf"(\|&?|>\() ?{_STARTER}({_SHELL}|(source|\.|eval) |{_READS_CODE})"),
         r"<\( ?(curl|wget)\b",
         (r"\beval\b", r"base64|curl|wget"),
         (_CODE, r"socket|exec|eval|urllib|base64|__import__"),

@@ -27,8 +27,8 @@ _LISTS: Final = frozenset({"for", "select", "=("})
 """What assigns more than one word to a variable."""
 _DECLARES: Final = frozenset({"export", "local", "declare", "typeset", "readonly"})
 _READS: Final = frozenset({"read", "mapfile", "readarray"})
-_EXECUTES: Final = name_set("eval . source trap alias xargs parallel watch")
-_KEYWORDS: Final = name_set("if elif else then fi do done while until ! { } time coproc")
+_EXECUTES: Final = name_set("eval . source trap alias set xargs parallel watch")
+_KEYWORDS: Final = name_set("if elif else then fi do done esac while until ! { } time coproc")
 _PREFIXES: Final = name_set(
     "sudo doas env exec command builtin nohup nice ionice timeout setsid stdbuf busybox unshare chroot setpriv chrt"
 )
@@ -92,6 +92,8 @@ class _Command:
     """What ends the code that the substitutions here become part of: its quote, or "<<" for a here-document."""
     has_document: bool = False
     """A here-document follows this line."""
+    in_case: bool = False
+    """Brackets end labels here."""
 
     @property
     def use(self) -> _Use:
@@ -146,6 +148,9 @@ class _Reader:
         self._commands = [_Command()]
         self._downloaded: set[str] = set()
         """Variables that have what was downloaded; `_` once anything was."""
+        self._tools = set(_DOWNLOADERS)
+        """Programs and functions that download, and variables that name one."""
+        self._functions: set[str] = set()
         self._runs_parameters = False
 
     def finds_execution(self, kind: str, text: str) -> bool:
@@ -165,7 +170,7 @@ class _Reader:
     def _read_bracket(self, command: _Command, kind: str, text: str) -> None:
         if kind == "open" or (kind == "tick" and command.opened_by != text):
             self._open(command, text)
-        elif kind == "tick" or ("(" in command.opened_by and not command.quote):
+        elif kind == "tick" or ("(" in command.opened_by and not (command.quote or command.in_case)):
             self._close()
         elif not command.quote:
             command.begin()  # the end of a `case` label
@@ -174,6 +179,8 @@ class _Reader:
         """Begin a substitution, a subshell or the list of `X=(…)`."""
         target = command.target or command.outer_target
         if text == "(":
+            if command.name and not command.target:
+                self._functions.add(command.name)  # of `f() {…}`
             inside = _Command(text, command.around, target, in_code=command.in_code)
             if command.target:
                 inside.take_name("=(")
@@ -192,14 +199,19 @@ class _Reader:
     def _close(self) -> None:
         """Return to the command around. A bracket that ends one too early must not make the rest harmless."""
         command, around = self._commands.pop(), self._commands[-1]
-        around.level = max(around.level, command.use)
+        if command.opened_by == "(" and command.expects_name and not around.target:
+            around.begin()  # the body of `f() {…}`
+        else:
+            around.level = max(around.level, command.use)
 
     def _read_variable(self, command: _Command, name: str) -> bool:
         is_executed = _Use.EXECUTED in (command.use, command.around)
         if name in self._downloaded:
-            if is_executed:
+            if is_executed or self._runs_parameters:
                 return True
             self._assign_download(command)
+        if f"${name}" in self._tools and command.use == _Use.EXECUTED and self._downloads(command):
+            return True
         if is_executed and (name.isdigit() or name in "@*"):
             self._runs_parameters = True
         if command.expects_name and not command.target:
@@ -208,26 +220,36 @@ class _Reader:
 
     def _read_word(self, command: _Command, text: str) -> bool:
         name = text.rsplit("/", 1)[-1] or text
-        if name in _DOWNLOADERS and command.use != _Use.HARMLESS:
-            if command.around != _Use.HARMLESS:
-                return True
-            self._downloaded.add("_")
-            self._assign_download(command)
+        if name in self._tools and command.use != _Use.HARMLESS and self._downloads(command):
+            return True
         if command.quote and _RUNNERS.fullmatch(name):
             command.begin()  # a quote of another argument hid that
         if command.target:
-            return False
-        if command.expects_name:
+            self._read_value(command, text)
+        elif command.expects_name:
             _read_beginning(command, text, name)
         elif command.name in _READS and "_" in self._downloaded:
             self._downloaded.add(text)
         else:
             _read_argument(command, text, name)
+        if name.rsplit("=", 1)[-1] in _DOWNLOADERS:
+            self._tools.update(f"${each}" for each in (command.target or command.outer_target).split())
         return False
 
+    def _read_value(self, command: _Command, text: str) -> None:
+        """Read a word of a variable's value, which may be the next variable: `export "A=…" B=…`."""
+        if command.name in _DECLARES and (assigned := _ASSIGNMENT.match(text)):
+            command.target += f" {assigned[1]}"
+
+    def _downloads(self, command: _Command) -> bool:
+        """Take a download; return whether its output is executed."""
+        self._downloaded.add("_")
+        self._tools |= self._functions
+        self._assign_download(command)
+        return command.around != _Use.HARMLESS
+
     def _assign_download(self, command: _Command) -> None:
-        if command.target or command.outer_target:
-            self._downloaded.add(command.target or command.outer_target)
+        self._downloaded.update((command.target or command.outer_target).split())
 
 
 def _read_mark(command: _Command, kind: str, text: str) -> None:
@@ -268,6 +290,7 @@ def _read_beginning(command: _Command, text: str, name: str) -> None:
         command.assign(assigned[1])
     elif name in _KEYWORDS:
         command.is_prefixed = name == "time"
+        command.in_case = command.in_case and name != "esac"
     elif name in _PREFIXES:
         command.name, command.is_prefixed = name, True
     elif command.is_prefixed and (text[0] == "-" or text[0].isdigit()):
@@ -287,6 +310,7 @@ def _read_argument(command: _Command, text: str, name: str) -> None:
     elif command.name == "printf" and text == "-v":
         command.level = _Use.EXECUTED
     elif _is_before_command(command.name, text):
+        command.in_case = command.in_case or command.name == "case"
         command.expect_code()
     elif (command.level == _Use.UNKNOWN or command.name == "kubectl") and _RUNNERS.fullmatch(name):
         command.take_name(name)

