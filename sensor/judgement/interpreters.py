@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.judgement.interpreter_table import INTERPRETERS, Interpreter
-from sensor.judgement.loading_options import is_unknown, named_files, plain_option
+from sensor.judgement.loading_options import MOST_POSSIBLE, is_unknown, named_files, plain_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -153,7 +153,7 @@ def _file(interpreter: Interpreter, rest: collections.deque[bytes]) -> tuple[byt
             if ended:
                 return file, possible
         elif is_possible:
-            possible.append(argument)
+            possible = [*possible, argument][:MOST_POSSIBLE]
         elif not has_word and argument in interpreter.commands:
             return None, possible
         elif not has_word and argument in interpreter.words:

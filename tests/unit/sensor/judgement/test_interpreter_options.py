@@ -150,6 +150,14 @@ def test_behind_an_option_that_is_not_known_what_is_loaded_is_found_too(line: st
     assert (run.names[0], run.is_certain, run.may_be_absent) == (argv[-1], False, True)
 
 
+def test_of_many_options_that_are_not_known_few_values_are_looked_for_and_the_script_is_still_found() -> None:
+    argv = [b"node", *[b"--new-option", b"5"] * 400, *[b"-r", b"/tmp/x"] * 400, b"app.js"]
+    assert b"app.js" in script(b"/usr/bin/node", argv).names
+    loaded = list(loaded_files(b"/usr/bin/node", argv))
+    assert len(loaded) == 400
+    assert max(len(each.behind) for each in loaded) <= 8 * len(loaded[0].names)
+
+
 @pytest.mark.parametrize("line", lines(OWN))
 def test_arguments_of_the_program_are_not_read_as_options(line: str) -> None:
     found = [name for each in loaded_files(*words(line)) for name in each.names]

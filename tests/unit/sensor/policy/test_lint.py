@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sensor.policy import KINDS, PROCESS_PROPERTIES, check
+from sensor.policy.document_terms import LIMITS
 from sensor.policy.lint import LintFinding, lint, lint_rule, take_suggestion
 from sensor.policy.lint.accounts import account_flaw
 from sensor.policy.lint.findings import Flaw
@@ -219,6 +222,27 @@ def test_nothing_again_and_again_up_to_its_limit_makes_the_lint_fail_or_take_lon
         for start in STARTS:
             lint_rule(minimal_rule(allow_list=[(start + piece * 4_096)[: 4_093 if start != "a" else 253] + " x"]))
     assert time.process_time() - began < 2
+
+
+@st.composite
+def pasted(draw: st.DrawFn, limit: int) -> str:
+    """A string of pieces, one of them up to the limit."""
+    few = st.lists(st.sampled_from([*PIECES, *STARTS]) | st.text(max_size=3), max_size=3).map("".join)
+    return (draw(few) + draw(few) * limit)[: limit - 20] + draw(few)[:20]
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_whatever_check_accepts_is_read_without_an_error(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(set(LINTS) | {"cluster_name"})))
+    operator = data.draw(st.sampled_from(BY_NAME[name].operators))
+    value_flaw(name, operator, data.draw(pasted(LIMITS["value"])))
+    account = data.draw(pasted(LIMITS["account"]))
+    entry = data.draw(st.sampled_from(STARTS)) + data.draw(pasted(LIMITS["path"] - 20))
+    scope = [{"provider": data.draw(st.sampled_from(["aws", "azure", "gcp"])), "accounts": [account]}]
+    rule = minimal_rule(allow_list=[entry], cloud_scope=scope)
+    for finding in lint_rule(rule):
+        take_suggestion(rule, finding)
 
 
 def test_many_conditions_on_one_property_are_compared_in_few_steps() -> None:
