@@ -156,6 +156,24 @@ def test_confirming_never_leads_to_another_site(reader: Any, later_client_of: Ca
     assert response["Location"] == "/"
 
 
+def test_a_changed_password_is_no_confirmation(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    browser = later_client_of(reader)
+    form = {"old_password": PASSWORD, "new_password": "another passphrase", "again": "another passphrase"}
+    assert browser.post("/password/", form).status_code == 302
+    assert browser.post(TOKENS, TYPED).status_code == 403
+
+
+def test_a_confirmation_is_of_one_session_and_ends_with_it(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    here, there = later_client_of(reader), later_client_of(reader)
+    here.post("/confirm/", {"confirm-password": PASSWORD})
+    assert there.post(TOKENS, TYPED).status_code == 403
+    confirmed = here.cookies["sessionid"].value
+    here.post("/sign-out/")
+    here.cookies["sessionid"] = confirmed
+    assert here.post(TOKENS, TYPED)["Location"].startswith("/sign-in/")
+    assert not ApiToken.objects.exists()
+
+
 def test_an_api_call_from_a_session_is_not_a_way_around(admin: Any, later_client_of: Callable[..., Client]) -> None:
     response = later_client_of(admin).post("/api/v1/policy/versions/", {}, content_type="application/json")
     assert (response.status_code, response.json()["code"]) == (403, "confirmation_required")

@@ -59,6 +59,10 @@ BEFORE = _document(ABOVE, BLOCK, BELOW)
         (_document(ABOVE, BLOCK, BELOW, _rule("Second", "block")), True),
         (_document(ABOVE, BLOCK, BELOW, _rule("Dormant", "block", enabled=False)), True),
         (_document(ABOVE, BLOCK, BELOW, detect=["fileless"]), True),
+        (_document(ABOVE, _rule("Block", "block", dry_run=True), BELOW), True),
+        (_document(_rule("Above", "ignore", unlisted="next_rule", allow_list=["a"]), BLOCK, BELOW), True),
+        (_document(ABOVE, BLOCK, BELOW, default={"action": "block"}), True),
+        (_document(ABOVE, BLOCK, BELOW, default={"action": "block", "dry_run": True}), True),
     ],
 )
 def test_what_is_blocked_changes_only_with_a_second_person(after: dict[str, Any], needed: bool) -> None:
