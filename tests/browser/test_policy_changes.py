@@ -98,3 +98,23 @@ def test_lines_and_blanks_are_seen_where_they_are_the_change(
     field = page.get_by_role("dialog").locator(".changes dd")
     assert field.locator("del").inner_text() == "one two  three"
     assert field.locator("ins").inner_text() == "one\ntwo three"
+
+
+def test_long_changes_begin_at_their_top_and_a_comment_leaves_the_discussion_in_view(
+    open_as: Callable[..., Page], admin: Any, operator: Any, queued: list[Any]
+) -> None:
+    many = document(*(f"Rule {number}" for number in range(40)))
+    versions.save_document(admin, many, 1)
+    versions.save_document(admin, document("A"), 2)
+    _, proposal = propose_draft(drafts.change_draft(draft_state(operator), edits.replace_document(many)))
+    for path in (f"{PAGE}versions/2/restore/", f"{PAGE}proposals/{proposal.pk}/"):
+        page = open_as(admin, path, viewport={"width": 390, "height": 844})
+        panel = page.get_by_role("dialog")
+        expect(panel.locator("#panel-title")).to_be_focused()
+        expect(panel.locator(".change-effect").first).to_contain_text("executions")
+        expect(panel.locator(".effect-total")).to_be_in_viewport()
+    panel.get_by_label("Comment", exact=True).fill("Why all of them?")
+    panel.get_by_role("button", name="Add comment").click()
+    expect(panel.locator(".comments")).to_contain_text("Why all of them?")
+    expect(panel.get_by_label("Comment", exact=True)).to_be_focused()
+    expect(panel.locator(".comments li").last).to_be_in_viewport()

@@ -150,6 +150,7 @@ def _panel(
         "clashes": clashes if is_rebased else [],
         "refusal": refusal,
         "typed": {name: value for name, value in request.POST.items() if name in TYPED and name != sent},
+        "sent": sent,
         "comments": queries.proposal_comments(user, found),
         "can_comment": user.has_role(Role.OPERATOR),
         "detects_nothing": detects_nothing(merged),
