@@ -71,6 +71,7 @@ class Front:
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = IncomingBody(receive, self._budget, self._seconds)
         try:
+            _check_framing(scope)
             answered = await self._read(scope, body, send)
             if not answered:
                 await self._run(scope, body, receive, send)
@@ -178,6 +179,15 @@ def _has_body(scope: Scope) -> bool:
     return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
+def _check_framing(scope: Scope) -> None:
+    """Refuse a body that is framed in two ways: a proxy may have read the other, and taken what follows for a request.
+
+    It is the last request of its connection (RFC 9112, section 6.1).
+    """
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        raise Refused(400, "invalid", "Send Content-Length or Transfer-Encoding, not both.")
+
+
 def _declared_length(scope: Scope) -> int:
     """Return Content-Length; 0 without one. h11 has refused values that are no numbers."""
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
@@ -211,6 +221,7 @@ async def _refuse(scope: Scope, refusal: Refused, send: Send, body: IncomingBody
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
         *([(b"retry-after", b"1")] if refusal.status == 503 else []),
+        *([(b"connection", b"close")] if refusal.status == 400 else []),
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": content, "more_body": True})

@@ -43,7 +43,8 @@ class Client:
     @property
     def scope(self) -> dict[str, Any]:
         has_body = self.chunks or self.stalls
-        headers = ({"Transfer-Encoding": "chunked"} if has_body else {}) | self.headers
+        is_chunked = has_body and "Content-Length" not in self.headers
+        headers = ({"Transfer-Encoding": "chunked"} if is_chunked else {}) | self.headers
         return {
             "type": "http",
             "method": self.method,
@@ -109,6 +110,18 @@ def test_nothing_is_read_of_a_body_whose_declared_length_is_over_the_limit(path:
 
     assert client.status == 413
     assert client.taken <= 33 * MIB  # discarded while the client reads its refusal
+
+
+@pytest.mark.parametrize("path", ["/sign-in/", EVENTS])
+def test_a_body_that_is_framed_in_two_ways_is_refused_and_ends_its_connection(path: str) -> None:
+    """A proxy that went by the length would take the rest for another client's request."""
+    headers = {"Content-Length": "5", "Transfer-Encoding": "chunked", "Authorization": "yes"}
+    client = Client(path, [b"abcde", b"GET /"], headers=headers)
+
+    asyncio.run(client.request(front()))
+
+    assert client.status == 400
+    assert (b"connection", b"close") in client.sent[0]["headers"]
 
 
 class LowestBudget(BodyBudget):
