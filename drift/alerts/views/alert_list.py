@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.encoding import iri_to_uri
+from django.utils.http import MAX_URL_REDIRECT_LENGTH
 
 from accounts.models import User
 from drift.alerts.actions.list_preferences import remember_order, remember_view, set_density
@@ -48,14 +50,17 @@ COLUMNS = (
 
 
 def alert_list_page(request: HttpRequest) -> HttpResponse:
-    """Show the page; as a fragment, its results. `add` opens a pill for another filter."""
+    """Show the page; as a fragment, its results. `add` opens a pill for another filter.
+
+    A query leads to the address of its filters, unless that is too long for a redirect.
+    """
     user = signed_in_user(request)
     try:
         filters = read_filters(request.GET)
     except QueryInvalid as error:
         return _refused(request, error)
     address = _address(request, filters)
-    if "query" in request.GET and not is_fragment(request):
+    if "query" in request.GET and not is_fragment(request) and len(address) <= MAX_URL_REDIRECT_LENGTH:
         return redirect(address)
     context = _results(request, filters)
     limit = context["grouped"].limit if "grouped" in context else None
@@ -208,8 +213,9 @@ def _rows(request: HttpRequest, filters: Filters, sort: SortOrder) -> dict[str, 
 def density(request: HttpRequest) -> HttpResponse:
     """Remember whether the user wants compact rows, and show the list again."""
     set_density(signed_in_user(request), is_compact=request.POST.get("rows") == "compact")
-    query = request.POST.get("query", "").lstrip("?")
-    return redirect(f"{reverse('alerts:list')}?{query}")
+    address = f"{reverse('alerts:list')}?{request.POST.get('query', '').lstrip('?')}"
+    # Django refuses to redirect to a longer one.
+    return redirect(address if len(iri_to_uri(address)) <= MAX_URL_REDIRECT_LENGTH else "alerts:list")
 
 
 def selection(request: HttpRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -58,6 +59,17 @@ def test_the_page_shows_a_query_under_the_address_of_its_filters(
     assert part["HX-Push-Url"] == "/alerts/?q=%2Ftmp&cluster=blue&path=%2Ftmp%2F%2A&sort=name"
     assert paths(part) == ["/tmp/a", "/tmp/b c"]
     assert browser.get("/alerts/", {"query": ""})["Location"] == "/alerts/"
+
+
+@pytest.mark.parametrize("letter", ["a", "漢"])
+def test_a_query_as_long_as_the_line_is_shown(alerts: None, reader: Any, client_of: ClientOf, letter: str) -> None:
+    line = f"path:{','.join(letter * 990 + end for end in 'xyz')},/tmp/a"
+
+    answer = client_of(reader).get("/alerts/", {"query": line}, follow=True)
+
+    assert (answer.status_code, paths(answer)) == (200, ["/tmp/a"])
+    compact = {"rows": "compact", "query": urlencode({"query": line})}
+    assert client_of(reader).post("/alerts/density/", compact, follow=True).status_code == 200
 
 
 def test_keys_are_shown_as_names_that_find_the_same(
