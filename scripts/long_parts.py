@@ -102,6 +102,13 @@ PARTS: Final = (
         {"SESSION_STARTS": "1000"},
     ),
     Part(
+        "unusual-pods",
+        "29 unusual ways to a program, in pods",
+        1,
+        tests("tests/system/capture/test_unusual_ways.py"),
+        {"UNUSUAL_IN": "pod"},
+    ),
+    Part(
         "sequences",
         "500 random sequences of writes, mappings, links, renames and mounts against a model of what ran",
         6,
