@@ -337,8 +337,9 @@ class FanotifyCapture:
     def _take_program(self, program: UnmarkedProgram) -> None:
         """Hold a program that only the connector reported."""
         try:
-            # Both report it for a moment after its mount was marked.
-            if self._seen.has(program.facts):
+            # Both report it for a moment after its mount was marked. With the node's root it is a service's, or ran
+            # before the runtime had switched to the container's root, as a hook does.
+            if self._seen.has(program.facts) or program.where.is_nodes:
                 return
             space = program_space(program, self._spaces, self._memfd_dev)
             if space is None:

@@ -170,6 +170,7 @@ class ProcessLog:
                 self._forks.put(event.pid, Fork(event.parent, self._clock.since_boot(event.time_ns)))
         before = self._inums.get(event.pid if event.parent is None else event.parent)
         inum = self._noted_inum(event)
+        has_started = event.what == "exec" and self._forget_start(event.pid)
         if inum == self._namespaces.host_inum:
             return
         if inum is None:
@@ -177,8 +178,12 @@ class ProcessLog:
                 self._log_ended(event.pid)
             return
         is_known = self._namespaces.knows(inum)
-        if event.what == "exec" or not is_known:
-            self._note_root(event.pid, inum, is_known=is_known, is_entered=inum != before)
+        parent_in = before or mount_namespace(event.parent) if event.parent is not None else None
+        if parent_in == self._namespaces.host_inum and not is_known:
+            self._root_devs.put(inum, self._node_root)  # whatever it has by now: a new one begins as a copy
+        elif event.what == "exec" or not is_known:
+            is_entered = inum != before
+            self._note_root(event.pid, inum, is_known=is_known and not has_started, is_entered=is_entered)
         if not is_known:
             self._unknown.append(event.pid)
             self._wake()
@@ -197,6 +202,18 @@ class ProcessLog:
         elif event.parent is not None:
             self._inums.remove(event.pid)
         return inum
+
+    def _forget_start(self, pid: int) -> bool:
+        """Forget a root that is the node's when the first process of a mount namespace runs its program; return if so.
+
+        What ran there before, as hooks of the runtime do, did so before the container had its root.
+        """
+        inum, fork = self._inums.get(pid), self._forks.get(pid)
+        is_first = inum is not None and fork is not None and self._inums.get(fork.parent) != inum
+        if inum is not None and is_first and self._root_devs.get(inum) == self._node_root:
+            self._root_devs.remove(inum)
+            return True
+        return False
 
     def _note_root(self, pid: int, inum: int, *, is_known: bool, is_entered: bool = False) -> None:
         """Note the device of a process's root for its namespace, until that is another than the node's.
@@ -252,7 +269,7 @@ class ProcessLog:
         if inum is None or inum == self._namespaces.host_inum:
             return
         where = self._place(inum, above, inum_above)
-        if where.is_nodes and inum == inum_above:
+        if self._root_devs.get(inum) == self._node_root:
             return  # of a service of the node's, or of the runtime before it has switched to the container's root
         # Most of these are no losses: they must not take the place of a container's.
         if len(self._ended) >= (MAX_WAITING // 2 if where.is_nodes else MAX_WAITING):
@@ -268,7 +285,7 @@ class ProcessLog:
         process, but a container that lives on is known by the time that this is asked for. `above` is an ancestor of
         what ran there, in the namespace `inum_above`.
         """
-        if inum == inum_above:
+        if inum == inum_above and self._root_devs.get(inum) is None:
             self._note_root(above, inum, is_known=self._namespaces.knows(inum))
         root = self._root_devs.get(inum)
         made_by_node = inum_above == self._namespaces.host_inum
