@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from drift.alerts.actions import triage
 from drift.alerts.models import Alert, Resolution, Status, SuppressionRule
+from tests.browser.held import Held
 from tests.browser.test_alerts_page import estate, send, violations
 from tests.unit.drift.alerts.conftest import Estate
 
@@ -68,3 +69,23 @@ def test_widening_a_rule_shows_what_it_also_covers_above_apply(
     panel.get_by_role("button", name="Apply").click()
     expect(page.locator("#messages")).to_contain_text("saved")
     assert set(SuppressionRule.objects.get().contents.values_list("sha256", flat=True)) == {"a" * 64}
+
+
+def test_a_late_simulation_of_a_rule_that_has_changed_since_is_not_shown(
+    estate: Estate, open_as: Callable[..., Page], operator: Any
+) -> None:
+    send(estate, "/opt/tools/gdb")
+    page = open_as(operator, f"/alerts/{Alert.objects.get().pk}/?tab=action")
+    page.get_by_role("link", name="Create suppression rule").click()
+    panel = page.get_by_role("dialog")
+    expect(panel.get_by_text("It would have dismissed 1 of 1 alert")).to_be_visible()
+    path = panel.get_by_label("Process path", exact=True)
+    held = Held(page, "**/alerts/suppression/simulate/")
+    path.fill("/nowhere")
+    path.blur()
+    path.fill("/opt/tools/gdb")
+    expect(panel.get_by_text("It would have dismissed")).to_have_count(0)
+
+    held.release()
+
+    expect(panel.get_by_text("It would have dismissed 1 of 1 alert")).to_be_visible()
