@@ -44,14 +44,11 @@ _STARTER: Final = (
 """What starts a program behind a pipe with the pipe as its input."""
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
-_NOT_ITS_OWN: Final = (
-    "".join(
-        f"(?<!{word}[ =])"
-        for word in ("cidr", "cidrs", "range", "ranges", "subnet", "subnets", "routes", "proxies", "allow", "trusted")
-    )
-    + r"(?<![\d./,])"
+_NOT_ITS_OWN: Final = r"\d(?<![\d./,]\d)" + "".join(
+    rf"(?<!{word}[ =]\d)"
+    for word in ("cidr", "cidrs", "range", "ranges", "subnet", "subnets", "routes", "proxies", "allow", "trusted")
 )
-"""Not what a server or a network program is told of its own network, nor the rest of a list."""
+"""The first digit of a range that is not what a server is told of its own network, nor the rest of a list."""
 _SOUGHT: Final = r"(secret|passw|token|private|cred|akia|ghp_|glpat|wallet)"
 _FILE_TYPES: Final = (
     r"(mp[34]|mkv|mov|avi|webm|wav|jpe?g|png|gif|webp|svg|pdf|docx?|xlsx?|csv|json|ya?ml|xml|html?|css|txt|md|log|"
@@ -98,8 +95,8 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         r"(^| )--?(e|c|exec|shell|pipe|cmd|command|spawn|run)[= ](/usr)?/bin/(ba|da|z|a|k)?sh(?! -\w{0,4}c\b)(?= |$)",
     ),
     "calls_home": (
-        r"(^| )--?(relay|beacon|c2|call-?back|connect-?back|exfil|implant|dial)[= ]",
-        r"(^| )--?(upload|send|post|webhook|ship|submit|drop|via)[= ]\S{0,20}://",
+        r" --?(relay|beacon|c2|call-?back|connect-?back|exfil|implant|dial)[= ]",
+        r" --?(upload|send|post|webhook|ship|submit|drop|via)[= ]\S{0,20}://",
     ),
     "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b", rf"(?<=[ =@/]){_PUBLIC_IPV4}(?=[ :/?#]|$)"),
     "outside_address": (PUBLIC_URL,),
@@ -116,9 +113,10 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
     ),
     "key_store": (r"(^| )(?!-d)\S*\.(jks|keystore|p12|pfx|kdbx)\b",),
     "secret_file": (
-        r"\bwp-config\.php|/config/config\.php|\bgrafana\.db|\bmaster\.key\b|/credentials\.xml\b|\.tfstate\b",
-        r"/etc/kubernetes/(pki|admin\.conf)|\.vault-token\b|\b(vault|raft)\.db\b|\bcookies\.sqlite\b|/etc/ssl/private/",
-        r"\bwallet\.(dat|sso)\b|(?<![^ /])\.env( |$)|(^| )/run/secrets( |$)",
+        # What precedes is looked at behind the literal: patterns that begin with one are searched five times as fast.
+        r"wp-config\.php|/config/config\.php|grafana\.db|master\.key\b|/credentials\.xml\b|\.tfstate\b",
+        r"/etc/kubernetes/(pki|admin\.conf)|\.vault-token\b|vault\.db\b|raft\.db\b|cookies\.sqlite\b|/etc/ssl/private/",
+        r"wallet\.(dat|sso)\b|\.env(?<![^ /]\.env)( |$)|/run/secrets(?<![^ ]/run/secrets)( |$)",
     ),
     "seeks_secrets": (
         rf"--?(grep|search|match|find|pattern|regex|collect|harvest|loot)[= ]\S{{0,80}}{_SOUGHT}",
@@ -132,15 +130,15 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         ),
     ),
     "guesses": (
-        r"\b(password-?spray|brute-?(user|force)|kerberoast|asreproast|secretsdump)",
-        r"\b(rockyou|wordlists?|usernames|userlist)\.(txt|lst|dic)\b",
+        r"(password-?spray|brute-?(user|force)|kerberoast|asreproast|secretsdump)",
+        r"(rockyou|wordlists?|usernames|userlist)\.(txt|lst|dic)\b",
         (
-            r"(^| )--?(u|l|users?|logins?)(-?(list|file))?[= ]\S{1,80}\.(txt|lst)\b",
+            r" --?(u|l|users?|logins?)(-?(list|file))?[= ]\S{1,80}\.(txt|lst)\b",
             r" --?p(ass\w{0,8})?[= ]\S{1,80}\.(txt|lst)",
         ),
-        r"(^| )-m \d{1,5} -a \d\b",
+        r" -m \d{1,5} -a \d\b",
     ),
-    "network_range": (rf"{_NOT_ITS_OWN}{_RANGE}\b",),
+    "network_range": (rf"{_NOT_ITS_OWN}\d{{0,2}}(\.\d{{1,3}}){{3}}/([89]|1\d|2\d)\b",),
     "scan": (
         # A server has a trusted range and a port of its own too, so that one port counts only of what is no option's.
         (rf"(^| )(?!--)\S{{1,{MAX_CHARACTERS}}} {_RANGE}\b", r" -p ?\d|--port\b"),
@@ -154,10 +152,10 @@ PATTERNS: Final[dict[str, tuple[str | tuple[str, str], ...]]] = {
         r"mount-disk|mount-cgroup|shim-pwn|runc-pwn|cap-dac-read-search",
         r"\bchroot /host",
     ),
-    "loads_code": (r"\bld_preload=|(^| )--?(inject|hook|preload)\b|\binsmod\b|\S\.ko( |$)",),
+    "loads_code": (r"ld_preload=| --?(inject|hook|preload)\b|insmod\b|\.ko( |$)",),
     "controller": (
-        (r"(^| )-t [04](:\w{1,10})? ", r"\d{1,3}(\.\d{1,3}){3}( -?\d{1,5}){1,16}$"),
-        r"(^| )--?write[-_]?(coils?|registers?|tags?|multiple|single)\b|(^| )--write[= ]db\d",
+        (r" -t [04](:\w{1,10})? ", r"\d{1,3}(\.\d{1,3}){3}( -?\d{1,5}){1,16}$"),
+        r" --?write[-_]?(coils?|registers?|tags?|multiple|single)\b| --write[= ]db\d",
     ),
     "runtime_socket": (r"(docker|containerd|crio|podman)\.sock",),
     "encoded": (
