@@ -233,7 +233,7 @@ class _Reader:
         else:
             _read_argument(command, text, name)
         if name.rsplit("=", 1)[-1] in _DOWNLOADERS:
-            self._tools.update(f"${each}" for each in (command.target or command.outer_target).split())
+            self._tools |= {f"${each}" for each in (command.target or command.outer_target).split()}
         return False
 
     def _read_value(self, command: _Command, text: str) -> None:
@@ -249,7 +249,7 @@ class _Reader:
         return command.around != _Use.HARMLESS
 
     def _assign_download(self, command: _Command) -> None:
-        self._downloaded.update((command.target or command.outer_target).split())
+        self._downloaded |= set((command.target or command.outer_target).split())
 
 
 def _read_mark(command: _Command, kind: str, text: str) -> None:
