@@ -53,7 +53,7 @@ ATTACKS: Final = frozenset(
         "controller",
     }
 )
-EVERYDAY_KINDS: Final = frozenset({"routine_kind", "runtime_clone"})
+NOT_OF_ATTACKS: Final = frozenset({"routine_kind", "runtime_clone", "own_plugin"})
 """They lower nothing that is named or called like an attack."""
 PLANTED_KINDS: Final = frozenset({"script", "routine_kind"})
 """They lower nothing that a person put there for the workload to run."""
@@ -94,7 +94,7 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
     counted = [] if is_attack or is_planted else sorted(builds, key=lambda each: SIGNALS[each[0]].points)[:1]
     if is_planted and builds:
         found.append(signal("planted_in_build"))
-    dropped = (MADE if counted else frozenset()) | (EVERYDAY_KINDS if is_attack else frozenset())
+    dropped = (MADE if counted else frozenset()) | (NOT_OF_ATTACKS if is_attack else frozenset())
     if is_planted:
         dropped |= PLANTED_KINDS
     kept = [each for each in found if each[0] not in dropped and (each not in builds or each in counted)]
@@ -299,12 +299,18 @@ def _starter(event: wire.Event) -> Iterator[Signal]:
 
 
 def _is_plugin(event: wire.Event, line: list[str]) -> bool:
-    """Return whether a service starts, without a shell or arguments, what it wrote to its directory of plugins."""
-    process = event.process
-    writer = process.written_by
-    if writer is None or not line or "/plugins/" not in process.path or len(process.argv) > 1:
+    """Return whether a service starts, without a shell or arguments, what it wrote to its directory of plugins.
+
+    Its directory has its name. Who takes over PHP writes to a web root, and who drops a program chooses its name too.
+    """
+    process, path = event.process, event.process.path
+    writer, above = process.written_by, path.split("/plugins/")[0].split("/")
+    is_bare = len(process.argv) == 1 and not process.argv_truncated and event.kind in ("new_file", "volume")
+    if writer is None or not line or not is_bare or "/plugins/" not in path or _facts(event).writer_origin == "drift":
         return False
-    return event.kind != "library" and names.is_same_program(checked_name(writer), line[0])
+    if path.startswith(names.WRITABLE) or names.WEB_PLACE.search(path) or names.is_named(line[0], WRITE_ANYTHING):
+        return False
+    return line[0] in above and names.is_same_program(checked_name(writer), line[0])
 
 
 def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> bool:

@@ -52,7 +52,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "own_plugin": SignalDefinition(
         -40,
         "a plugin of {}",
-        "in a directory `plugins`, and the service that starts it wrote it; without arguments",
+        "in a directory `plugins` below one with the name of the service that wrote it and starts it itself, without "
+        "arguments; not in a web root or a temporary directory, nor what drift, a runtime or a shell wrote, nor what "
+        "is named or called like an attack",
     ),
     "script": SignalDefinition(-15, "a script", "kind `script`, but where the system starts programs"),
     "routine_kind": SignalDefinition(

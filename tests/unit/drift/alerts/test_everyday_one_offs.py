@@ -94,6 +94,41 @@ def test_a_plugin_that_its_service_starts_without_arguments_is_lowered() -> None
     assert "own_plugin" not in names(**plugin, process__written_by=written("grafana"), **below("sh", "grafana"))
 
 
+@pytest.mark.parametrize(
+    ("path", "starter"),
+    [
+        ("/var/www/html/plugins/x", "sh"),
+        ("/var/www/html/wp-content/plugins/x", "php-fpm"),
+        ("/var/www/php-fpm/plugins/x", "php-fpm"),
+        ("/tmp/plugins/x", "php-fpm"),
+        ("/tmp/grafana/plugins/x", "grafana"),
+        ("/dev/shm/grafana/plugins/x", "grafana"),
+        ("/opt/app/plugins/x", "grafana"),
+        ("/opt/plugins/grafana/x", "grafana"),
+        ("/opt/sh/plugins/x", "sh"),
+        ("/usr/lib/python3/plugins/x", "python3"),
+    ],
+)
+def test_what_is_no_services_own_directory_has_no_plugins(path: str, starter: str) -> None:
+    file: dict[str, Any] = {"process__path": path, "process__argv": [path], "process__written_by": written(starter)}
+
+    assert "own_plugin" not in names(**file, **below(starter, "nginx"))
+
+
+def test_what_else_a_plugin_shows_is_not_lowered() -> None:
+    path = "/var/lib/grafana/plugins/a/gpx_a"
+    plugin: dict[str, Any] = {"process__path": path, "process__argv": [path], **below("grafana")}
+    plugin["process__written_by"] = written("grafana")
+
+    assert "own_plugin" in names(**plugin)
+    assert "own_plugin" not in names(**plugin, process__provenance={"writer_origin": "drift"})
+    assert "own_plugin" not in names(**plugin, process__argv_truncated=True)
+    assert "own_plugin" not in names(**plugin, kind="fileless")
+    assert "own_plugin" not in names(**{**plugin, "process__argv": []})
+    assert "own_plugin" not in names(**{**plugin, "process__path": "/var/lib/grafana/plugins/xmrig"})
+    assert "own_plugin" not in names(**{**plugin, "process__argv": ["stratum+tcp://a"]})
+
+
 def test_what_cron_starts_is_not_a_child_of_the_server_above_it() -> None:
     assert "service_child" in names(**below("sh", "postgres", "patroni"))
     assert "service_child" not in names(**below("sh", "cron", "postgres", "patroni"))
