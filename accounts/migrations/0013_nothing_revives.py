@@ -42,10 +42,11 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0012_owners_decisions")]
 
     operations = [
+        # First, for its lock is the strongest: after a weaker one it could wait for somebody who waits for that.
+        migrations.AddField("user", "rights_changed_at", models.DateTimeField(editable=False, null=True)),
         migrations.RunSQL(
             _triggers("OLD.is_active IS DISTINCT FROM NEW.is_active"),
             _triggers("OLD.is_active AND NOT NEW.is_active"),
         ),
-        migrations.AddField("user", "rights_changed_at", models.DateTimeField(editable=False, null=True)),
         migrations.RunSQL(DATE, DO_NOT_DATE),
     ]

@@ -5,6 +5,7 @@ An action because some checks reach Redis. It changes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Callable
@@ -89,7 +90,7 @@ def _dated(outcome: CheckOutcome, began_at: dt.datetime | None) -> CheckOutcome:
     """Return a failing outcome without a time of its own with that of the first check at which it failed."""
     if outcome.state != "failing" or outcome.since is not None:
         return outcome
-    return CheckOutcome(outcome.state, outcome.detail, began_at, outcome.count, outcome.sensors)
+    return dataclasses.replace(outcome, since=began_at)
 
 
 _STORED: Final[dict[str, Callable[[], CheckOutcome]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -33,6 +35,9 @@ def record_health() -> None:
 
 def _notices(finding: HealthFinding) -> list[PendingNotice]:
     path, condition, outcome = reverse("health:page"), finding.condition, finding.outcome
+    if outcome.is_named:
+        key = f"{condition.code} {hashlib.sha256(outcome.detail.encode()).hexdigest()[:16]}"
+        return [PendingNotice(key=key, title=f"{condition.title}: {outcome.detail}"[:256], path=path)]
     if not condition.of_sensors:
         return [PendingNotice(key=condition.code, title=f"{condition.title}: {condition.fails}", path=path)]
     return [

@@ -19,6 +19,8 @@ class CheckOutcome:
     since: dt.datetime | None = None
     count: int = 0
     sensors: list[object] = field(default_factory=list)
+    is_named: bool = False
+    """With another `detail` it is another thing that happened, of which people are notified anew."""
 
 
 def ok(detail: str = "") -> CheckOutcome:
@@ -26,9 +28,11 @@ def ok(detail: str = "") -> CheckOutcome:
     return CheckOutcome("ok", detail)
 
 
-def failing(detail: str = "", since: dt.datetime | None = None, count: int = 0) -> CheckOutcome:
+def failing(
+    detail: str = "", since: dt.datetime | None = None, count: int = 0, *, is_named: bool = False
+) -> CheckOutcome:
     """Return that the condition holds."""
-    return CheckOutcome("failing", detail, since, count)
+    return CheckOutcome("failing", detail, since, count, is_named=is_named)
 
 
 def not_checked(reason: str) -> CheckOutcome:

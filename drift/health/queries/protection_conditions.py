@@ -45,18 +45,22 @@ def _sensors(viewer: Viewer) -> CheckOutcome:
         return ok(f"{count} {'sensor' if count == 1 else 'sensors'}")
     names = ", ".join(f"{name} in {environment}" for name, environment, _ in lost[:NAMED])
     more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-    return failing(f"{names}{more}", min(since for _, _, since in lost), len(lost))
+    return failing(f"{names}{more}", min(since for _, _, since in lost), len(lost), is_named=True)
 
 
 def _lost_clusters(viewer: Viewer) -> list[tuple[str, str, dt.datetime]]:
-    """Return name, environment and time of the clusters all of whose sensors were retired as silent.
+    """Return name, environment and time of the clusters that have no sensor any more, of which the last was silent.
+
+    One whose last sensor was released or revoked was taken away on purpose.
 
     In an environment that has other sensors for a week: a cluster that was deleted stays in the portal. None of an
     environment is never well until the environment is retired.
     """
     live = Sensor.objects.filter(state=SensorState.LIVE)
+    later = Sensor.objects.filter(cluster=OuterRef("cluster"), ended_at__gt=OuterRef("ended_at"))
     retired = Sensor.objects.visible_to(viewer).filter(
         ~Exists(live.filter(cluster=OuterRef("cluster"))),
+        ~Exists(later.exclude(state=SensorState.RETIRED)),
         state=SensorState.RETIRED,
         cluster__environment__sensor_enabled=True,
         cluster__environment__retired_at=None,

@@ -22,7 +22,7 @@ from drift.fleet.models import Rollout, SensorStatus
 from drift.health.actions import health_report
 from drift.health.actions.record_health import record_health
 from drift.health.domain.conditions import BY_CODE
-from drift.health.domain.outcomes import ok
+from drift.health.domain.outcomes import failing, ok
 from drift.notify.actions import channels, deliveries, notices, post_webhook
 from drift.notify.actions import settings as settings_actions
 from drift.notify.actions.channels import mail as mail_channel
@@ -232,6 +232,20 @@ def test_a_sensor_s_problem_is_notified_when_it_begins_and_when_it_recurs(
     sweep()
     record_health()
     assert sweep() == ["[Driftwatch] 1 condition needs attention"]
+
+
+def test_each_further_cluster_that_lost_all_sensors_is_notified_by_name(
+    estate: Estate, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {code: ok() for code in BY_CODE}
+    monkeypatch.setattr(health_report, "portal_outcomes", lambda: found)
+    monkeypatch.setattr(health_report, "protection_outcomes", lambda viewer: found)
+    mails = []
+    for names in ("one in blue", "one in blue", "one in blue, two in blue"):
+        found["no_sensors"] = failing(names, is_named=True)
+        record_health()
+        mails.append([names in str(each.body) for each in mail.outbox] if sweep() else [])
+    assert mails == [[True], [], [True]]
 
 
 def test_a_halted_rollout_is_notified(estate: Estate, owner: Any) -> None:

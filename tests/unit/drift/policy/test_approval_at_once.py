@@ -75,7 +75,9 @@ def test_of_all_who_decide_at_once_one_does_and_the_author_never(
         lambda: sent(clients[4], "versions/", {"base": 1, "document": BLOCKING}),
     )
     statuses = [each.status_code for each in answers]
-    assert statuses[0] == statuses[4] == 409
+    assert statuses[0] == 409
+    # A save of what was accepted just before makes no version of its own.
+    assert statuses[4] in {200, 409}
     assert sorted(statuses[1:4])[0] < 300
     assert sorted(statuses[1:4])[1:] == [409, 409]
     proposal.refresh_from_db()
