@@ -50,8 +50,9 @@ def mount_maker(resolved: Resolved, pid: int, point: bytes, dev: int) -> Literal
         return "unknown"
     if point not in made:
         return "container"
-    # A mount over the runtime's is not the runtime's: that one lies at the bottom. In a chroot it is not shown.
-    for each in (pid, resolved.pid):
+    # A mount over the runtime's is not the runtime's: that one lies at the bottom. The container's first process is
+    # asked first: in a chroot, or a mount namespace of its own, another may have anything at that path.
+    for each in (resolved.pid, pid):
         lowest = next((mount for mount in read_mounts(each) if mount.point == point), None)
         if lowest is not None:
             return "runtime" if lowest.dev == dev else "container"

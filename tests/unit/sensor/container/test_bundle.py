@@ -37,15 +37,26 @@ def test_a_mount_is_known_however_its_path_is_written(resolved: Resolved, tmp_pa
 
 
 @pytest.mark.parametrize(("dev", "maker"), [(8, "runtime"), (9, "container")])
-@pytest.mark.parametrize("pid", [5, 6])
+@pytest.mark.parametrize("pid", [5, 6, 7])
 def test_a_mount_over_the_runtime_s_is_known_though_its_process_is_gone_or_in_a_chroot(
     resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int, dev: int, maker: str
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"mounts": [{"destination": "/data"}]}))
     over = [Mount(3, 9, b"/", b"/", b"tmpfs", b"")]
     below = [Mount(2, 8, b"/", b"/data", b"ext4", b"")]
-    monkeypatch.setattr(bundle, "read_mounts", {5: [], 6: over, resolved.pid: below}.get)
+    # What its own root has there: a chroot's `/data` is wherever the container put it.
+    decoy = [Mount(4, 9, b"/", b"/data", b"tmpfs", b"")]
+    monkeypatch.setattr(bundle, "read_mounts", {5: [], 6: over, 7: decoy, resolved.pid: below}.get)
     assert mount_maker(resolved, pid, b"/data", dev) == maker
+
+
+@pytest.mark.parametrize(("dev", "maker"), [(8, "runtime"), (9, "container")])
+def test_a_mount_is_looked_up_by_its_own_process_where_the_container_s_first_is_gone(
+    resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dev: int, maker: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"mounts": [{"destination": "/data"}]}))
+    monkeypatch.setattr(bundle, "read_mounts", {5: [Mount(2, 8, b"/", b"/data", b"ext4", b"")], resolved.pid: []}.get)
+    assert mount_maker(resolved, 5, b"/data", dev) == maker
 
 
 def test_filesystems_that_do_not_answer_are_tried_again(
