@@ -236,6 +236,20 @@ AWK: Final = Interpreter(
     also=(b".awk",),
     shortens=True,
 )
+# Its own words follow `-W`: the others that it has begin with none of these letters, and have no value behind them.
+MAWK: Final = dataclasses.replace(
+    AWK,
+    takes=b"Fvf",
+    attached=b"",
+    ends=b"",
+    file=b"f",
+    loads=re.compile(rb"-f|--exec"),
+    program_words=re.compile(rb"--exec"),
+    long_file=frozenset({b"--exec"}),
+    long_takes=frozenset(),
+    long_ends=frozenset({b"--version", b"--help", b"--usage"}),
+    also=(),
+)
 JAVA: Final = Interpreter(
     endings=(b".jar", b".class", b".java", b".jmod", b".war", b".ear"),
     text=True,
@@ -297,7 +311,8 @@ INTERPRETERS: Final = (
     (re.compile(rb"bun"), _BUN),
     (re.compile(rb"php[\d.]*"), PHP),
     (re.compile(rb"lua(?:jit)?[\d.-]*(?:beta\d)?"), _LUA),
-    (re.compile(rb"[gmn]?awk"), AWK),
+    (re.compile(rb"mawk"), MAWK),
+    (re.compile(rb"[gn]?awk"), AWK),
     (re.compile(rb"java"), JAVA),
     (re.compile(rb"dotnet"), _DOTNET),
     (re.compile(rb"pwsh"), POWERSHELL),

@@ -7,7 +7,7 @@ import re
 import urllib.parse
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.judgement.interpreter_table import AWK, JAVA, PHP, POWERSHELL
+from sensor.judgement.interpreter_table import AWK, JAVA, MAWK, PHP, POWERSHELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,14 +48,26 @@ def plain_option(interpreter: Interpreter, argument: bytes, rest: collections.de
     """Return an argument with two dashes where it is a long option in another form; what else it has is taken."""
     if interpreter is POWERSHELL:
         return _DASH.sub(b"-", argument)
-    if interpreter is AWK and argument.startswith(b"-W") and (argument != b"-W" or rest):
+    if (interpreter is AWK or interpreter is MAWK) and argument.startswith(b"-W") and (argument != b"-W" or rest):
         argument = b"--" + (argument[2:] or rest.popleft())
+    if interpreter is MAWK and argument.startswith(b"--"):
+        argument = _mawk_option(argument)
     if interpreter.shortens and argument.startswith(b"--"):
         name, equals, value = argument.partition(b"=")
         known = interpreter.long_takes | interpreter.long_file | interpreter.long_ends
         full = {name} & known or {each for each in known if each.startswith(name)}
         return (*full,)[0] + equals + value if len(full) == 1 else argument
     return b"-" + argument if b"-" + argument.partition(b"=")[0] in interpreter.one_dash else argument
+
+
+def _mawk_option(argument: bytes) -> bytes:
+    """Return the first of mawk's options, in any case and joined by commas, that names the program or ends; or all."""
+    words = argument[2:].split(b",")
+    for at, word in enumerate(words):
+        name = word.partition(b"=")[0].lower()
+        if name and any(each.startswith(b"--" + name) for each in MAWK.long_file | MAWK.long_ends):
+            return b"--" + name + (b",".join(words[at:])[len(name) :] if b"=" in word else b"")
+    return argument
 
 
 def is_unknown(interpreter: Interpreter, argument: bytes) -> bool:

@@ -55,6 +55,20 @@ gawk -e BEGIN{} -f /tmp/x data
 gawk --sourc BEGIN{} --fil /tmp/x
 gawk -p -o -d -L -M -O -f /tmp/x
 mawk -W exec /tmp/x data
+mawk -Wi -f /tmp/x data
+mawk -W interactive -f /tmp/x data
+mawk -Wd -f /tmp/x data
+mawk -Ws=100 -f /tmp/x data
+mawk -W include -f /tmp/x data
+mawk -Wl -f /tmp/x data
+mawk -Wf -f /tmp/x data
+mawk -We /tmp/x data
+mawk -WEXEC /tmp/x data
+mawk -We= /tmp/x data
+mawk -Wi,e /tmp/x data
+mawk -We,version /tmp/x data
+mawk -Wusx,r=1,exec /tmp/x data
+nawk -f /tmp/x data
 tclsh -encoding utf-8 /tmp/x
 wish -file /tmp/x
 expect -D 1 -c exit -i -n -N -b /tmp/x
@@ -81,6 +95,10 @@ gawk --sourc BEGIN{} --inc /tmp/x
 gawk -W source=BEGIN{} -W include=/tmp/x
 gawk -e BEGIN{} -l /tmp/x
 gawk -bi /tmp/x BEGIN{}
+mawk -Wi -f /tmp/x data
+mawk -Wi,e /tmp/x data
+mawk -We=/tmp/x data
+mawk -f app.awk -f /tmp/x data
 gawk -E /tmp/x -i /data/own
 php -B 1; -F /tmp/x
 php -B 1; -R 1; -d auto_append_file=/tmp/x
@@ -109,6 +127,9 @@ bun --port 80 app.ts --preload /data/x
 gawk --source BEGIN{} data -i /data/x
 gawk -W exec app.awk -i /data/x
 gawk -E app.awk --include /data/x
+mawk -We app.awk -f /data/x
+mawk -Wi,e app.awk -f /data/x
+mawk {print} -f /data/x
 php -B 1; -R 1; a -F /data/x
 ruby --parser prism app.rb -r /data/x
 python3 app.py -c /data/x
@@ -169,6 +190,8 @@ def test_a_command_or_value_that_is_no_file_may_be_absent(line: str) -> None:
     assert script(*words(line)).may_be_absent
 
 
-@pytest.mark.parametrize("line", ["dotnet build x.dll", "deno check x.ts", "bun build x.ts", "bash -norc -c /tmp/x"])
+@pytest.mark.parametrize(
+    "line", ["dotnet build x.dll", "deno check x.ts", "bun build x.ts", "bash -norc -c /tmp/x", "mawk -Wv,e x"]
+)
 def test_a_command_that_runs_no_file_names_none(line: str) -> None:
     assert script(*words(line)).names == ()
