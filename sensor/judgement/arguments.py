@@ -33,13 +33,14 @@ class NamedPaths(NamedTuple):
     """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there.
 
     Without a file that `may_be_absent` the program runs all the same, or it is one that was named by its directory.
-    Where one of those that it is `behind` was a file, it is an argument of that.
+    Where one of those that it is `behind` was a file, and none of those `after` it, it is an argument of that.
     """
 
     kind: DriftKind
     paths: Sequence[bytes]
     may_be_absent: bool = False
     behind: Sequence[bytes] = ()
+    after: Sequence[bytes] = ()
 
 
 def named_paths(record: Record) -> list[NamedPaths]:
@@ -51,10 +52,13 @@ def named_paths(record: Record) -> list[NamedPaths]:
         return found
     called = interpreter_called(record.path, record.argv)
     run = script(*called)
-    if run.names:
-        found.append(NamedPaths("interpreter", run.names, run.may_be_absent))
-    loaded = (each for each in loaded_code(*called) if each.names != run.names)
-    return [*found, *(NamedPaths("interpreter", each.names, may_be_absent=True, behind=each.behind) for each in loaded)]
+    found += (NamedPaths("interpreter", names, run.may_be_absent) for names in run.files)
+    names = [name for each in run.files for name in each]
+    for each in loaded_code(*called):
+        if each.names not in run.files:
+            after = [name for name in names if name not in each.behind] if each.behind else ()
+            found.append(NamedPaths("interpreter", each.names, may_be_absent=True, behind=each.behind, after=after))
+    return found
 
 
 def script_name(record: Record) -> bytes:

@@ -234,8 +234,8 @@ class FactGatherer:
             yield from self._script_by_name(record, resolved)
             return
         found: set[bytes] = set()
-        for kind, paths, may_be_absent, behind in named_paths(record):
-            if not found.isdisjoint(behind):
+        for kind, paths, may_be_absent, behind, after in named_paths(record):
+            if not found.isdisjoint(behind) and found.isdisjoint(after):
                 continue
             file = None
             for path in paths:

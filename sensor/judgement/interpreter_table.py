@@ -140,6 +140,19 @@ _NODE: Final = Interpreter(
         rb"--(?:harmony|expose|trace|abort|enable|force|frozen|insecure|pending|preserve|print|throw|tls|track|use"
         rb"|verify|zero-fill|openssl|optimize|turbo|gc|perf|prof|jitless|check|interactive|permission|inspect|watch"
         rb"|cpu-prof|heap-prof|build-snapshot|entry-url|report-(?:compact|on|uncaught|exclude))(?:-.*)?"
+        # By their whole names: others that begin so may have a value in a later version.
+        rb"|--(?:addons|async-context-frame|completion-bash|debug-arraybuffer-allocations|deprecation|disable-sigusr1"
+        rb"|disable-wasm-trap-handler|disallow-code-generation-from-strings|extra-info-on-fatal-exception|global-search"
+        rb"-paths|huge-max-old-generation-size|interpreted-frames-native-stack|lite-mode|network-family-autoselection"
+        rb"|node-memory-debug|node-snapshot|strip-types|warnings|webstorage|single-threaded|single-threaded-gc|maglev"
+        rb"|sparkplug|allow-(?:addons|child-process|ffi|inspector|natives-syntax|net|wasi|worker)"
+        rb"|test|test-(?:force-exit|only|update-snapshots)|experimental-(?:abortcontroller|addon-modules"
+        rb"|async-context-frame|default-config-file|detect-module|eventsource|fetch|global-customevent|global-navigator"
+        rb"|global-webcrypto|import-meta-resolve|inspector-network-resource|json-modules|modules|network-imports"
+        rb"|network-inspection|permission|print-required-tla|quic|repl-await|report|require-module|shadow-realm|sqlite"
+        rb"|storage-inspection|strip-types|test-coverage|test-module-mocks|test-snapshots|top-level-await"
+        rb"|transform-types|vm-modules|wasi-unstable-preview1|wasm-modules|websocket|webstorage|worker"
+        rb"|worker-inspection))"
     ),
     words=frozenset({b"inspect"}),
     loads=re.compile(

@@ -29,13 +29,13 @@ _STANDARD_INPUT: Final = frozenset({INPUT, b"/dev/stdin", b"/dev/fd/0", b"/proc/
 
 
 class Script(NamedTuple):
-    """The names of the file that an interpreter runs, the likeliest first; () where it runs none, or is not one.
+    """What an interpreter runs: the names of its file, the likeliest first; () where it runs none, or is not one.
 
-    Not `is_certain` where each may be an option's value instead. `may_be_absent`: or a command, which is not a file.
+    Of several files each may be the program, or an option's value or the program's argument; the likeliest is first.
+    `may_be_absent`: or a command, which is not a file.
     """
 
-    names: tuple[bytes, ...] = ()
-    is_certain: bool = True
+    files: tuple[tuple[bytes, ...], ...] = ()
     may_be_absent: bool = False
 
 
@@ -58,18 +58,11 @@ def script(program: bytes, argv: Sequence[bytes]) -> Script:
     if interpreter is None:
         return Script()
     file, possible = _file(interpreter, collections.deque(argv[1:]))
-    files = [*possible, *([file] if file and file not in _STANDARD_INPUT else [])]
+    files = [*dict.fromkeys([*possible, *([file] if file and file not in _STANDARD_INPUT else [])])]
     # A value hardly ends as code does.
     files.sort(key=lambda name: bool(possible) and not name.lower().endswith(interpreter.endings))
-    names = tuple(name for each in files for name in _with_endings(interpreter, each))
     may_be_command = interpreter.has_commands and not any(each.endswith(interpreter.endings) for each in files)
-    return Script(names, not possible, bool(possible) or may_be_command)
-
-
-def script_names(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the names of the file that an interpreter certainly runs, the likeliest first; () where it runs none."""
-    found = script(program, argv)
-    return found.names if found.is_certain else ()
+    return Script(tuple(_with_endings(interpreter, each) for each in files), bool(possible) or may_be_command)
 
 
 def loaded_files(program: bytes, argv: Sequence[bytes]) -> Iterator[LoadedFile]:
@@ -102,7 +95,7 @@ def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_i
     if path.lower().endswith(interpreter.endings):
         return True
     name = path.rpartition(b"/")[2]
-    named = itertools.chain(script_names(program, argv), *loaded_names(program, argv))
+    named = itertools.chain(*script(program, argv).files, *loaded_names(program, argv))
     return any(each.rpartition(b"/")[2] == name for each in named)
 
 
@@ -153,7 +146,7 @@ def _file(interpreter: Interpreter, rest: collections.deque[bytes]) -> tuple[byt
             if ended:
                 return file, possible
         elif is_possible:
-            possible = [*possible, argument][:MOST_POSSIBLE]
+            possible = [*dict.fromkeys([*possible, argument])][:MOST_POSSIBLE]
         elif not has_word and argument in interpreter.commands:
             return None, possible
         elif not has_word and argument in interpreter.words:

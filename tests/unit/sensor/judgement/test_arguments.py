@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.judgement.interpreters import is_code, loaded_names, script_names
+from sensor.judgement.interpreters import is_code, loaded_names, script
 from sensor.judgement.loader_arguments import interpreter_called, loader_arguments, search_paths
+
+
+def script_names(program: bytes, argv: list[bytes]) -> tuple[bytes, ...]:
+    """The names of the one file that is run; () where there is none."""
+    files = script(program, argv).files
+    assert len(files) < 2
+    return files[0] if files else ()
 
 
 @pytest.mark.parametrize(
@@ -195,8 +202,8 @@ def test_any_options_are_read_to_their_end(name: str, argv: list[bytes]) -> None
 
 @given(st.sampled_from(["sh", "busybox", "python3", "perl", "php", "node", "lua"]), st.lists(st.binary(max_size=9)))
 def test_any_argv_gives_only_names_that_it_contains(name: str, argv: list[bytes]) -> None:
-    found = script_names(b"/bin/" + name.encode(), argv)
-    assert not found or any(found[0] and found[0] in argument for argument in argv)
+    for names in script(b"/bin/" + name.encode(), argv).files:
+        assert any(names[0] and names[0] in argument for argument in argv)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +239,7 @@ def test_the_program_that_a_loader_runs_is_found_behind_its_options(argv: str, p
 @pytest.mark.parametrize("loader", [b"/lib64/ld-linux-x86-64.so.2", b"/lib/ld-musl-x86_64.so.1", b"/lib/libc.so"])
 def test_an_interpreter_that_a_loader_runs_is_one(loader: bytes, argv: str, expected: tuple[bytes, ...]) -> None:
     called = interpreter_called(loader, argv.encode().split(b" "))
-    assert tuple(b"/tmp/" + name for name in script_names(*called)) == expected
+    assert tuple(b"/tmp/" + name for name in script_names(called[0], [*called[1]])) == expected
 
 
 def test_a_program_that_is_no_loader_is_what_runs() -> None:
@@ -272,6 +279,8 @@ def test_all_libraries_that_a_loader_preloads_are_found() -> None:
         ("/usr/bin/php8.2", "php -d auto_prepend_file=/tmp/x.php", "/tmp/x.php"),
         ("/usr/bin/ruby3.1", "ruby -r/tmp/x -e 1", "/tmp/x.rb"),
         ("/usr/bin/lua5.4", "lua -l x", "/tmp/x.lua"),
+        ("/usr/bin/node", "node --new /tmp/x app.js", "/tmp/x"),
+        ("/usr/bin/node", "node --new app.js /tmp/x", "/tmp/x"),
     ],
 )
 def test_what_an_interpreter_reads_to_run_it_is_code(program: str, argv: str, path: str) -> None:

@@ -169,21 +169,34 @@ class TestNamedFiles:
         [
             ("--new 65536 app.js", None),  # the value is no file: it need not be there
             ("--new 65536 evil.js", "/opt/evil.js"),
-            ("--new volume.pem app.js", None),  # a value that is a file of the container's own
-            ("--new volume.pem -r /opt/evil app.js", "/opt/evil"),
+            ("--new image.pem app.js", None),
+            ("--new volume.pem app.js", "/opt/volume.pem"),  # what it is can't be told: it may be the program
+            ("--new image.pem -r /opt/evil app.js", "/opt/evil"),
+            ("--new app.js -r /opt/evil app.js", None),
+            ("--new other.js -r /opt/evil app.js", "/opt/evil"),
+            ("--new app.js -r /opt/evil other.js", "/opt/evil"),
             ("--new 65536 -r /opt/evil app.js", "/opt/evil"),
             ("--new /opt -r /opt/evil app.js", "/opt/evil"),  # a directory
             ("--new app.js -r /opt/evil", None),  # the program's own argument
-            ("--new app.js evil", None),
+            ("--new app.js evil", "/opt/evil"),  # its argument, or the program whose name is a value's
+            ("--new app.js other.js evil", None),
             ("--new evil", "/opt/evil"),
-            ("--new evil app.js", None),  # what it is can't be told: it may be any option's value
+            ("--new evil app.js", "/opt/evil"),
+            ("--new gone evil app.js", "/opt/evil"),
+            ("--new gone --other evil app.js", "/opt/evil"),
+            ("--new app.js --other evil other.js", "/opt/evil"),
+            ("--new evil -- app.js", "/opt/evil"),
+            ("--new evil -e 1", "/opt/evil"),
             ("--new 65536", None),
+            ("--experimental-strip-types evil app.js", "/opt/evil"),
+            ("--experimental-vm-modules app.js evil", None),
         ],
     )
-    def test_behind_an_option_that_is_not_known_the_value_and_the_script_are_told_apart_by_what_is_there(
+    def test_behind_an_option_that_is_not_known_each_file_that_is_there_and_may_be_the_script_is_judged(
         self, judge: Judge, box: Box, words: str, path: str | None
     ) -> None:
-        box.put(box.image, "/opt/app.js", "good")
+        for name in ("app.js", "other.js", "image.pem"):
+            box.put(box.image, f"/opt/{name}", "good")
         for name in ("evil", "evil.js", "volume.pem"):
             box.put(box.upper, f"/opt/{name}", "evil")
         argv = (b"node", *words.encode().split(b" "))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sensor.judgement.interpreters import loaded_files, loaded_names, script, script_names
+from sensor.judgement.interpreters import loaded_files, loaded_names, script
 
 RUNS = """
 bash -norc /tmp/x a
@@ -42,6 +42,10 @@ node --cpu-prof --cpu-prof-dir /srv --cpu_prof_name n /tmp/x
 node --trace-warnings --expose-gc --no-deprecation --harmony-x /tmp/x
 node --inspect-port 9229 --title web --inspect /tmp/x.js
 node inspect inspect
+node --experimental-strip-types /tmp/x app.js
+node --experimental-vm-modules /tmp/x src/a.test.js
+node --test --test-only --allow-worker --warnings --node-snapshot --lite-mode /tmp/x a.js
+node --experimental_sqlite --strip-types --experimental-default-type module /tmp/x a.js
 deno run -N=example.com -R=/etc -W --allow-env /tmp/x
 deno serve --port 8000 --host 0.0.0.0 /tmp/x.ts
 deno run run
@@ -114,6 +118,7 @@ deno run --new-option a --preload /tmp/x app.ts
 bun --new-option a -r /tmp/x app.ts
 """
 OWN = """
+node --experimental-vm-modules jest -r /data/x
 bash -c true -rcfile /data/x
 node --no-warnings app.js -r /data/x
 node --expose-gc --trace-gc app.js --import /data/x
@@ -149,8 +154,7 @@ def lines(text: str) -> list[str]:
 @pytest.mark.parametrize("line", lines(RUNS))
 def test_what_is_run_is_found_behind_every_option(line: str) -> None:
     program, argv = words(line)
-    names = script_names(program, argv)
-    assert names, line
+    (names,) = script(program, argv).files
     assert names[0] == next((word for word in argv if word.startswith(b"/tmp/x")), argv[-1])
 
 
@@ -168,12 +172,38 @@ def test_behind_an_option_that_is_not_known_what_is_loaded_is_found_too(line: st
     assert found.names[0] == b"/tmp/x"
     assert argv[argv.index(b"--new-option") + 1] in found.behind
     run = script(program, argv)
-    assert (run.names[0], run.is_certain, run.may_be_absent) == (argv[-1], False, True)
+    assert run.files[0][0] == argv[-1]
+    assert argv[argv.index(b"--new-option") + 1] in [names[0] for names in run.files]
+    assert run.may_be_absent
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "node --new-option /tmp/x app.js",
+        "node --new-option app.js /tmp/x",
+        "node --new-option 5 --new-other /tmp/x app.js a",
+        "dotnet --new-option /tmp/x app.dll",
+        "dotnet exec --new-option /tmp/x app.dll",
+        "dotnet --new-option /tmp/x build",
+        "deno run --new-option /tmp/x app.ts",
+        "deno --new-option run /tmp/x",
+        "bun --new-option /tmp/x run app.ts",
+        "bun run --new-option /tmp/x -- app.ts",
+    ],
+)
+def test_a_program_behind_an_option_that_is_not_known_is_found_whatever_else_is_named(line: str) -> None:
+    run = script(*words(line))
+    assert b"/tmp/x" in [names[0] for names in run.files]
+    assert run.may_be_absent
 
 
 def test_of_many_options_that_are_not_known_few_values_are_looked_for_and_the_script_is_still_found() -> None:
     argv = [b"node", *[b"--new-option", b"5"] * 400, *[b"-r", b"/tmp/x"] * 400, b"app.js"]
-    assert b"app.js" in script(b"/usr/bin/node", argv).names
+    assert [names[0] for names in script(b"/usr/bin/node", argv).files] == [b"app.js", b"5"]
+    many = [word for at in range(400) for word in (b"--new-option", b"%d" % at)]
+    found = [names[0] for names in script(b"/usr/bin/node", [b"node", *many, b"app.js"]).files]
+    assert found == [b"app.js", *(b"%d" % at for at in range(8))]
     loaded = list(loaded_files(b"/usr/bin/node", argv))
     assert len(loaded) == 400
     assert max(len(each.behind) for each in loaded) <= 8 * len(loaded[0].names)
@@ -194,4 +224,4 @@ def test_a_command_or_value_that_is_no_file_may_be_absent(line: str) -> None:
     "line", ["dotnet build x.dll", "deno check x.ts", "bun build x.ts", "bash -norc -c /tmp/x", "mawk -Wv,e x"]
 )
 def test_a_command_that_runs_no_file_names_none(line: str) -> None:
-    assert script(*words(line)).names == ()
+    assert script(*words(line)).files == ()
