@@ -71,7 +71,7 @@ def _lines(form: EnrolmentTokenForm, token: str) -> list[Line]:
 
 
 def nodes(request: HttpRequest, pk: int) -> HttpResponse:
-    """Show how far the nodes of a token are; to htmx its live part alone, which polls until one is done."""
+    """Show how far the nodes of a token are; to htmx its live part alone, which polls."""
     user = signed_in_user(request)
     token = get_object_or_404(EnrolmentToken.objects.visible_to(user).select_related("environment"), pk=pk)
     context = {"progress": onboarding_progress(user, token)}
