@@ -30,6 +30,8 @@ MAX_WAITING: Final = 1_024
 """Programs held open until they are looked at."""
 NEAR_ANCESTORS: Final = 16
 """Of a process that is gone, that are asked for its container."""
+NOT_THE_NODES: Final = -1
+"""The device of a root of which no more is known."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -72,6 +74,13 @@ class _LoggedFacts(NamedTuple):
     read_ns: int
 
 
+class _NotedRoot(NamedTuple):
+    """The device of a mount namespace's root, and a process that was in the namespace by then."""
+
+    dev: int
+    pid: int
+
+
 class _BootClock:
     """Turns the connector's times into times since boot, which go on while the machine sleeps. For one thread."""
 
@@ -100,7 +109,7 @@ class ProcessLog:
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
         self._programs: collections.deque[UnmarkedProgram] = collections.deque()
         self._inums: Recent[int, int] = Recent(MAX_FORKS)
-        self._root_devs: Recent[int, int] = Recent(MAX_FACTS)
+        self._roots: Recent[int, _NotedRoot] = Recent(MAX_FACTS)
         self._covered: collections.deque[CoveredExec] = collections.deque()
         self._ended: collections.deque[EndedExec] = collections.deque()
         self.execs = 0
@@ -119,7 +128,11 @@ class ProcessLog:
         return self._connector.failed
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, after noting where each process is: one may make a mount namespace later."""
+        for entry in os.scandir("/proc"):
+            inum = mount_namespace(int(entry.name)) if entry.name.isdigit() else None
+            if inum is not None:
+                self._inums.put(int(entry.name), inum)
         self._connector.start()
 
     def facts(self, pid: int, exe: tuple[int, int]) -> ProcessFacts | None:
@@ -168,28 +181,34 @@ class ProcessLog:
         if event.parent is not None:
             with self._lock:
                 self._forks.put(event.pid, Fork(event.parent, self._clock.since_boot(event.time_ns)))
-        before = self._inums.get(event.pid if event.parent is None else event.parent)
+        before = self._inum_before(event)
         inum = self._noted_inum(event)
         has_started = event.what == "exec" and self._forget_start(event.pid)
         if inum == self._namespaces.host_inum:
             return
         if inum is None:
-            if event.what == "exec":
+            if event.parent is not None:
+                self._note_parent(event.pid, event.parent, before)
+            else:
                 self._log_ended(event.pid)
             return
         is_known = self._namespaces.knows(inum)
-        parent_in = before or mount_namespace(event.parent) if event.parent is not None else None
-        if parent_in == self._namespaces.host_inum and not is_known:
-            self._root_devs.put(inum, self._node_root)  # whatever it has by now: a new one begins as a copy
-        elif event.what == "exec" or not is_known:
-            is_entered = inum != before
-            self._note_root(event.pid, inum, is_known=is_known and not has_started, is_entered=is_entered)
+        if event.parent is not None and before == self._namespaces.host_inum and not is_known:
+            self._note_copy(event.pid, inum)
+        elif event.what == "exec" or not is_known or inum != before:
+            self._note_root(event.pid, inum, before, is_known=is_known and not has_started)
         if not is_known:
             self._unknown.append(event.pid)
             self._wake()
         if event.what == "exec":
             self.execs += 1
             self._log_exec(event.pid, event.time_ns, inum)
+
+    def _inum_before(self, event: ProcessEvent) -> int | None:
+        """Return the mount namespace that a process was in, or of a new one its parent; None if unknown."""
+        if event.parent is None:
+            return self._inums.get(event.pid)
+        return self._inums.get(event.parent) or mount_namespace(event.parent)
 
     def _noted_inum(self, event: ProcessEvent) -> int | None:
         """Note the mount namespace of a process, which begins in its parent's; return it, None where it is gone."""
@@ -210,23 +229,54 @@ class ProcessLog:
         """
         inum, fork = self._inums.get(pid), self._forks.get(pid)
         is_first = inum is not None and fork is not None and self._inums.get(fork.parent) != inum
-        if inum is not None and is_first and self._root_devs.get(inum) == self._node_root:
-            self._root_devs.remove(inum)
+        if inum is not None and is_first and self._root_dev(inum) == self._node_root:
+            self._roots.remove(inum)
             return True
         return False
 
-    def _note_root(self, pid: int, inum: int, *, is_known: bool, is_entered: bool = False) -> None:
+    def _root_dev(self, inum: int) -> int | None:
+        """Return the device noted for a mount namespace's root."""
+        noted = self._roots.get(inum)
+        return noted.dev if noted is not None else None
+
+    def _is_noted(self, inum: int, pid: int) -> bool:
+        """Return whether another process by which a root was noted is still there: its number is no later one's."""
+        noted = self._roots.get(inum)
+        return noted is not None and noted.pid != pid and mount_namespace(noted.pid) == inum
+
+    def _note_copy(self, pid: int, inum: int) -> None:
+        """Note the node's root for a mount namespace that began as a copy of the node's, whatever it has by now.
+
+        Not for a container's that a process of the node entered, as `kubectl exec` does.
+        """
+        if not self._is_noted(inum, pid):
+            self._roots.put(inum, _NotedRoot(self._node_root, pid))
+
+    def _note_parent(self, pid: int, parent: int, before: int | None) -> None:
+        """Note the root where a process began that is gone, if its parent had made a mount namespace by then."""
+        inum = self._inums.get(pid)
+        if inum is not None and inum not in {before, self._namespaces.host_inum}:
+            self._note_root(parent, inum, before, is_known=self._namespaces.knows(inum))
+
+    def _note_root(self, pid: int, inum: int, before: int | None, *, is_known: bool) -> None:
         """Note the device of a process's root for its namespace, until that is another than the node's.
 
         A service of the node's keeps it; in a container the runtime has it until it switches to the container's root.
-        `is_entered`: the process was in another namespace before.
+        `before` is the namespace that the process was in: what a container makes has its root, wherever it ran chroot.
         """
-        if is_entered and not is_known:
-            self._root_devs.remove(inum)  # perhaps of an earlier namespace with its number
-        noted = self._root_devs.get(inum)
+        if inum != before and not self._is_noted(inum, pid):
+            if before is not None and not self._is_nodes(before):
+                self._roots.put(inum, _NotedRoot(self._root_dev(before) or NOT_THE_NODES, pid))
+            elif not is_known:
+                self._roots.remove(inum)  # perhaps of an earlier namespace with its number
+        noted = self._root_dev(inum)
         found = _root_dev(pid) if noted == self._node_root or (noted is None and not is_known) else None
         if found is not None:
-            self._root_devs.put(inum, found)
+            self._roots.put(inum, _NotedRoot(found, pid))
+
+    def _is_nodes(self, inum: int) -> bool:
+        """Return whether a mount namespace is the node's own, or has its root."""
+        return inum == self._namespaces.host_inum or self._root_dev(inum) == self._node_root
 
     def _log_exec(self, pid: int, time_ns: int, inum: int) -> None:
         where = self._place(inum)
@@ -269,7 +319,7 @@ class ProcessLog:
         if inum is None or inum == self._namespaces.host_inum:
             return
         where = self._place(inum, above, inum_above)
-        if self._root_devs.get(inum) == self._node_root:
+        if self._root_dev(inum) == self._node_root:
             return  # of a service of the node's, or of the runtime before it has switched to the container's root
         # Most of these are no losses: they must not take the place of a container's.
         if len(self._ended) >= (MAX_WAITING // 2 if where.is_nodes else MAX_WAITING):
@@ -285,9 +335,9 @@ class ProcessLog:
         process, but a container that lives on is known by the time that this is asked for. `above` is an ancestor of
         what ran there, in the namespace `inum_above`.
         """
-        if inum == inum_above and self._root_devs.get(inum) is None:
-            self._note_root(above, inum, is_known=self._namespaces.knows(inum))
-        root = self._root_devs.get(inum)
+        if inum == inum_above and self._root_dev(inum) is None:
+            self._note_root(above, inum, self._inums.get(above), is_known=self._namespaces.knows(inum))
+        root = self._root_dev(inum)
         made_by_node = inum_above == self._namespaces.host_inum
         return NamespaceAt(inum, time.monotonic(), root == self._node_root if root else made_by_node)
 

@@ -91,6 +91,14 @@ LINES: Final = (
         privileged=True,
     ),
     Line(
+        "in a mount namespace made in a chroot on the node's disk",
+        f"{NEW}cp {PROGRAM} /data/busybox-c; cp /tmp/busybox-sentinel /data/busybox-n; "
+        "chroot /data /busybox-c sh -c '/busybox-c sleep 1; exec /busybox-c unshare -m /busybox-n sleep 1'",
+        (*(("volume", "/data/busybox-c"),) * 3, ("volume", "/data/busybox-n")),
+        privileged=True,
+        by_fanotify=(*(("volume", "/data/busybox-c"),) * 3, ("foreign_mount", "/data/busybox-n")),
+    ),
+    Line(
         "on a mount that was moved",
         f"mkdir -p /mnt /moved; mount -t tmpfs x /mnt; cp /bin/busybox /mnt/busybox-m; mount --move /mnt /moved; "
         f"/moved/busybox-m true; {taken_away('/moved')}",
@@ -138,7 +146,7 @@ LINES: Final = (
 )
 
 
-WHERE_TOLD_BY_MOUNTS: Final = [line for line in LINES if "run detached" in line.script or "pivot_root" in line.script]
+WHERE_TOLD_BY_MOUNTS: Final = [line for line in LINES if re.search("run detached|pivot_root|chroot /data", line.script)]
 """Lines of which the fallback must find out by itself what is mounted where."""
 
 

@@ -214,11 +214,12 @@ MOUNTED, NODE, OWN = 7, 8, 9
 class Starting:
     """A node on which a mount namespace, 5, was just made; `roots` are the devices of its processes' roots.
 
-    Process 4 is in the node's namespace, 1.
+    Process 4 is in the node's namespace, 1; `spaces` are those of others that are not in 5.
     """
 
     def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         self.roots: dict[int, int] = {HOST_INIT: NODE}
+        self.spaces: dict[int, int] = {}
         self.is_known = False
         monkeypatch.setattr(process_log, "file_status", self._status)
         monkeypatch.setattr(process_log, "mount_namespace", self._namespace)
@@ -234,6 +235,13 @@ class Starting:
     def exec(self, pid: int) -> None:
         self._report(ProcessEvent("exec", pid, time.monotonic_ns()))
 
+    def end_at_once(self, pid: int, parent: int, *, is_parent_gone: bool) -> None:
+        """Have a process run something that is gone before anything is reported, then perhaps its parent too."""
+        self._report(ProcessEvent("fork", pid, time.monotonic_ns(), parent))
+        if is_parent_gone:
+            del self.roots[parent]
+        self.exec(pid)
+
     def ended(self) -> list[tuple[int, bool]]:
         """Return the processes whose execs may be counted since this was called last, and if in the node's root."""
         return [(each.pid, each.where.is_nodes) for each in self._log.ended()]
@@ -245,7 +253,7 @@ class Starting:
         return SimpleNamespace(dev=self.roots[pid])
 
     def _namespace(self, pid: int) -> int | None:
-        return 1 if pid in {4, HOST_INIT} else 5 if pid in self.roots else None
+        return 1 if pid in {4, HOST_INIT} else self.spaces.get(pid, 5) if pid in self.roots else None
 
 
 @pytest.fixture
@@ -318,6 +326,82 @@ def test_the_node_s_root_inside_a_container_tells_nothing_of_its_namespace(start
         del starting.roots[5]
         starting.exec(5)
     assert starting.ended() == [(pid, False) for pid in (7, 6, 5, 6, 5)]
+
+
+@pytest.fixture
+def container(starting: Starting) -> Starting:
+    """Process 7 is a container's first one, in its mount namespace, 5; that is known by now."""
+    starting.is_known = False
+    starting.roots[7] = OWN
+    starting.exec(7)
+    starting.ended()
+    starting.is_known = True
+    return starting
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+@pytest.mark.parametrize("is_seen_late", [False, True])
+def test_a_namespace_made_in_a_chroot_on_the_node_s_disk_is_the_container_s_that_made_it(
+    container: Starting, *, is_known: bool, is_seen_late: bool
+) -> None:
+    """As of `unshare -m -R /vol /x`, or of `chroot /vol` and `unshare -m` then."""
+    container.is_known = is_known
+    container.spaces[6] = 6 if is_seen_late else 5
+    container.fork(6, 7, NODE)
+    container.spaces[6] = 6
+    container.exec(6)
+    container.spaces[8] = 6
+    container.fork(8, 6, NODE)
+    del container.roots[8]
+    container.exec(8)
+    assert container.ended() == [(6, False), (8, False)]
+
+
+def test_a_namespace_made_in_that_of_a_container_that_was_there_before_is_not_the_node_s(starting: Starting) -> None:
+    starting.spaces.update({2: 3, 6: 6})
+    starting.roots[2] = OWN
+    starting.is_known = False
+    starting.fork(6, 2, NODE)
+    starting.exec(6)
+    assert starting.ended() == [(6, False)]
+
+
+@pytest.mark.parametrize("is_parent_gone", [False, True])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_what_ends_at_once_in_such_a_namespace_is_the_container_s_where_a_service_had_its_number(
+    container: Starting, *, is_known: bool, is_parent_gone: bool
+) -> None:
+    container.is_known = False
+    container.spaces.update({9: 6, 6: 5})
+    container.fork(9, 4, NODE)
+    container.exec(9)
+    del container.roots[9]
+    container.is_known = is_known
+    container.fork(6, 7, NODE)
+    container.spaces[6] = 6
+    container.end_at_once(8, 6, is_parent_gone=is_parent_gone)
+    assert container.ended() == [(8, False)]
+
+
+def test_a_namespace_made_by_a_service_of_the_node_in_one_of_its_own_is_the_node_s(starting: Starting) -> None:
+    starting.is_known = False
+    starting.exec(7)
+    starting.spaces[6] = 6
+    starting.fork(6, 7, NODE)
+    starting.exec(6)
+    assert starting.ended() == []
+
+
+def test_a_process_of_the_node_that_enters_a_container_early_makes_it_none_of_the_node_s(container: Starting) -> None:
+    """As of `kubectl exec` before the container's mount namespace is known."""
+    container.is_known = False
+    container.fork(6, 7, OWN)
+    container.fork(8, 4, NODE)
+    del container.roots[6]
+    container.exec(6)
+    del container.roots[8]
+    container.exec(8)
+    assert container.ended() == [(6, False), (8, False)]
 
 
 def test_an_exec_on_a_watched_mount_for_which_there_is_no_room_is_counted(
