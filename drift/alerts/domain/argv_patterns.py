@@ -38,10 +38,13 @@ _READS_CODE: Final = (
 )
 """An interpreter that is given no code but its input."""
 _STARTER: Final = (
-    r"[({]? ?(?:(?:sudo|doas|env|exec|command|nohup|nice|time|timeout|stdbuf|busybox|xargs)"
-    r"(?: (?:-\S{1,20}|\d\w{0,8}|\w{1,20}=\S{0,40})){0,3} ){0,3}?"
+    r"(?:[({](?:[^|(){}]{0,100}[;&\n])?)? ?"
+    r"(?:(?:sudo|doas|env|exec|command|nohup|nice|time|timeout|stdbuf|busybox|xargs|setsid|ionice|unshare|"
+    r"chroot \S{1,40})"
+    r"(?: (?:-\S{1,20}|-[behiklnv0]{0,4}[acdghkoprstuw] [\w.:/-]{1,32}|--(?:user|group|unset|chdir) [\w.:/-]{1,32}|"
+    r"-i [{}%@]{1,2}|\d\w{0,8}|\w{1,20}=\S{0,40})){0,3} ){0,3}?"
 )
-"""What starts a program behind a pipe with the pipe as its input."""
+"""What starts a program behind a pipe with the pipe as its input, also as `(cd /tmp; …)`."""
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _NOT_ITS_OWN: Final = r"\d(?<![\d./,]\d)" + "".join(

@@ -26,6 +26,7 @@ _DOWNLOADERS: Final = frozenset({"curl", "wget"})
 _LISTS: Final = frozenset({"for", "select", "=("})
 """What assigns more than one word to a variable."""
 _DECLARES: Final = frozenset({"export", "local", "declare", "typeset", "readonly"})
+_REFERS: Final = frozenset({"local", "declare", "typeset"})
 _READS: Final = frozenset({"read", "mapfile", "readarray"})
 _EXECUTES: Final = name_set("eval . source trap alias set xargs parallel watch")
 _KEYWORDS: Final = name_set("if elif else then fi do done esac while until ! { } time coproc")
@@ -33,12 +34,19 @@ _PREFIXES: Final = name_set(
     "sudo doas env exec command builtin nohup nice ionice timeout setsid stdbuf busybox unshare chroot setpriv chrt"
 )
 """Commands that start the command behind them."""
+_VALUED: Final = name_set("sudo doas env exec nice ionice timeout stdbuf unshare chroot setpriv chrt")
+"""Those of them that have options with a value."""
+_VALUE_OPTION: Final = re.compile(
+    r"-[behiklnv0]{0,4}[acdghkoprstuw]|--(?:user|group|groups|unset|chdir|chroot|host|prompt|role|type|signal|"
+    r"kill-after|adjustment|root|wd|setuid|setgid|reuid|regid|argv0)"
+)
+"""An option whose value may be the next word."""
 _RUNNERS: Final = re.compile(
     r"(?:(?:ba|da|z|k|mk|a|c|tc|fi)?sh|python[\d.]*|perl[\d.]*|ruby[\d.]*|php[\d.]*|node|bun|deno|lua[\d.]*|"
-    r"su|runuser|script|flock)"
+    r"su|runuser|script|flock|\$)"
 )
-"""Shells, interpreters and others that have an option for code."""
-_CODE_OPTION: Final = re.compile(r"-\w{0,8}[cepr]|--(?:command|eval|print|init-command)=?")
+"""Shells, interpreters and others that have an option for code, and what a variable names, which may be one."""
+_CODE_OPTION: Final = re.compile(r"-\w{0,8}[cepr]\w{0,4}|--(?:command|eval|print|init-command)=?")
 _ASSIGNMENT: Final = re.compile(r"(\w+)(?:\[[^\]]*\])?\+?=")
 _EXECUTED_VARIABLE: Final = re.compile(r"ps\d|\w*_command|\w*pager|editor|visual|git_ssh|perl5opt")
 """Variables that shells and tools execute by themselves."""
@@ -68,6 +76,15 @@ class _Use(IntEnum):
     EXECUTED = 2
 
 
+class _Value(IntEnum):
+    """Where the value of a prefix's option stands."""
+
+    NONE = 0
+    NEXT = 1
+    HERE = 2
+    QUOTED = 3
+
+
 @dataclass(slots=True)
 class _Command:
     """A command as far as it is read, and the substitution or subshell that it stands in."""
@@ -81,6 +98,11 @@ class _Command:
     expects_name: bool = True
     """So far there were only keywords, assignments and prefixes: the next word is executed."""
     is_prefixed: bool = False
+    value: _Value = _Value.NONE
+    in_name: bool = False
+    """No blank has ended the name yet."""
+    is_runner: bool = False
+    """It may still have an option for code, as in `bash -o pipefail -c`."""
     level: _Use = _Use.HARMLESS
     """What the command does with its arguments."""
     target: str = ""
@@ -106,6 +128,7 @@ class _Command:
         """Begin another command in the same substitution."""
         self.name = self.target = self.quote = ""
         self.expects_name, self.is_prefixed, self.awaits_code = True, False, False
+        self.value, self.in_name, self.is_runner = _Value.NONE, False, False
 
     def expect_code(self) -> None:
         """Take what follows as code, or as a command of its own."""
@@ -113,15 +136,23 @@ class _Command:
 
     def take_name(self, name: str) -> None:
         """Take a word as the command's name."""
-        self.name, self.expects_name, self.is_prefixed = name, False, False
+        self.name, self.expects_name, self.is_prefixed, self.in_name = name, False, False, True
+        self.is_runner = self.is_runner or (name != "$" and _RUNNERS.fullmatch(name) is not None)
         self.awaits_code = name in _EXECUTES
         self.level = _Use.HARMLESS if name in HARMLESS else _Use.EXECUTED if name in _EXECUTES else _Use.UNKNOWN
         if self.has_document:
             self.take_document()
 
+    def take_computed(self) -> None:
+        """Take a variable or a substitution as the name, a part of it or the value of a prefix's option."""
+        if self.value:
+            self.value = max(self.value, _Value.HERE)
+        elif (self.expects_name and not self.target) or (self.in_name and self.level == _Use.UNKNOWN):
+            self.take_name("$")
+
     def take_document(self) -> None:
         """Take a here-document as code, if the command executes it."""
-        if _RUNNERS.fullmatch(self.name) or self.name in _EXECUTES:
+        if _RUNNERS.fullmatch(self.name) or self.name in _EXECUTES or (self.is_prefixed and self.expects_name):
             self.in_code = "<<"
 
     def assign(self, variable: str) -> None:
@@ -152,13 +183,15 @@ class _Reader:
         """Programs and functions that download, and variables that name one."""
         self._functions: set[str] = set()
         self._runs_parameters = False
+        self._has_references = False
+        """A variable may stand for another one."""
 
     def finds_execution(self, kind: str, text: str) -> bool:
         """Read a token; return whether it shows that a download is executed."""
         command = self._commands[-1]
         match kind:
             case "variable":
-                return self._read_variable(command, text.lstrip("${!#"))
+                return self._read_variable(command, text.lstrip("${!#"), is_indirect=text.startswith("${!"))
             case "word":
                 return self._read_word(command, text)
             case "open" | "close" | "tick":
@@ -193,8 +226,7 @@ class _Reader:
         elif command.in_code or self._runs_parameters:
             use = max(use, _Use.UNKNOWN)
         self._commands.append(_Command(text, max(command.around, use), target))
-        if command.expects_name and not command.target:
-            command.take_name("$")
+        command.take_computed()
 
     def _close(self) -> None:
         """Return to the command around. A bracket that ends one too early must not make the rest harmless."""
@@ -204,9 +236,10 @@ class _Reader:
         else:
             around.level = max(around.level, command.use)
 
-    def _read_variable(self, command: _Command, name: str) -> bool:
+    def _read_variable(self, command: _Command, name: str, *, is_indirect: bool) -> bool:
         is_executed = _Use.EXECUTED in (command.use, command.around)
-        if name in self._downloaded:
+        may_be_any = "_" in self._downloaded and (is_indirect or self._has_references)
+        if name in self._downloaded or may_be_any:
             if is_executed or self._runs_parameters:
                 return True
             self._assign_download(command)
@@ -214,8 +247,7 @@ class _Reader:
             return True
         if is_executed and (name.isdigit() or name in "@*"):
             self._runs_parameters = True
-        if command.expects_name and not command.target:
-            command.take_name("$")
+        command.take_computed()
         return False
 
     def _read_word(self, command: _Command, text: str) -> bool:
@@ -226,12 +258,19 @@ class _Reader:
             command.begin()  # a quote of another argument hid that
         if command.target:
             self._read_value(command, text)
+        elif command.value:
+            command.value = max(command.value, _Value.HERE)
+        elif command.name == "function":
+            self._functions.add(text)
+            command.begin()
         elif command.expects_name:
             _read_beginning(command, text, name)
         elif command.name in _READS and "_" in self._downloaded:
             self._downloaded.add(text)
         else:
             _read_argument(command, text, name)
+            if command.name in _REFERS and text[0] == "-" and "n" in text:
+                self._has_references = True
         if name.rsplit("=", 1)[-1] in _DOWNLOADERS:
             self._tools |= {f"${each}" for each in (command.target or command.outer_target).split()}
         return False
@@ -263,7 +302,9 @@ def _read_mark(command: _Command, kind: str, text: str) -> None:
             command.begin()
             command.has_document = command.has_document and text != "\n"
         case "blank" if not command.quote and command.name not in _LISTS:
-            command.target = ""
+            command.target, command.in_name = "", False
+            if command.value == _Value.HERE:
+                command.value = _Value.NONE
 
 
 def _read_document(command: _Command, text: str) -> None:
@@ -276,7 +317,9 @@ def _read_document(command: _Command, text: str) -> None:
 
 
 def _read_quote(command: _Command, text: str) -> None:
-    if command.in_code == text:
+    if command.value:
+        command.value = _Value.HERE if command.value == _Value.QUOTED else _Value.QUOTED
+    elif command.in_code == text:
         command.in_code = ""
     elif command.awaits_code and text == '"':
         command.in_code, command.awaits_code = text, False
@@ -293,9 +336,12 @@ def _read_beginning(command: _Command, text: str, name: str) -> None:
         command.in_case = command.in_case and name != "esac"
     elif name in _PREFIXES:
         command.name, command.is_prefixed = name, True
+        command.value = _Value.NEXT if name == "chroot" else _Value.NONE
     elif command.is_prefixed and (text[0] == "-" or text[0].isdigit()):
         if command.name == "command" and text == "-v":
             command.take_name("which")
+        elif command.name in _VALUED and _VALUE_OPTION.fullmatch(text):
+            command.value = _Value.NEXT
     else:
         command.take_name(name)
 
@@ -309,16 +355,17 @@ def _read_argument(command: _Command, text: str, name: str) -> None:
         command.assign(assigned[1])
     elif command.name == "printf" and text == "-v":
         command.level = _Use.EXECUTED
-    elif _is_before_command(command.name, text):
+    elif _is_before_command(command, text):
         command.in_case = command.in_case or command.name == "case"
+        command.is_runner = command.is_runner or command.name == "$"
         command.expect_code()
     elif (command.level == _Use.UNKNOWN or command.name == "kubectl") and _RUNNERS.fullmatch(name):
         command.take_name(name)
 
 
-def _is_before_command(name: str, text: str) -> bool:
-    """Return whether a command begins behind an argument of the command `name`."""
-    match name:
+def _is_before_command(command: _Command, text: str) -> bool:
+    """Return whether a command begins behind an argument of the command."""
+    match command.name:
         case "case":
             return text == "in"
         case "find":
@@ -326,4 +373,5 @@ def _is_before_command(name: str, text: str) -> bool:
         case "kubectl":
             return text == "--"
         case _:
-            return _RUNNERS.fullmatch(name) is not None and _CODE_OPTION.fullmatch(text) is not None
+            is_runner = command.is_runner or command.name == "$"
+            return is_runner and command.level != _Use.HARMLESS and _CODE_OPTION.fullmatch(text) is not None
