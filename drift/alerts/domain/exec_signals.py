@@ -9,6 +9,7 @@ from typing import Final
 
 from drift.alerts.domain import program_names as names
 from drift.alerts.domain.command_signals import command_signals
+from drift.alerts.domain.loader_lines import is_bundled
 from drift.alerts.domain.name_signals import name_signals
 from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
 from drift.alerts.domain.starters import (
@@ -125,7 +126,7 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
     elif event.kind == "library" and names.is_named(basename(process.via or ""), names.SERVERS):
         yield signal("server_library", basename(process.via or ""))
     elif event.kind in ("fileless", "replaced", "loader", "foreign_mount"):
-        if not _is_bundled(event):
+        if not is_bundled(event):
             yield signal(event.kind)
         if runtime := _cloning_runtime(event):
             yield signal("runtime_clone", runtime)
@@ -136,11 +137,6 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
         yield signal("copied")
     elif event.kind == "copy_of_image_file" and basename(process.copy_of or "") != basename(process.path):
         yield signal("renamed_copy", basename(process.copy_of or ""))
-
-
-def _is_bundled(event: wire.Event) -> bool:
-    """Return whether the loader is given the libraries that a program brings along, as start scripts of bundles do."""
-    return event.kind == "loader" and any(each.startswith("--library-path") for each in event.process.argv[1:])
 
 
 def _cloning_runtime(event: wire.Event) -> str:

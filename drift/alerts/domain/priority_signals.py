@@ -32,7 +32,12 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     # The kind of drift.
     "fileless": SignalDefinition(25, "fileless", "kind `fileless`: run from memory"),
     "replaced": SignalDefinition(25, "replaces a file of the image", "kind `replaced`"),
-    "loader": SignalDefinition(20, "started through the dynamic loader", "kind `loader`"),
+    "loader": SignalDefinition(
+        20,
+        "started through the dynamic loader",
+        "kind `loader`, but where the loader is told, before the program, of libraries beside it (`--library-path`), "
+        "which are neither in a temporary nor in a system directory",
+    ),
     "foreign_mount": SignalDefinition(15, "on a mount made inside the container", "kind `foreign_mount`"),
     "copied": SignalDefinition(
         10, "a copy of a file of the image", "kind `copy_of_image_file`, where the sensor does not know of which file"

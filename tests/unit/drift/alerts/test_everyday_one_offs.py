@@ -146,9 +146,45 @@ def test_a_loader_that_is_given_a_bundles_libraries_is_everyday() -> None:
     loader: dict[str, Any] = {"kind": "loader", "process__path": "/opt/a/bin/a"}
 
     assert "loader" in names(**loader, process__argv=["/lib64/ld.so", "/opt/a/bin/a"])
-    assert "loader" not in names(
-        **loader, process__argv=["/lib64/ld.so", "--library-path", "/opt/a/lib", "/opt/a/bin/a"]
-    )
+    for options in (
+        ["--library-path", "/opt/a/lib"],
+        ["--library-path=/opt/a/bin"],
+        ["--inhibit-cache", "--argv0", "a", "--library-path", "/opt/a/lib:/opt/a/bin/x"],
+    ):
+        assert "loader" not in names(**loader, process__argv=["/lib64/ld.so", *options, "/opt/a/bin/a"])
+    relative = ["/lib64/ld.so", "--library-path", "../lib", "./a"]
+    assert "loader" not in names(**loader, process__cwd="/opt/a/bin", process__argv=relative)
+
+
+@pytest.mark.parametrize(
+    ("program", "options"),
+    [
+        ("/opt/a/bin/a", ["/opt/a/bin/a", "--library-path", "/opt/a/lib"]),
+        ("/opt/a/bin/a", ["/opt/a/bin/a", "--library-path=/opt/a/lib"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/a/lib"]),
+        ("/opt/a/bin/a", ["--library-path"]),
+        ("/opt/a/bin/a", ["--library-path-x", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--preload", "/opt/e.so", "--library-path", "/opt/a/lib", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/b/lib", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/a/lib:/home/e", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/a/lib;/home/e", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/a/lib/$ORIGIN/../../b", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/a/lib:", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "/opt/a/../b/lib", "/opt/a/bin/a"]),
+        ("/opt/a/bin/a", ["--library-path", "lib", "/opt/a/bin/a"]),
+        ("/opt/a/a", ["--library-path", "/opt/b/lib", "/opt/a/a"]),
+        ("/tmp/a/a", ["--library-path", "/tmp/a", "/tmp/a/a"]),
+        ("/dev/shm/a", ["--library-path", "/dev/shm", "/dev/shm/a"]),
+        ("/usr/local/bin/a", ["--library-path", "/usr/local/lib", "/usr/local/bin/a"]),
+        ("/usr/bin/a", ["--library-path", "/usr/bin", "/usr/bin/a"]),
+        ("/lib/a", ["--library-path", "/lib", "/lib/a"]),
+        ("/a", ["--library-path", "/x", "/a"]),
+    ],
+)
+def test_a_loader_that_is_given_other_libraries_counts(program: str, options: list[str]) -> None:
+    argv = ["/lib64/ld.so", *options]
+
+    assert "loader" in names(kind="loader", process__path=program, process__cwd=None, process__argv=argv)
 
 
 @pytest.mark.parametrize("path", ["/root/.cmdstan/bin/stanc", "/home/a/.tool-x/1.2/bin/x", "/home/a/.wal-g/x"])
