@@ -101,8 +101,8 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.
 let opener = null;
 let closed = 0; // how many panels were closed so far
-let isLate = false; // what is swapped in is the answer to a panel that was closed
-const sentFrom = new Map(); // request under way -> its panel, and `closed` when it was sent
+let mayClose = true; // whether what is swapped in may close the panel that is open: one from another place may not
+const sentFrom = new Map(); // request under way from a panel -> that, and `closed` when it was sent
 
 function adopt() {
   const dialog = document.querySelector("#panel > dialog.panel");
@@ -120,8 +120,7 @@ function adopt() {
 }
 
 function close(dialog) {
-  const mayClose = new CustomEvent("panel:closing", { bubbles: true, cancelable: true });
-  if (dialog.dispatchEvent(mayClose)) closePanel();
+  if (dialog.dispatchEvent(new CustomEvent("panel:closing", { bubbles: true, cancelable: true }))) closePanel();
 }
 
 /** Close the open panel, whatever it contains, and return the focus to what opened it. */
@@ -145,15 +144,17 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.target?.id === "panel" && !document.querySelector("#panel > dialog")) opener = event.detail.elt;
 });
 // The answer to a panel that was closed meanwhile neither replaces nor closes the one that is open now; lists are updated.
+// Nor does the answer to what was sent from the page close a panel.
 document.addEventListener("htmx:beforeSend", ({ detail: { elt, xhr } }) => {
   const panel = elt.closest("dialog.panel");
   if (panel) sentFrom.set(xhr, { panel, before: closed });
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { target, xhr, requestConfig: { verb } } = event.detail;
-  if ((sentFrom.get(xhr)?.before ?? closed) === closed) return;
-  isLate = true;
-  queueMicrotask(() => { isLate = false; }); // htmx swaps and triggers `panel:close` before
+  const from = sentFrom.get(xhr);
+  mayClose = from?.before === closed;
+  queueMicrotask(() => { mayClose = true; }); // htmx swaps and triggers `panel:close` before
+  if (!from || mayClose) return;
   if (target.id !== "panel" && !xhr.getResponseHeader("X-Confirm")) return;
   event.detail.shouldSwap = false;
   event.stopImmediatePropagation(); // confirm.js would ask who makes the change
@@ -166,7 +167,7 @@ document.addEventListener("htmx:afterRequest", ({ detail: { xhr } }) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "panel") adopt(); });
 document.addEventListener("htmx:load", adopt);
-document.body.addEventListener("panel:close", () => { if (!isLate) closePanel(); });
+document.body.addEventListener("panel:close", () => { if (mayClose) closePanel(); });
 adopt();
 
 // ---- A toast stays until it is closed, or replaced by what is done next.

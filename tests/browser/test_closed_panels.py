@@ -131,3 +131,40 @@ def test_a_sensor_that_is_switched_off_late_leaves_the_panel_of_another(
 
     expect(page.locator("#status")).to_have_text("Sensor off in Production")
     expect(page.get_by_label("Account id")).to_have_value("project-7")
+
+
+def test_alerts_that_are_taken_up_late_leave_the_panel_that_was_opened_since(
+    estate: Estate, open_as: Open, operator: Any
+) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/")
+    held = Held(page, "**/alerts/status/")
+    with page.expect_request("**/alerts/status/"):
+        decide(page, 0, "In progress")
+    page.locator("#alerts tbody tr").nth(0).get_by_role("checkbox").uncheck()
+    decide(page, 1, "Resolved")
+    panel = page.get_by_role("dialog")
+    panel.get_by_label("Comment").fill("Half typed")
+
+    held.release()
+
+    expect(page.locator("#alerts tbody")).to_contain_text("In progress")
+    expect(panel.get_by_label("Comment")).to_have_value("Half typed")
+
+
+def test_a_sensor_that_is_switched_on_late_leaves_the_panel_that_was_opened_since(
+    open_as: Open, admin: Any, queued: list[Any]
+) -> None:
+    fleet.environment("azure", "sub-1", name="Production", sensor_enabled=False)
+    page = open_as(admin, "/settings/environments/")
+    held = Held(page, "**/settings/environments/*/switch/")
+    with page.expect_request("**/settings/environments/*/switch/"):
+        page.get_by_role("switch", name="Sensor in Production").click()
+    page.get_by_text("Add environment").click()
+    page.get_by_role("link", name="GCP project").click()
+    page.get_by_label("Account id").fill("project-7")
+
+    held.release()
+
+    expect(page.locator("#status")).to_have_text("Sensor on in Production")
+    expect(page.get_by_label("Account id")).to_have_value("project-7")
