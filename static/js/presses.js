@@ -19,7 +19,8 @@ document.addEventListener("mouseup", (event) => {
   const { control } = was;
   if (control.isConnected && control.contains(event.target)) return; // the browser's own click follows
   const shown = control.isConnected ? control : document.getElementById(control.id);
-  shown?.click();
+  // A switch that has changed meanwhile would be switched back.
+  if (shown?.getAttribute("aria-checked") === control.getAttribute("aria-checked")) shown?.click();
 }, true);
 
 // ---- A form that leaves the page is sent once, also if Enter is pressed again before the next page comes.

@@ -61,6 +61,17 @@ def test_pausing_and_resuming_by_page(trial: Rollout, admin: Any, client_of: Any
     assert client.post("/rollouts/2/explode/").status_code == 404
 
 
+def test_a_button_in_focus_is_not_replaced_by_one_of_the_opposite_meaning(
+    trial: Rollout, admin: Any, client_of: Any
+) -> None:
+    client = client_of(admin)
+    assert 'id="pause"' in page(client, 2)
+
+    client.post("/rollouts/2/pause/")
+
+    assert 'id="pause"' not in page(client, 2)
+
+
 def test_rolling_back_by_page_leads_to_the_new_version(trial: Rollout, admin: Any, client_of: Any) -> None:
     answer = client_of(admin).post("/rollouts/2/roll-back/")
 
