@@ -48,8 +48,7 @@ _STARTER: Final = (
 _NAMESPACE: Final = r"(-a|--all-namespaces|(-n|-o|--namespace|--output)[= ]?\S{1,64})"
 _RANGE: Final = r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)"
 _NOT_ITS_OWN: Final = r"\d(?<![\d./,]\d)" + "".join(
-    rf"(?<!{word}[ =]\d)"
-    for word in ("cidr", "cidrs", "range", "ranges", "subnet", "subnets", "routes", "proxies", "allow", "trusted")
+    rf"(?<!{word}[ =]\d)" for word in ("cidr", "cidrs", "subnet", "subnets", "routes", "proxies", "allow", "trusted")
 )
 """The first digit of a range that is not what a server is told of its own network, nor the rest of a list."""
 _SOUGHT: Final = r"(secret|passw|token|private|cred|akia|ghp_|glpat|wallet)"

@@ -191,9 +191,8 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
     if writer is None:
         return
     if _facts(event).writer_origin == "drift":
-        if writer.path == event.process.path:
-            return  # a dropped tool that updates itself: what it is was told when it came
-        # Who dropped the writer chose its name too.
+        # Who dropped the writer chose its name too. Nor does it help to be overwritten by oneself: what the file was
+        # before is not what runs now. Tools that update themselves come again on other days, which lowers them.
         yield signal("drifted_writer", age_words(_age_seconds(writer, event)))
     else:
         yield from _named_writer(event, writer)

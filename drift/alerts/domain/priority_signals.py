@@ -104,7 +104,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "drifted_writer": SignalDefinition(
         20,
         "written by drift {} before",
-        "writer origin `drift`: then no name of the writer lowers, for whoever dropped it chose that",
+        "writer origin `drift`, also over itself: then no name of the writer lowers, for whoever dropped it chose it",
     ),
     "library_download": SignalDefinition(
         20, "a library that was downloaded alone", "`downloaded`, and kind `library`: they come in packages"
@@ -175,7 +175,7 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "hidden_name": SignalDefinition(
         20,
         "hidden name",
-        "the name begins with a dot, or a directory does, those of libraries and known ones such as `.cache` left out",
+        "the name begins with a dot, or a directory does, but of libraries, such as `.cache`, and `~/.tool/bin`",
     ),
     "disguised": SignalDefinition(
         20, "named like {}", "the file name poses as a picture, a document or a system program"

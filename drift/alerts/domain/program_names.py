@@ -140,7 +140,7 @@ DATA_PLACE: Final = re.compile(
     r"imports?|temp|tmp|media|static|css|pgsql_tmp|compiles|blobs|profile_default)/[^/]+$"
 )
 """Directories for what is no program."""
-HOME_TOOL: Final = re.compile(r"^/(root|home/[^/]+|var/lib/[^/]+|opt/[^/]+)/\.[A-Za-z][\w-]{3,63}/(.*/)?bin/[^.][^/]*$")
+HOME_TOOL: Final = re.compile(r"^/(root|home/[^/]+)/\.[A-Za-z][\w-]{3,63}/(.*/)?bin/[^.][^/]*$")
 """Where installers put tools for one user, as in `~/.cmdstan/bin`."""
 SYSTEM_PLACE: Final = re.compile(r"^/(usr/(local/)?)?(s?bin|lib|lib64|libexec)/")
 DOCUMENTS: Final = re.compile(r"\.(jpe?g|png|gif|svg|ico|webp|pdf|txt|log|css|html?|docx?|csv|mp[34]|zip)$")

@@ -48,6 +48,8 @@ COPY = ["a", "copy", "/srv/data", ":mega:archive"]
         ("a --pid-of Runner.Worker --maps", "reads_memory"),
         ("a -m 22000 -a 0 cap rockyou.txt", "guesses"),
         ("a --net 10.40.0.0/16 --port 502", "network_range"),
+        ("a --range 10.40.0.0/16", "network_range"),
+        ("a --ip-ranges=10.40.0.0/16", "network_range"),
         ("a --inject libstdc++.a", "loads_code"),
         ("a -a 1 -t 0 -r 17 -1 10.70.1.21 0", "controller"),
         ("a --net x --write-coil 1-64", "controller"),
