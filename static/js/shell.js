@@ -102,12 +102,15 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 let opener = null;
 let closed = 0; // how many panels were closed so far
 let mayClose = true; // whether what is swapped in may close the panel that is open: one from another place may not
-const sentFrom = new Map(); // request under way from a panel -> that, and `closed` when it was sent
+let hasMoved = false; // whether the focus has moved since what is swapped in was requested
+const sentFrom = new Map(); // request under way from a panel -> that, the focus, and `closed` when it was sent
 
 function adopt() {
   const dialog = document.querySelector("#panel > dialog.panel");
   if (!dialog || dialog.dataset.adopted) return;
   dialog.dataset.adopted = "true";
+  const focused = hasMoved && dialog.contains(document.activeElement) ? document.activeElement : null; // by htmx, if it has an id
+  if (focused) for (const each of dialog.querySelectorAll("[autofocus]")) each.removeAttribute("autofocus"); // htmx would focus it too
   if (dialog.open) dialog.close();
   dialog.showModal();
   dialog.addEventListener("cancel", (event) => { event.preventDefault(); close(dialog); });
@@ -116,7 +119,7 @@ function adopt() {
     event.preventDefault();
     close(dialog);
   });
-  (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select, button"))?.focus();
+  (focused ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select, button"))?.focus();
 }
 
 function close(dialog) {
@@ -147,12 +150,13 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 // Nor does the answer to what was sent from the page close a panel.
 document.addEventListener("htmx:beforeSend", ({ detail: { elt, xhr } }) => {
   const panel = elt.closest("dialog.panel");
-  if (panel) sentFrom.set(xhr, { panel, before: closed });
+  if (panel) sentFrom.set(xhr, { panel, focus: document.activeElement, before: closed });
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { target, xhr, requestConfig: { verb } } = event.detail;
   const from = sentFrom.get(xhr);
   mayClose = from?.before === closed;
+  hasMoved = Boolean(from) && document.activeElement !== from.focus;
   queueMicrotask(() => { mayClose = true; }); // htmx swaps and triggers `panel:close` before
   if (!from || mayClose) return;
   if (target.id !== "panel" && !xhr.getResponseHeader("X-Confirm")) return;

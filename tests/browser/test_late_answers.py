@@ -104,6 +104,7 @@ def test_a_comment_on_a_proposal_leaves_what_else_is_typed_in_its_panel(
     expect(panel.get_by_label("Comment", exact=True)).to_have_value("")
     expect(panel.get_by_label("Comment for declining")).to_have_value("Too wide")
     expect(panel.get_by_label("Comment on the version")).to_have_value("Typed since")
+    expect(panel.get_by_label("Comment on the version")).to_be_focused()
 
 
 def test_a_comment_is_kept_while_the_alert_is_changed_and_on_other_tabs(
