@@ -17,13 +17,16 @@ function typed(form) {
   return fields(form).filter(valueOf).map((field) => `${field.name}=${valueOf(field)}`).join("\n");
 }
 
-document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr, requestConfig: { verb } } }) => {
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr, requestConfig: { verb, triggeringEvent } } }) => {
   const form = verb === "get" ? null : elt.closest("#panel form");
-  if (form) sent.set(xhr, { form, text: typed(form), values: new Map(fields(form).map((field) => [field, valueOf(field)])) });
+  const first = sent.get(triggeringEvent?.detail?.confirmed); // confirm.js repeats what was sent then
+  if (first) sent.set(xhr, first);
+  else if (form) sent.set(xhr, { form, text: typed(form), values: new Map(fields(form).map((field) => [field, valueOf(field)])) });
 });
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   later = [];
+  if (detail.xhr.getResponseHeader("X-Confirm")) return; // confirm.js asks and repeats the request
   const was = sent.get(detail.xhr);
   if (!was || !detail.shouldSwap || !was.form.isConnected || typed(was.form) === was.text) return;
   if (!detail.target.contains(was.form)) {

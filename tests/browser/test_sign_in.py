@@ -20,7 +20,9 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expec
 from accounts.models import User
 from accounts.reauthentication import KEY as AUTHENTICATED_AT
 from drift.policy.actions.drafts import change_draft
+from drift.policy.actions.proposals import propose_draft
 from drift.policy.queries.drafts import draft_state
+from tests.browser.held import Held
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of
 
@@ -202,6 +204,28 @@ def test_the_dialog_closes_on_escape_and_the_draft_is_still_there(
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Confirm that it is you")).to_have_count(0)
     expect(page.locator("#save")).to_be_enabled()
+
+
+def test_what_is_typed_before_a_late_question_who_it_is_is_said_not_to_be_sent(
+    open_as: Callable[..., Page], admin: Any, operator: Any, nine_rules: Any
+) -> None:
+    _draft_blocking_rules(operator)
+    _, proposal = propose_draft(draft_state(operator))
+    page = open_as(admin, reverse("policy:proposal", args=[proposal.pk]))
+    _make_old(page)
+    panel = page.get_by_role("dialog", name="Proposal by")
+    held = Held(page, "**/accept/")
+    with page.expect_request("**/accept/"):
+        panel.get_by_role("button", name="Accept and save").click()
+    panel.get_by_label("Comment on the version").fill("Typed since")
+
+    held.release()
+
+    dialog = page.get_by_role("dialog", name="Confirm that it is you")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    expect(page.get_by_text("Not done:")).to_have_count(0)
+    dialog.get_by_role("button", name="Continue").click()
+    expect(page.locator("#messages")).to_contain_text("What you typed in the panel after that was not sent.")
 
 
 # ---- The issuer
