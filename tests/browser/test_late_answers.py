@@ -137,6 +137,27 @@ def test_a_comment_is_kept_while_the_alert_is_changed_and_on_other_tabs(
     expect(comment).to_have_value("")
 
 
+def test_a_comment_that_is_stored_while_another_tab_is_open_does_not_come_back(
+    estate: Estate, open_as: Open, operator: Any
+) -> None:
+    send(estate, "/tmp/first")
+    page = open_as(operator, f"/alerts/{Alert.objects.get().pk}/?tab=timeline")
+    comment = page.get_by_label("Comment", exact=True)
+    tabs = page.get_by_role("navigation", name="Alert tabs")
+    held = Held(page, "**/comment/")
+    comment.fill("Stored once")
+    with page.expect_request("**/comment/"):
+        page.get_by_role("button", name="Comment").click()
+    tabs.get_by_role("link", name="Why").click()
+    expect(page.get_by_role("heading", name="Evaluated rules, in order")).to_be_visible()
+    with page.expect_response(lambda answer: "tab=why" in answer.url):  # the reload that follows the comment
+        held.release()
+    tabs.get_by_role("link", name="Timeline").click()
+
+    expect(page.locator(".activities")).to_contain_text("Stored once")
+    expect(comment).to_have_value("")
+
+
 def test_an_alert_that_goes_on_keeps_its_folds_and_the_focus(estate: Estate, open_as: Open, reader: Any) -> None:
     send(estate, "/tmp/first")
     page = open_as(reader, f"/alerts/{Alert.objects.get().pk}/")

@@ -19,14 +19,16 @@ document.addEventListener("click", async (event) => {
 const comment = () => document.getElementById("comment");
 const folds = () => [...document.querySelectorAll("#alert-body details.fold")].map((fold) => [fold.querySelector("summary").textContent, fold]);
 let draft = ""; // the comment as typed
-let sent = null; // what of it is being stored
+const sent = new WeakMap(); // request -> the comment that it stores
 let unfolded = new Map();
 let focused = null;
 
-document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => { if (elt === comment()?.form) sent = comment().value; });
-document.addEventListener("htmx:afterRequest", ({ detail: { elt, successful, xhr } }) => {
-  if (!elt.matches(".comment-form")) return;
-  if (successful && isFromPortal(xhr.getResponseHeader("Vary")) && comment()?.value === sent) comment().value = "";
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr } }) => { if (elt === comment()?.form) sent.set(xhr, comment().value); });
+// Not after the request: where another tab was opened meanwhile, the events of the form no longer reach the document.
+document.addEventListener("htmx:beforeSwap", ({ detail: { xhr } }) => {
+  if (!sent.has(xhr) || xhr.status >= 400 || !isFromPortal(xhr.getResponseHeader("Vary"))) return;
+  if (draft === sent.get(xhr)) draft = "";
+  if (comment()?.value === sent.get(xhr)) comment().value = "";
 });
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (detail.target.id !== "alert-body" || !detail.shouldSwap) return;
