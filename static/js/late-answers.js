@@ -30,7 +30,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const was = sent.get(detail.xhr);
   if (!was || !detail.shouldSwap || !was.form.isConnected || typed(was.form) === was.text) return;
   if (!detail.target.contains(was.form)) {
-    if (detail.xhr.getResponseHeader("HX-Trigger-After-Swap")?.includes("panel:close")) document.addEventListener("panel:closed", warn, { once: true });
+    if (was.form.closest("#panel") && detail.xhr.getResponseHeader("HX-Trigger-After-Swap")?.includes("panel:close")) document.addEventListener("panel:closed", warn, { once: true });
   } else if (detail.xhr.status >= 400) {
     detail.shouldSwap = false;
     document.dispatchEvent(new CustomEvent("request:unanswered", { detail })); // for keys that were pressed meanwhile

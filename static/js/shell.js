@@ -80,7 +80,8 @@ document.addEventListener("htmx:beforeRequest", ({ detail: { elt, requestConfig:
   if (isLive(elt) && !unanswered.has(path)) unanswered.set(path, { elt, since: Date.now() });
 });
 document.addEventListener("htmx:afterRequest", ({ detail: { xhr, requestConfig: { path } } }) => {
-  if (xhr.status < 500 && isFromPortal(xhr.getResponseHeader("Vary"))) unanswered.delete(path);
+  const isAnswer = xhr.status < 400 || xhr.status === 401; // session.js says that the session has ended
+  if (isAnswer && isFromPortal(xhr.getResponseHeader("Vary"))) unanswered.delete(path);
 });
 let isShown = false;
 setInterval(() => {
@@ -162,7 +163,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (target.id !== "panel" && !xhr.getResponseHeader("X-Confirm")) return;
   event.detail.shouldSwap = false;
   event.stopImmediatePropagation(); // confirm.js would ask who makes the change
-  if (verb !== "get" && xhr.status >= 400) showError("The change in the closed panel was rejected. Nothing was changed.");
+  if (verb === "get" || xhr.status < 400) return;
+  document.dispatchEvent(new CustomEvent("request:unanswered", { detail: event.detail })); // for keys that were pressed meanwhile
+  showError("The change in the closed panel was rejected. Nothing was changed.");
 });
 document.addEventListener("htmx:afterRequest", ({ detail: { xhr } }) => {
   const panel = sentFrom.get(xhr)?.panel;

@@ -31,6 +31,10 @@ def _has_no_database(route: Route) -> None:
     route.fulfill(status=503, headers=FROM_PORTAL, body="The database does not respond")
 
 
+def _is_refused(route: Route) -> None:
+    route.fulfill(status=403, headers=FROM_PORTAL, body="Your role does not allow this")
+
+
 def _hangs(_: Route) -> None:
     """Never answer."""
 
@@ -50,7 +54,7 @@ def wait_longer(page: Page) -> None:
     page.evaluate("{ const now = Date.now; Date.now = () => now() + 16_000; }")
 
 
-@pytest.mark.parametrize("answer", [_is_cut_off, _has_no_database, _hangs])
+@pytest.mark.parametrize("answer", [_is_cut_off, _has_no_database, _is_refused, _hangs])
 def test_a_health_page_that_is_not_kept_current_does_not_say_that_all_is_well(
     open_as: Open,
     owner: Any,
