@@ -353,8 +353,8 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "only_new": SignalDefinition(
         -10,
         "nothing but new",
-        "not `by_hand`, and it is raised only by being new, by being downloaded, its place in `/tmp` or the system, or "
-        "a runtime: so are the one-offs of deployments and administrators",
+        "`unlike`, and raised only by being new, `downloaded` or in a session, not both, `copied`, `root`, its place "
+        "in `/tmp` or the system, a runtime, or who wrote a library; not `by_hand`, nor what came like a true positive",
     ),
     # Lists of an Owner.
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),

@@ -15,7 +15,7 @@ from posixpath import basename
 from typing import Final, NamedTuple
 
 from drift.alerts.domain import program_names as names
-from drift.alerts.domain.exec_signals import BUILDS
+from drift.alerts.domain.exec_signals import BUILDS, SESSIONS
 from drift.alerts.domain.fingerprints import digest
 from drift.alerts.domain.habits import form
 from drift.alerts.domain.priority_signals import SIGNALS, Signal, signal
@@ -34,7 +34,10 @@ PLAIN: Final = names.name_set(
     "first_seen unlike new_lineage new_name new_command new_place new_in_build downloaded entered interactive copied "
     "temporary_place system_place root written_by_runtime runtime_child foreign_library"
 )
-"""What raises the one-offs of deployments and administrators, as far as it is not what attacks are known for."""
+"""What raises the one-offs of deployments and administrators, as far as it is not what attacks are known for.
+
+But a download in a session, which is how attackers with a stolen login go on too.
+"""
 _DIGIT: Final = re.compile(r"\d")
 
 
@@ -77,7 +80,9 @@ def trait_signals(
     found = list(_trait_signals(days, where, others, is_attack=is_attack, is_written=is_written, is_payload=is_payload))
     told = others | {name for name, _ in found}
     raising = {name for name in told if SIGNALS[name].points > 0}
-    is_only_new = "unlike" in told and raising <= PLAIN and "by_hand" not in told and not is_attack
+    is_fetched = "downloaded" in told and not told.isdisjoint(SESSIONS)
+    is_plain = raising <= PLAIN and "by_hand" not in told and not is_fetched
+    is_only_new = "unlike" in told and is_plain and not is_attack
     return [*found, signal("only_new")] if is_only_new else found
 
 

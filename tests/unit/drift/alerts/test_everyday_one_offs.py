@@ -31,6 +31,13 @@ def test_what_is_nothing_but_new_is_lowered() -> None:
     assert "only_new" not in told(plain - {"unlike"}), "it is not new"
 
 
+@pytest.mark.parametrize("session", ["entered", "interactive"])
+def test_what_is_downloaded_in_a_session_is_more_than_new(session: str) -> None:
+    assert "only_new" in told({"unlike", "downloaded"})
+    assert "only_new" in told({"unlike", session})
+    assert "only_new" not in told({"unlike", "downloaded", session})
+
+
 @pytest.mark.parametrize(
     "speaks", ["hidden_name", "service_child", "reads_memory", "planted", "replaced", "true_positive"]
 )
