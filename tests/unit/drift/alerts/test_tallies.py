@@ -27,8 +27,8 @@ from drift.alerts.models import (
     Resolution,
     Status,
 )
+from tests.unit.at_once import at_once
 from tests.unit.drift.alerts.conftest import Estate, event, make_estate, now, raw
-from tests.unit.drift.alerts.test_ingest_races import at_once
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from drift.policy.domain import edits
 from drift.policy.errors import OwnProposal
 from drift.policy.models import PolicyProposal, PolicyVersion
 from drift.policy.queries.drafts import draft_state
+from tests.unit.at_once import at_once
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queued")]
@@ -45,21 +45,6 @@ def proposal(admin: User) -> PolicyProposal:
 
 def sent(client: Client, path: str, body: dict[str, Any], **headers: str) -> Any:
     return client.post(API + path, json.dumps(body), content_type="application/json", headers=headers)
-
-
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Return what each call returns; they start together, each with a connection of its own."""
-    start = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        start.wait()
-        try:
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 def test_of_all_who_decide_at_once_one_does_and_the_author_never(

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -28,6 +27,7 @@ from drift.policy.domain import edits
 from drift.policy.errors import OwnProposal, PolicyConflict, ProposalDecided
 from drift.policy.models import PolicyProposal, PolicyVersion
 from drift.policy.queries.drafts import draft_state
+from tests.unit.at_once import at_once
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -247,23 +247,6 @@ def test_the_page_offers_an_admin_what_the_change_needs(admin: User, second: Use
     assert "Accept and save" in text(client_of(second).get(url, headers=HTMX))
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Return what each call returned or raised; they start together."""
-    start = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        start.wait()
-        try:
-            return call()
-        except PolicyConflict as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
 @pytest.mark.usefixtures("transactional_db")
 def test_of_accept_and_withdraw_at_once_one_wins_and_the_other_changes_nothing(
     admin: User, second: User, proposal: PolicyProposal
@@ -274,7 +257,7 @@ def test_of_accept_and_withdraw_at_once_one_wins_and_the_other_changes_nothing(
     def accept() -> Any:
         return proposals.accept_proposal(second, PolicyProposal.objects.get(pk=proposal.pk), 1)
 
-    results = at_once(accept, withdraw)
+    results = at_once(accept, withdraw, errors=(PolicyConflict,))
     lost = [each for each in results if isinstance(each, ProposalDecided)]
     assert len(lost) == 1
     proposal.refresh_from_db()
@@ -283,7 +266,10 @@ def test_of_accept_and_withdraw_at_once_one_wins_and_the_other_changes_nothing(
 
 @pytest.mark.usefixtures("transactional_db")
 def test_of_two_who_accept_at_once_one_saves(second: User, owner: User, proposal: Any) -> None:
-    results = at_once(*(lambda who=who: proposals.accept_proposal(who, proposal, 1) for who in (second, owner)))
+    results = at_once(
+        *(lambda who=who: proposals.accept_proposal(who, proposal, 1) for who in (second, owner)),
+        errors=(PolicyConflict,),
+    )
     assert sum(isinstance(each, PolicyConflict) for each in results) == 1
     assert PolicyVersion.objects.count() == 2
 
@@ -296,7 +282,9 @@ def test_an_accept_that_waits_for_a_save_accepts_nothing_else_than_was_read(
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             latest = versions.lock_latest()
-            waiting = pool.submit(lambda: at_once(lambda: proposals.accept_proposal(second, proposal, 1)))
+            waiting = pool.submit(
+                lambda: at_once(lambda: proposals.accept_proposal(second, proposal, 1), errors=(PolicyConflict,))
+            )
             versions.save_next_version(admin, latest, document("A"), "", latest)
         (result,) = waiting.result(30)
     assert isinstance(result, PolicyConflict)
