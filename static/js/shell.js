@@ -81,14 +81,18 @@ document.addEventListener("htmx:beforeRequest", ({ detail: { elt, requestConfig:
 });
 document.addEventListener("htmx:afterRequest", ({ detail: { xhr, requestConfig: { path } } }) => {
   const isAnswer = xhr.status < 400 || xhr.status === 401; // session.js says that the session has ended
-  if (isAnswer && isFromPortal(xhr.getResponseHeader("Vary"))) unanswered.delete(path);
+  const isOurs = isFromPortal(xhr.getResponseHeader("Vary"));
+  if (isAnswer && isOurs) unanswered.delete(path);
+  else if (unanswered.has(path)) unanswered.get(path).isRefused = isOurs && xhr.status < 500;
 });
 let isShown = false;
 setInterval(() => {
   for (const [path, { elt }] of unanswered) if (!elt.isConnected) unanswered.delete(path);
-  const since = Math.min(...[...unanswered.values()].map((each) => each.since));
-  if (Date.now() - since > STALE_AFTER) { isShown = true; showStale(since); }
-  else if (isShown) { isShown = false; hideStale(); }
+  const [oldest] = [...unanswered.values()].sort((one, other) => one.since - other.since);
+  if (oldest && Date.now() - oldest.since > STALE_AFTER) {
+    isShown = true;
+    showStale(oldest.since, oldest.isRefused ? "the portal refuses it. Reload the page" : undefined);
+  } else if (isShown) { isShown = false; hideStale(); }
 }, 1_000);
 
 // ---- A poll must not replace what is being pressed: the next one shows what it would have shown.

@@ -54,14 +54,14 @@ export function freshness() {
   };
 }
 
-/** Say since when what the page shows was not updated. */
-export function showStale(since) {
+/** Say since when what the page shows was not updated, and why. */
+export function showStale(since, reason = "the portal does not answer") {
   if (document.getElementById("stale")) return;
   const line = document.createElement("div");
   line.id = "stale";
   line.className = "message warning";
   line.setAttribute("role", "status");
-  line.textContent = `Not updated since ${new Date(since).toISOString().slice(11, 16)} UTC: the portal does not answer.`;
+  line.textContent = `Not updated since ${new Date(since).toISOString().slice(11, 16)} UTC: ${reason}.`;
   document.getElementById("messages").after(line);
   document.body.dataset.stale = ""; // what is green is not known to be well
 }
