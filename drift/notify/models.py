@@ -200,6 +200,10 @@ class NoticeState(models.TextChoices):
     DEAD = "dead", "Failed"
 
 
+NO_LONGER_READ = "Its recipient no longer sees what it is about."
+"""The error of a delivery that was right not to be made."""
+
+
 class NoticeDelivery(models.Model):
     """One notice to one email address or webhook."""
 

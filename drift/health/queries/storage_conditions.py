@@ -16,7 +16,7 @@ from accounts.queries.storage_warnings import role_problems, unsealed_since
 from drift.alerts.domain.event_table import EVENT_TABLE, partition_name
 from drift.fleet.queries.environments import approver_warnings
 from drift.health.domain.outcomes import CheckOutcome, failing, not_checked, ok
-from drift.notify.models import NoticeDelivery, NoticeState
+from drift.notify.models import NO_LONGER_READ, NoticeDelivery, NoticeState
 
 GIB: Final = 1024**3
 DATABASE_SHARE: Final = 0.8
@@ -168,7 +168,8 @@ def approver_outcome() -> CheckOutcome:
 
 def notifications_outcome() -> CheckOutcome:
     """Return whether the notifications of the last day were delivered."""
-    dead = NoticeDelivery.objects.filter(state=NoticeState.DEAD, notice__created_at__gte=timezone.now() - RECENT)
+    recent = NoticeDelivery.objects.filter(state=NoticeState.DEAD, notice__created_at__gte=timezone.now() - RECENT)
+    dead = recent.exclude(error=NO_LONGER_READ)
     first = dead.order_by("notice__created_at").values_list("notice__created_at", flat=True).first()
     if first is None:
         return ok()

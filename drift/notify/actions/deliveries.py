@@ -20,7 +20,7 @@ from accounts.models import User
 from drift import queue
 from drift.notify.actions import channels
 from drift.notify.errors import AddressRejected
-from drift.notify.models import Kind, Notice, NoticeDelivery, NoticeState, Webhook
+from drift.notify.models import NO_LONGER_READ, Kind, Notice, NoticeDelivery, NoticeState, Webhook
 from drift.notify.queries.inbox import own_notices
 from drift.notify.queries.recipients import readers_addresses
 
@@ -59,7 +59,7 @@ def _claim() -> list[NoticeDelivery]:
 
 def _try(delivery: NoticeDelivery) -> None:
     if not _may_be_read(delivery):
-        _record(delivery, state=NoticeState.DEAD, error="Its recipient no longer sees what it is about.")
+        _record(delivery, state=NoticeState.DEAD, error=NO_LONGER_READ)
         return
     try:
         channels.send(delivery)

@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.models import ScopeEntry, ScopeGroup, User
 from accounts.roles import Role
 from drift.fleet.models import Cluster, Environment
+from drift.health.queries.storage_conditions import notifications_outcome
 from drift.notify.actions import deliveries, notices
 from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, Preference
 from drift.notify.queries.inbox import unread_count
@@ -138,6 +139,7 @@ def test_what_waits_for_a_deactivated_user_is_not_mailed_but_for_what_happened_t
     User.objects.filter(pk=operator.pk).update(is_active=True)
     deliveries.send_due()
     assert len(mail.outbox) == 1, "nor when the account is active again"
+    assert notifications_outcome().state == "ok"
 
 
 @pytest.mark.usefixtures("mail_server")
