@@ -158,6 +158,13 @@ class DefaultBlocks(ConfirmationRequired):
     )
 
 
+class RoleEnded(PolicyConflict):
+    """A save by somebody who is no Security Admin any more: they were one when they sent it."""
+
+    default_code = "role_ended"
+    default_detail = "You are no longer a Security Admin. Nothing was saved."
+
+
 class OwnProposal(PolicyConflict):
     """An author, or a service account, that accepts a proposal where a second person must."""
 

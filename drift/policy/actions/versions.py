@@ -11,6 +11,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
+from accounts.roles import Role
 from drift.policy.actions.draft_steps import forget_steps
 from drift.policy.actions.drafts import write_draft
 from drift.policy.actions.proposal_outcomes import settle_proposals
@@ -18,7 +19,7 @@ from drift.policy.domain import edits
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.diff import added_twice, diff
 from drift.policy.domain.edits import Document
-from drift.policy.errors import ApproverRequired, UnknownVersion
+from drift.policy.errors import ApproverRequired, RoleEnded, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyVersion
 from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.drafts import DraftState
@@ -147,7 +148,7 @@ def save_next_version(
     `proposed_by` is the other person whose proposal `user` accepts. A document equal to the latest makes no version.
     `was_in_force`: a rollback, which waits for no confirmation.
     Raises NewerVersion where `base` is not the latest, DefaultMayNotBlock, ApproverRequired where the change needs
-    another person, and what `check_save` raises until `confirmation` has it.
+    another person, RoleEnded, and what `check_save` raises until `confirmation` has it.
     """
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
@@ -159,6 +160,9 @@ def save_next_version(
     check_default_rule(latest.document, document)
     if proposed_by is None and approval_rule().applies(latest.document, document):
         raise ApproverRequired
+    # Read anew: whoever waited for another save may have lost the role meanwhile.
+    if not User.objects.get(pk=user.pk).has_role(Role.ADMIN):
+        raise RoleEnded
     if not was_in_force:
         check_save(latest, document, confirmation)
     version = _make_version(user, latest, document, comment, restored=restored, proposed_by=proposed_by)

@@ -90,7 +90,8 @@ class ProposalAcceptView(APIView):
             **NOT_FOUND,
             409: error_response(
                 "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken, "
-                "own_proposal, detects_nothing, sensors_lack, default_may_not_block, backtest_missing, default_blocks"
+                "own_proposal, role_ended, detects_nothing, sensors_lack, default_may_not_block, backtest_missing, "
+                "default_blocks"
             ),
         },
     )

@@ -25,7 +25,7 @@ IF_MATCH: Final = OpenApiParameter(
 )
 CONFLICT: Final = error_response(
     "stale_draft, newer_version (with `theirs`, `yours`, `added_twice`), unknown_version, approver_required, "
-    "detects_nothing, sensors_lack, default_may_not_block, backtest_missing, default_blocks"
+    "role_ended, detects_nothing, sensors_lack, default_may_not_block, backtest_missing, default_blocks"
 )
 INVALID: Final = error_response("policy_invalid, with every error in `faults`")
 SAVED: Final = {201: serializers.SavedVersionSerializer, 200: serializers.SavedVersionSerializer}

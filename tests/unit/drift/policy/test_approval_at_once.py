@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.roles import Role
 from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
-from drift.policy.errors import OwnProposal
+from drift.policy.errors import OwnProposal, RoleEnded
 from drift.policy.models import PolicyProposal, PolicyVersion
 from drift.policy.queries.drafts import draft_state
 from tests.unit.at_once import at_once
@@ -113,6 +113,23 @@ def test_who_loses_the_role_while_their_acceptance_waits_accepts_nothing(
             User.objects.filter(pk=second.pk).update(**change)
         (result,) = waiting.result(30)
     assert isinstance(result, OwnProposal)
+    assert PolicyVersion.objects.count() == 1
+
+
+@pytest.mark.parametrize("change", [{"role": Role.OPERATOR}, {"is_active": False}])
+def test_who_loses_the_role_while_their_save_waits_saves_nothing(second: User, change: dict[str, Any]) -> None:
+    """Also where no second person is needed."""
+    harmless = document("A", rules=[rule("A", note="harmless")])
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            versions.lock_latest()
+            waiting = pool.submit(
+                lambda: at_once(lambda: versions.save_document(second, harmless, 1), errors=(RoleEnded,))
+            )
+            _wait_for_a_lock()
+            User.objects.filter(pk=second.pk).update(**change)
+        (result,) = waiting.result(30)
+    assert isinstance(result, RoleEnded)
     assert PolicyVersion.objects.count() == 1
 
 
