@@ -32,9 +32,10 @@ TAIL = """
   heartbeat counts, whatever the last one's time.
 - **Lost clusters**: a sensor that is silent for a day is retired, and no longer *online* or not. A cluster that lost
   all of its sensors so is named under *Sensors enrolled*: for a week where its environment has other sensors, since a
-  cluster that was deleted stays in the portal, else until the environment is retired or a sensor reports.
-- **Open pages**: where polls of a page are not answered for 15 s, or only with an error, the page says since when it
-  was not updated, and shows nothing as well.
+  cluster that was deleted stays in the portal, else until the environment is retired or a sensor reports. One whose
+  last sensor was released or revoked was taken away on purpose. Each that is lost is notified, by its name.
+- **Open pages**: where polls of a page are not answered for 15 s, or only refused or with an error, the page says
+  since when it was not updated, and shows nothing as well.
 - **Since**: when it was switched or last seen, where that is stored; else the first of the checks that a worker makes
   every minute. Subscribers of *sensor health* are notified at the same time ([notifications](notifications.md)).
 - **Disk**: a database server's disk cannot be seen from the portal: `DATABASE_DISK_GIB` says how large it is.
