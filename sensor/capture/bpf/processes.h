@@ -81,7 +81,8 @@ static __always_inline struct process *noted_process(__u32 pid)
 {
 	struct place *place = place_of(pid);
 
-	return place && place->pid == pid ? &place->process : bpf_map_lookup_elem(&processes, &pid);
+	/* A free place says pid 0, as the parent of the node's first process does. */
+	return place && pid && place->pid == pid ? &place->process : bpf_map_lookup_elem(&processes, &pid);
 }
 
 /* Note a process, in the place of what is noted of it. */
