@@ -91,6 +91,28 @@ def allow_without_password(passkey: Authenticator) -> None:
 
 
 @transaction.atomic(durable=True)
+def rename_passkey(user: User, pk: int, name: str) -> bool:
+    """Rename a passkey of the user. Returns False if it was removed meanwhile."""
+    rows = Authenticator.objects.select_for_update().filter(user_id=user.pk, type=Authenticator.Type.WEBAUTHN)
+    passkey = rows.filter(pk=pk).first()
+    if passkey is None:
+        return False
+    before = passkey.data["name"]
+    if name != before:
+        passkey.data["name"] = name
+        passkey.save(update_fields=["data"])
+        old, new = {"passkey": before}, {"passkey": name}
+        audit.record(user, "renamed a passkey of", "user", user.pk, name=user.email, before=old, after=new)
+    return True
+
+
+def lock_recovery_codes(user: User) -> None:
+    """Make changes of the user's recovery codes wait until the end of the transaction."""
+    codes = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES)
+    list(codes.select_for_update().values_list("pk"))
+
+
+@transaction.atomic(durable=True)
 def reset_second_factor(actor: User | None, user: User) -> bool:
     """Remove all second factors of a user who lost theirs, and end their sessions. Returns False if there were none."""
     rows = Authenticator.objects.select_for_update().filter(user_id=user.pk)

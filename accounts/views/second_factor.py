@@ -15,18 +15,24 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 
-from accounts.actions.second_factor import allow_without_password, reset_second_factor
+from accounts.actions.second_factor import (
+    allow_without_password,
+    lock_recovery_codes,
+    rename_passkey,
+    reset_second_factor,
+)
 from accounts.actions.sign_in_limits import Attempt
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.sign_in import too_many
 from accounts.forms.styled import style_inputs
 from accounts.models import User
 from accounts.passkeys import passkeys_work
+from accounts.plain_text import one_line
 from accounts.queries.local_sign_in import is_break_glass, linked_account
 from accounts.queries.second_factor import lacks_required_second_factor
 from accounts.reauthentication import sign_in_methods
@@ -130,7 +136,9 @@ class _PasskeyNameMixin:
 
     def get_form(self, form_class: Any = None) -> Any:
         form = super().get_form(form_class)  # type: ignore[misc]
-        form.fields["name"] = forms.CharField(max_length=64, initial=form["name"].initial)
+        # Not `form["name"].initial`: a form that has made that goes on with the field before.
+        initial = form.get_initial_for_field(form.fields["name"], "name")
+        form.fields["name"] = forms.CharField(max_length=64, initial=initial, validators=[one_line])
         style_inputs(form)
         return form
 
@@ -156,7 +164,12 @@ class RenamePasskey(_PasskeyNameMixin, _UnprocessableMixin, EditWebAuthnView):  
     """Rename a passkey."""
 
     template_name = "accounts/second_factor/rename_passkey.html"
-    success_url = reverse_lazy("mfa_index")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        # Not by django-allauth, which stores the whole row as it was read: a passkey that was removed would be back.
+        if not rename_passkey(signed_in_user(self.request), self.object.pk, form.cleaned_data["name"]):
+            raise Http404
+        return redirect("mfa_index")
 
 
 class RemovePasskey(_AtomicMixin, RemoveWebAuthnView):  # type: ignore[misc]
@@ -170,6 +183,13 @@ class RecoveryCodes(ViewRecoveryCodesView):  # type: ignore[misc]
     """Show new recovery codes, once."""
 
     template_name = "accounts/second_factor/recovery_codes.html"
+
+    @method_decorator(transaction.atomic)
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Wait for a code that is being used, and for who else opens the page: what follows stores all it has read."""
+        lock_recovery_codes(signed_in_user(request))
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        return response
 
 
 class NewRecoveryCodes(_AtomicMixin, GenerateRecoveryCodesView):  # type: ignore[misc]

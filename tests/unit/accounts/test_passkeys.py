@@ -13,6 +13,7 @@ from django.test import Client
 from fido2.utils import websafe_encode
 
 from accounts.models import AuditEntry, User
+from accounts.plain_text import one_line
 from accounts.roles import Role
 from tests.conftest import PASSWORD
 from tests.unit.accounts.soft_passkey import FLAG, SoftPasskey
@@ -201,3 +202,51 @@ def test_the_page_says_what_each_passkey_was_added_for(
 ) -> None:
     page = client_of(reader).get("/second-factor/").content.decode()
     assert (page.count("Without a password"), page.count("After the password")) == (1, 1)
+
+
+def rename(browser: Client, name: str) -> Any:
+    pk = Authenticator.objects.get(type="webauthn").pk
+    return browser.post(f"/second-factor/passkeys/{pk}/rename/", {"name": name})
+
+
+def test_a_renamed_passkey_is_audited_and_signs_in_as_before(
+    passkey: SoftPasskey, reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    assert rename(client_of(reader), "Blue key").status_code == 302
+    entry = AuditEntry.objects.get(verb="renamed a passkey of")
+    assert (entry.actor, entry.before, entry.after) == (reader, {"passkey": "A key"}, {"passkey": "Blue key"})
+    passkey.count = 2
+    assert signs_in(passkey)
+
+
+@pytest.mark.parametrize("name", ["a\u202eb", "x" * 65, ""])
+def test_a_name_that_is_too_long_or_has_a_hidden_character_is_refused(
+    name: str, passkey: SoftPasskey, reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    browser, further = client_of(reader), SoftPasskey()
+    assert rename(browser, name).status_code == 422
+    options = json.loads(browser.get("/second-factor/passkeys/add/").context["options"])["publicKey"]
+    form = {"name": name, "credential": further.added(options["challenge"])}
+    assert browser.post("/second-factor/passkeys/add/", form).status_code == 422
+    assert [each.wrap().name for each in Authenticator.objects.filter(type="webauthn")] == ["A key"]
+
+
+@pytest.mark.parametrize("meanwhile", ["removed", "used"])
+def test_renaming_stores_nothing_else_of_a_passkey_as_it_was_before(
+    meanwhile: str, passkey: SoftPasskey, reader: Any, client_of: Callable[[Any], Client], monkeypatch: Any
+) -> None:
+    """An Owner who resets the factors of a user whose session was stolen removes the thief's too."""
+    browser, clean = client_of(reader), one_line
+
+    def clean_meanwhile(text: str) -> None:
+        if meanwhile == "removed":
+            Authenticator.objects.all().delete()
+        else:
+            passkey.count = 9
+            assert signs_in(passkey)
+        clean(text)
+
+    monkeypatch.setattr("accounts.views.second_factor.one_line", clean_meanwhile)
+    rename(browser, "Mine")
+    assert Authenticator.objects.filter(type="webauthn").exists() is (meanwhile == "used")
+    assert not signs_in(passkey)  # it is gone, or a copy

@@ -18,6 +18,7 @@ from django.urls import reverse
 from accounts.actions.session_store import SessionStore
 from accounts.models import AuditEntry
 from tests.unit.accounts.factors import add_app, app_of, code_of, sign_in
+from tests.unit.at_once import at_once
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 STEP = "/sign-in/second-factor/"
@@ -191,6 +192,15 @@ def test_recovery_codes_are_shown_once(reader: Any, client_of: Callable[[Any], C
     browser = client_of(reader)
     assert codes[0] in browser.get(reverse("mfa_view_recovery_codes")).content.decode()
     assert codes[0] not in browser.get(reverse("mfa_view_recovery_codes")).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_pages_at_once_one_shows_the_recovery_codes(reader: Any, client_of: Callable[[Any], Client]) -> None:
+    add_app(reader)
+    code = RecoveryCodes.activate(reader).get_unused_codes()[0]
+    browsers = [client_of(reader) for _ in range(6)]
+    pages = at_once(*(lambda each=each: each.get(reverse("mfa_view_recovery_codes")) for each in browsers))
+    assert sum(code in page.content.decode() for page in pages) == 1
 
 
 def test_the_overview_and_new_codes_work_after_the_secret_key_changed(
