@@ -50,7 +50,13 @@ def create_link(actor: User | None, user: User) -> str:
 
 @transaction.atomic
 def create_requested_link(user: User) -> str:
-    """Create the link of a user who forgot their password, beside others. Returns its URL, which is not stored."""
+    """Create the link of a user who forgot their password, beside others. Returns its URL, which is not stored.
+
+    Raises LinkRefused if the user has another address by now: a link that goes to the one before must not open it.
+    """
+    # Locked: a change of the address ends the links that it finds, and would not see this one.
+    if User.objects.select_for_update().get(pk=user.pk).email != user.email:
+        raise LinkRefused("The address has changed.")
     new = tokens.new_token(tokens.LINK)
     expires_at = timezone.now() + REQUESTED_LIFETIME
     OneTimeLink.objects.filter(user=user, is_requested=True, expires_at__lte=timezone.now()).delete()
@@ -62,15 +68,21 @@ def create_requested_link(user: User) -> str:
 
 
 def send_link(user: User, url: str) -> bool:
-    """Send the link by email. Returns False if there is no mail server or it did not accept the message."""
+    """Send the link by email. Returns False if there is no mail server or it did not accept the message.
+
+    It goes to the user's present address, and nowhere once the link has ended, as with a change of the address.
+    """
+    link = OneTimeLink.objects.filter(user=user, digest=tokens.digest(url.rstrip("/").rpartition("/")[2]))
+    address = link.values_list("user__email", flat=True).first()
+    if address is None:
+        return False
     text = (
         f"Hello {user.name},\n\nopen this link within 48 hours to choose your password for Driftwatch "
         f"({settings.PUBLIC_URL}). It works once.\n\n{url}\n\nIf you did not expect this message, ignore it.\n"
     )
-    if not send_mail("Choose your password", text, user.email):
+    if not send_mail("Choose your password", text, address):
         return False
-    digest = tokens.digest(url.rstrip("/").rpartition("/")[2])
-    OneTimeLink.objects.filter(user=user, digest=digest).update(mailed_to=user.email)
+    link.update(mailed_to=address)
     return True
 
 

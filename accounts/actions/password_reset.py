@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from celery import current_app
@@ -9,6 +10,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from accounts.actions.links import create_requested_link, send_mail
+from accounts.errors import LinkRefused
 from accounts.models import User
 from accounts.models.users import has_address
 from accounts.queries.local_sign_in import may_sign_in_locally
@@ -37,6 +39,8 @@ def mail_password_reset(email: str) -> None:
     user = User.objects.filter(has_address(email), is_active=True, is_service=False).first()
     if user is None or not user.is_email_verified or not user.has_usable_password() or not may_sign_in_locally(user):
         return
-    if settings.EMAIL_HOST:
+    if not settings.EMAIL_HOST:
+        return
+    with contextlib.suppress(LinkRefused):
         url = create_requested_link(user)
         send_mail("Reset your password", TEXT.format(email=user.email, portal=settings.PUBLIC_URL, url=url), user.email)

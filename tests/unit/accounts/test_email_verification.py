@@ -59,6 +59,16 @@ def test_an_invitation_verifies_the_address_that_it_was_mailed_to(owner: Any, is
     assert _is_verified(person) is is_mailed
 
 
+def test_a_link_is_mailed_to_the_present_address_and_not_once_a_change_of_it_ended_the_link(owner: Any) -> None:
+    person, ended = invite_user(owner, email="old@example.com", name="New", role=Role.READER)
+    change_user(owner, person.pk, role=Role.READER, is_active=True, email="new@example.com")
+    mail.outbox.clear()
+    assert not send_link(person, ended)
+    assert mail.outbox == []
+    assert send_link(person, create_link(owner, person))
+    assert mail.outbox[-1].to == ["new@example.com"]
+
+
 def test_a_shown_link_after_a_mailed_one_verifies_nothing(owner: Any) -> None:
     person, url = invite_user(owner, email="new@example.com", name="New", role=Role.READER)
     send_link(person, url)

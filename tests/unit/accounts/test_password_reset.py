@@ -109,6 +109,20 @@ def test_a_link_ends_when_the_user_s_address_state_or_password_changes(reader: A
     assert "This link has ended" in Client().get(path).content.decode()
 
 
+def test_an_address_that_changes_while_a_reset_is_prepared_gets_no_link(
+    reader: Any, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change_meanwhile(user: User) -> bool:
+        change_user(owner, user.pk, role=Role.READER, is_active=True, email="new@example.com")
+        mail.outbox.clear()
+        return True
+
+    monkeypatch.setattr("accounts.actions.password_reset.may_sign_in_locally", change_meanwhile)
+    mail_password_reset(reader.email)
+    assert mail.outbox == []
+    assert not OneTimeLink.objects.exists()
+
+
 @pytest.mark.parametrize("state", ["never verified", "changed"])
 def test_a_reset_is_mailed_to_no_address_that_nobody_has_verified(reader: Any, owner: Any, state: str) -> None:
     if state == "changed":
