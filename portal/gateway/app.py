@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from accounts import request_ids
-from drift.fleet.domain.push_messages import check_ticket
+from drift.fleet.domain.push_messages import TicketBody, check_ticket
 from portal import config
 from portal.connections import raise_file_limit
 from portal.gateway.channel import listen
@@ -118,10 +118,17 @@ class Gateway:
             await _whole(send, 404, b'{"code":"not_found","message":"Not found."}')
         elif self.streams.closing:
             await _whole(send, 503, b'{"code":"restarting","message":"The gateway is restarting."}')
-        elif (ticket := check_ticket(_bearer(scope), time.time(), self._secret)) and await self._used.use(ticket):
+        elif (ticket := await self._first_use(scope)) is not None:
             await self._stream(SensorStream(ticket.sensor), receive, send)
         else:
             await _whole(send, 401, b'{"code":"not_authenticated","message":"Send a valid ticket."}')
+
+    async def _first_use(self, scope: Scope) -> TicketBody | None:
+        """Return the request's ticket if it opens a stream now: unused, of a sensor that has not ended since."""
+        ticket = check_ticket(_bearer(scope), time.time(), self._secret)
+        if ticket is None or not await self._used.use(ticket) or self.streams.outlives(ticket):
+            return None
+        return ticket
 
     async def _stream(self, stream: SensorStream, receive: Receive, send: Send) -> None:
         """Send pushes and keep-alives until the sensor disconnects, its time is over, or this process ends."""

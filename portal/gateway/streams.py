@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterable
 
 import msgspec
 
-from drift.fleet.domain.push_messages import PushMessage
+from drift.fleet.domain.push_messages import TICKET_SECONDS, PushMessage, TicketBody
 
 STREAMS_PER_SENSOR = 2
 """A sensor that reconnects may still have its old stream, if the loss was not detected yet."""
@@ -67,6 +68,7 @@ class Streams:
         self.closing = False
         self._received = 0
         self._by_sensor: dict[str, list[SensorStream]] = {}
+        self._ended_at: dict[str, float] = {}
 
     def __len__(self) -> int:
         return sum(len(streams) for streams in self._by_sensor.values())
@@ -85,6 +87,16 @@ class Streams:
         if not streams:
             self._by_sensor.pop(stream.sensor, None)
 
+    def outlives(self, ticket: TicketBody) -> bool:
+        """Return whether the ticket was issued before its sensor ended: it is valid for a while longer."""
+        ended_at = self._ended_at.get(ticket.sensor)
+        return ended_at is not None and ticket.expires - TICKET_SECONDS <= ended_at
+
+    def _note_ended(self, sensors: Iterable[str]) -> None:
+        now = time.time()
+        self._ended_at = {each: at for each, at in self._ended_at.items() if now - at < TICKET_SECONDS}
+        self._ended_at |= dict.fromkeys(sensors, now)
+
     def take(self, message: PushMessage) -> None:
         """Forward a message to the streams that it concerns."""
         # The sweeper's messages carry an epoch alone. One higher than that of every push received here means that a
@@ -96,6 +108,8 @@ class Streams:
             self.epoch = self._received
         if not message.closed:
             self.within = message.within
+        if message.closed:
+            self._note_ended(message.closed)
         for stream in self._sensor_streams(message.closed):
             stream.close()
         if message.number is not None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from drift.fleet.domain.push_messages import PushMessage, issue_ticket
+from drift.fleet.domain.push_messages import TICKET_SECONDS, PushMessage, issue_ticket
 from portal.gateway.app import Gateway
 from portal.gateway.streams import SensorStream, Streams
 
@@ -128,3 +128,42 @@ def test_a_sensor_that_opens_many_streams_keeps_the_newest_two() -> None:
     for stream in opened:
         streams.discard(stream)
     assert len(streams) == 0
+
+
+def test_a_ticket_from_before_its_sensor_ended_opens_no_stream() -> None:
+    async def scene(closed: list[str]) -> int:
+        gateway = Gateway(SECRET, "redis://127.0.0.1:1/0", keepalive=0.01)
+        ticket = issue_ticket(SENSOR, time.time() + TICKET_SECONDS, SECRET)  # type: ignore[arg-type]
+        gateway.streams.take(PushMessage(1, closed=closed))
+        return await status_of(gateway, ticket)
+
+    assert asyncio.run(scene([SENSOR])) == 401
+    assert asyncio.run(scene(["6f0c2b1e-0000-4000-8000-000000000002"])) == 200
+
+
+def test_a_ticket_from_after_its_sensor_ended_opens_a_stream() -> None:
+    """A sensor whose node another took over may come back once that one is released."""
+
+    async def scene() -> int:
+        gateway = Gateway(SECRET, "redis://127.0.0.1:1/0", keepalive=0.01)
+        gateway.streams.take(PushMessage(1, closed=[SENSOR]))
+        later = issue_ticket(SENSOR, time.time() + TICKET_SECONDS + 1, SECRET)  # type: ignore[arg-type]
+        return await status_of(gateway, later)
+
+    assert asyncio.run(scene()) == 200
+
+
+async def status_of(gateway: Gateway, ticket: str) -> int:
+    """Return the status that a ticket gets; the client then leaves."""
+    headers = [(b"authorization", f"Bearer {ticket}".encode())]
+    statuses: list[int] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async with asyncio.timeout(30):
+        await gateway({"type": "http", "path": "/stream", "method": "GET", "headers": headers}, receive, send)
+    return statuses[0]
