@@ -69,18 +69,22 @@ CROSS JOIN LATERAL (
 GIVEN: Final = "SELECT unnest(%s::text[])"
 QUEUE_SPREAD: Final = QUEUE.format(
     contents=f"""
-    SELECT DISTINCT sha256 FROM alerts_binary AS file
-    WHERE id IN (SELECT binary_id FROM stored WHERE is_new) AND sha256 <> '' AND (
+    SELECT sha256 FROM (
+        SELECT DISTINCT sha256 FROM alerts_binary
+        WHERE id IN (SELECT binary_id FROM stored WHERE is_new) AND sha256 <> '' OFFSET 0
+    ) AS appeared
+    WHERE (
         SELECT count(*) FROM (
             SELECT FROM alerts_binary AS same JOIN alerts_sighting AS sighting ON sighting.binary_id = same.id
-            WHERE same.sha256 = file.sha256 LIMIT {CERTAINLY_MANY - 1}
+            WHERE same.sha256 = appeared.sha256 LIMIT {CERTAINLY_MANY - 1}
         ) AS seen
     ) < {CERTAINLY_MANY - 1}
 """,  # noqa: S608 - made of constants
     limit=MAX_QUEUED,
 )
 """Part of a statement that stores sightings as `stored`: queues the open alerts whose content has just appeared in
-another workload. The statement sees the sightings before it: one less than there are then."""
+another workload. The statement sees the sightings before it: one less than there are then. They are counted once for a
+content, and not for each name that it has: where PostgreSQL takes the tables for empty, each count reads them whole."""
 STORE: Final = """
 UPDATE alerts_alert AS alert
 SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals,
