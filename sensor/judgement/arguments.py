@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sensor.container.base import payer_id
+from sensor.files.deadline import in_time
 from sensor.judgement.interpreters import loaded_files as loaded_code
-from sensor.judgement.interpreters import script
+from sensor.judgement.interpreters import may_name_more, script
 from sensor.judgement.loader_arguments import interpreter_called, loaded_files
 from sensor.record import Flag
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
 """Of a process's arguments: what Linux lets one have by default."""
+MAX_INTERPRETER_BYTES: Final = 128 * 1024
+"""Of an interpreter's arguments, of which each may be an option."""
+MOST_NAMED: Final = 1_024
+"""Files that an interpreter's arguments name, and that are looked at."""
+_CUT: Final = Flag.ARGV_CUT | Flag.ARGV_UNREADABLE
 
 
 class Unresolvable(Exception):
@@ -48,16 +55,23 @@ def named_paths(record: Record) -> list[NamedPaths]:
     if record.flags & Flag.SCRIPT:
         return [NamedPaths("script", [record.filename])]
     found = _loaders_paths(record) if record.flags & Flag.LOADER else []
-    if not record.flags & Flag.INTERPRETER:
-        return found
-    called = interpreter_called(record.path, record.argv)
+    return [*found, *_interpreters_paths(record)] if record.flags & Flag.INTERPRETER else found
+
+
+def _interpreters_paths(record: Record) -> list[NamedPaths]:
+    """Return the script that an interpreter runs, and what its options load; at the end one without a path for more."""
+    argv = whole_argv(record, MAX_INTERPRETER_BYTES)
+    called = interpreter_called(record.path, argv or record.argv)
     run = script(*called)
-    found += (NamedPaths("interpreter", names, run.may_be_absent) for names in run.files)
+    found = [NamedPaths("interpreter", names, run.may_be_absent) for names in run.files]
     names = [name for each in run.files for name in each]
     for each in loaded_code(*called):
         if each.names not in run.files:
             after = [name for name in names if name not in each.behind] if each.behind else ()
             found.append(NamedPaths("interpreter", each.names, may_be_absent=True, behind=each.behind, after=after))
+    if len(found) > MOST_NAMED or (argv is None and may_name_more(*called)):
+        # None of it being there, the exec is counted: its program may be named behind what could be read.
+        return [*found[:MOST_NAMED], NamedPaths("interpreter", ())]
     return found
 
 
@@ -73,9 +87,9 @@ def script_name(record: Record) -> bytes:
 
 def _loaders_paths(record: Record) -> list[NamedPaths]:
     """Yield the program that a loader runs, then the libraries that it loads first."""
-    argv, library_path = _whole_argv(record), _library_path(record)
-    program, libraries = loaded_files(argv, library_path)
-    if program is None and record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+    argv, library_path = whole_argv(record), _library_path(record)
+    program, libraries = loaded_files(argv or record.argv, library_path)
+    if program is None and argv is None:
         # Its program may be named behind what could be read.
         raise Unresolvable
     found = [NamedPaths("loader", program)] if program else []
@@ -83,24 +97,37 @@ def _loaders_paths(record: Record) -> list[NamedPaths]:
     return [*found, *(NamedPaths("library", paths, may_be_absent=True) for paths in libraries)]
 
 
-def _whole_argv(record: Record) -> Sequence[bytes]:
-    """The arguments of the exec; those that did not fit its record from the process, if it still has the first."""
-    if not record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+def whole_argv(record: Record, most: int = MAX_CMDLINE_BYTES) -> tuple[bytes, ...] | None:
+    """Return all arguments of an exec; those that did not fit its record from the process, if it still has the first.
+
+    None where that is gone, or has more bytes of them than `most`.
+    """
+    if not record.flags & _CUT:
         return record.argv
-    try:
-        with Path(f"/proc/{record.pid}/cmdline").open("rb") as file:
-            data = file.read(MAX_CMDLINE_BYTES)
-    except OSError:
-        return record.argv
-    return data.removesuffix(b"\0").split(b"\0") if data.startswith(b"\0".join(record.argv)) else record.argv
+    data = _read_of_process(record, "cmdline", most)
+    if len(data) == most or not data.startswith(b"\0".join(record.argv)) or not data:
+        return None
+    return tuple(data.removesuffix(b"\0").split(b"\0"))
 
 
 def _library_path(record: Record) -> list[bytes]:
     """Return the directories of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
-    try:
-        with Path(f"/proc/{record.pid}/environ").open("rb") as file:
-            entries = file.read(MAX_CMDLINE_BYTES).split(b"\0")
-    except OSError:
-        return []
+    entries = _read_of_process(record, "environ", MAX_CMDLINE_BYTES).split(b"\0")
     value = next((entry.partition(b"=")[2] for entry in entries if entry.startswith(b"LD_LIBRARY_PATH=")), b"")
     return [directory for directory in re.split(b"[:;]", value) if directory]
+
+
+def _read_of_process(record: Record, name: str, most: int) -> bytes:
+    """Return what /proc shows of a process's memory; b"" where it is gone.
+
+    The container may have put a file of a server's there, which never answers.
+    """
+
+    def read() -> bytes:
+        with Path(f"/proc/{record.pid}/{name}").open("rb") as file:
+            return file.read(most)
+
+    try:
+        return in_time(read, payer=payer_id(record.cgroup))
+    except OSError:
+        return b""

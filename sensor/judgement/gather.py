@@ -16,7 +16,14 @@ from sensor.container.recent import Recent
 from sensor.file_state import FileThatRan
 from sensor.files.handles import file_status
 from sensor.files.hashing import RACY_NS
-from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths, script_name
+from sensor.judgement.arguments import (
+    MAX_INTERPRETER_BYTES,
+    RootUnknown,
+    Unresolvable,
+    named_paths,
+    script_name,
+    whole_argv,
+)
 from sensor.judgement.code_memory import is_code_memory
 from sensor.judgement.decide import (
     Content,
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
 
 MAX_REMEMBERED: Final = 16_384
 MAX_LOADED: Final = 1_024
+MAX_LONG_ARGV: Final = 64
 _NAMES_FILES: Final = Flag.SCRIPT | Flag.LOADER | Flag.INTERPRETER
 _MORE_THAN_EXECUTABLE: Final = _NAMES_FILES | Flag.LIBRARY
 _KEY_FLAGS: Final = Flag.UPPER | Flag.LOWER | Flag.MEMFD
@@ -63,6 +71,7 @@ class FactGatherer:
         self._images = ImageReader(hasher)
         self._loaded: Recent[tuple[int, int | None], bytes] = Recent(MAX_LOADED)
         self._interpreted: Recent[tuple[int, int | None, bytes], bool] = Recent(MAX_LOADED)
+        self._long_argv: Recent[tuple[int, int | None, tuple[bytes, ...]], tuple[bytes, ...]] = Recent(MAX_LONG_ARGV)
         self._remembered: Recent[_Key, FileFacts] = Recent(MAX_REMEMBERED)
 
     def knows(self, record: Record) -> bool:
@@ -122,7 +131,7 @@ class FactGatherer:
         if record.path == record.loaded_by:
             return False  # its own program: sent where what it reads can't be followed
         is_input = bool(record.flags & Flag.STANDARD_INPUT)
-        program, argv = interpreter_called(record.loaded_by, record.argv)
+        program, argv = interpreter_called(record.loaded_by, self._argv(record))
         if not is_code(program, argv, record.path, is_standard_input=is_input):
             return False
         key = record.pid, record.start_ns, _shown(record.path)
@@ -130,6 +139,15 @@ class FactGatherer:
             return False
         self._interpreted.put(key, value=True)
         return True
+
+    def _argv(self, record: Record) -> tuple[bytes, ...]:
+        """Return the arguments of a process that reads a file; those that can be read where they are many."""
+        if not record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+            return record.argv
+        key = record.pid, record.start_ns, record.argv
+        argv = self._long_argv.get(key) or whole_argv(record, MAX_INTERPRETER_BYTES) or record.argv
+        self._long_argv.put(key, argv)
+        return argv
 
     def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> FileFacts:
         """Return the facts on the file that the kernel opened: the executable, a mapped library, or a `#!` script."""

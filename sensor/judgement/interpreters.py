@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.judgement.interpreter_table import INTERPRETERS, Interpreter
-from sensor.judgement.loading_options import MOST_POSSIBLE, is_unknown, named_files, plain_option
+from sensor.judgement.loading_options import MOST_POSSIBLE, is_unknown, named_files, options, plain_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,6 +81,23 @@ def _with_endings(interpreter: Interpreter, name: bytes) -> tuple[bytes, ...]:
 def loaded_names(program: bytes, argv: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
     """Yield the names of each file that options certainly have an interpreter load, the likeliest first."""
     return (each.names for each in loaded_files(program, argv) if not each.behind)
+
+
+def may_name_more(program: bytes, argv: Sequence[bytes]) -> bool:
+    """Return whether arguments behind these may name code, or the last of these, which may be cut off, does."""
+    interpreter, argv = _interpreter(program, argv)
+    if interpreter is None:
+        return is_interpreter(program, argv)
+    last, left = argv[-1:], [*argv[1:], b"more"]
+    if not interpreter.is_worded:
+        rest = collections.deque(left)
+        file, _ = _file(interpreter, rest)
+        if not rest or file in last:
+            return True
+    loads, rest = interpreter.loads, collections.deque(left)
+    if loads is None:
+        return False
+    return any(value in last and loads.fullmatch(option) for option, value, _ in options(interpreter, rest)) or not rest
 
 
 def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_input: bool) -> bool:

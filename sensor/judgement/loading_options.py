@@ -36,7 +36,7 @@ def named_files(interpreter: Interpreter, argv: Sequence[bytes]) -> Iterator[Opt
     """Yield each file that options name, as argv has it."""
     if interpreter.loads is None:
         return
-    for option, value, behind in _options(interpreter, collections.deque(argv[1:])):
+    for option, value, behind in options(interpreter, collections.deque(argv[1:])):
         if interpreter.loads.fullmatch(option):
             may_be_module = interpreter.modules is not None and interpreter.modules.fullmatch(option)
             for name in dict.fromkeys(_files(interpreter, option, value)):
@@ -80,7 +80,7 @@ def is_unknown(interpreter: Interpreter, argument: bytes) -> bool:
     return option not in known and not is_flag
 
 
-def _options(
+def options(
     interpreter: Interpreter, rest: collections.deque[bytes]
 ) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
     """Yield each option before the program with its value, b"" without one, and (b"", the first plain argument).

@@ -35,6 +35,10 @@ CAUGHT = {
     "awk -f": ("echo 'BEGIN {exit}' > /tmp/prog; mawk -f /tmp/prog", "/tmp/prog"),
     "a file on a volume": ("echo true > /scratch/rc; bash -c '. /scratch/rc'", "/scratch/rc"),
     "a file named in argv": ("echo 1 > /tmp/script; perl /tmp/script", "/tmp/script"),
+    "a file named behind more arguments than are kept": (
+        f"echo 'sleep 1' > /tmp/far; perl {'-w ' * 2_000} /tmp/far",
+        "/tmp/far",
+    ),
     "a file named to perl by its loader": (
         f"echo 1 > /tmp/by-loader; {LOADER} /usr/bin/perl /tmp/by-loader",
         "/tmp/by-loader",

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.judgement.interpreters import is_code, loaded_names, script
+from sensor.judgement.arguments import named_paths, whole_argv
+from sensor.judgement.interpreters import is_code, loaded_names, may_name_more, script
 from sensor.judgement.loader_arguments import interpreter_called, loader_arguments, search_paths
+from sensor.record import Flag
+from tests.unit.sensor.records import record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def script_names(program: bytes, argv: list[bytes]) -> tuple[bytes, ...]:
@@ -326,3 +336,47 @@ def test_data_that_it_reads_is_not(program: str, argv: str, path: str) -> None:
 )
 def test_standard_input_is_code_where_the_arguments_name_no_program(program: str, argv: str, is_program: bool) -> None:
     assert is_code(program.encode(), argv.encode().split(b" "), b"/tmp/x", is_standard_input=True) == is_program
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("perl", True),
+        ("perl -w", True),
+        ("perl -w x.p", True),  # perhaps the start of a longer name
+        ("perl x.pl a", False),
+        ("perl -e 1", False),
+        ("perl -I /opt", True),
+        ("python3 -c print() a", False),
+        ("sh -c tru", False),
+        ("sh -e", True),
+        ("awk {pri", False),
+        ("awk -v a=", True),
+        ("awk -f a.awk -v", True),  # several files are programs
+        ("php -r 1; -d a", True),
+        ("node --new a", True),
+        ("node app.js --new a", False),
+        ("java -cp /a.jar:/b", True),
+        ("java -cp /a.jar -Xmx", True),
+        ("java -cp /a.jar Main a", False),
+        ("java -jar /a.jar a", False),
+        ("java -jar /a.j", True),
+        ("cat a", False),
+    ],
+)
+def test_arguments_that_are_cut_off_may_name_more_until_they_named_the_program(argv: str, expected: bool) -> None:
+    words = argv.encode().split(b" ")
+    assert may_name_more(b"/usr/bin/" + words[0], words) == expected
+
+
+def test_a_script_behind_more_arguments_than_a_record_holds_is_found_while_its_process_lives(tmp_path: Path) -> None:
+    fifo = tmp_path / "script"
+    os.mkfifo(fifo)
+    argv = ["perl", *["-u"] * 2_000, str(fifo)]
+    first = tuple(word.encode() for word in argv[:1_000])
+    with subprocess.Popen(argv, executable="/bin/cat") as running, fifo.open("wb"):  # it has begun
+        seen = record(flags=Flag.INTERPRETER | Flag.ARGV_CUT, pid=running.pid, argv=first, path=b"/usr/bin/perl")
+        (found,) = named_paths(seen)
+        assert whole_argv(seen, 4_096) is None
+        assert whole_argv(record(flags=Flag.ARGV_CUT, pid=running.pid, argv=(b"sh",))) is None
+    assert found.paths == (bytes(fifo),)

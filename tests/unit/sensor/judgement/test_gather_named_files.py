@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
 
@@ -147,6 +149,30 @@ class TestNamedFiles:
         assert judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-e", b"1")), box.resolved, None) is None
         verdict = judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
         assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/usr/bin/perl")
+
+    def test_an_interpreter_whose_script_lies_past_the_readable_arguments_is_counted_as_lost(
+        self, judge: Judge, box: Box
+    ) -> None:
+        box.put(box.image, "/opt/good.pl", "good")
+        box.put(box.upper, "/opt/evil.pm", "evil")
+        cut = Flag.INTERPRETER | Flag.ARGV_CUT
+        ran = record(flags=cut, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/ruby")
+        for argv in ((b"ruby", b"-w", b"-w"), (b"ruby", b"-w", b"good.pl"), ()):
+            with pytest.raises(Unresolvable):
+                judge.judge(msgspec.structs.replace(ran, argv=argv), box.resolved, None)
+        assert judge.judge(msgspec.structs.replace(ran, argv=(b"ruby", b"good.pl", b"a")), box.resolved, None) is None
+        found = judge.judge(msgspec.structs.replace(ran, argv=(b"ruby", b"-r/opt/evil.pm", b"-w")), box.resolved, None)
+        assert found is not None
+        assert found.path == b"/opt/evil.pm"
+
+    def test_more_files_than_are_looked_at_are_counted_as_lost(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/good.jar", "good")
+        several = b":".join(b"/opt/%d.jar" % number for number in range(1025))
+        ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), path=b"/usr/bin/java")
+        for paths, is_lost in ((several, True), (b":".join([b"/opt/good.jar"] * 1025), False)):
+            argv = (b"java", b"-cp", paths, b"Main")
+            with pytest.raises(Unresolvable) if is_lost else contextlib.nullcontext():
+                assert judge.judge(msgspec.structs.replace(ran, argv=argv), box.resolved, None) is None
 
     def test_a_file_passed_to_an_interpreter_that_a_loader_runs_is_too(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/bin/perl", "good")
