@@ -79,14 +79,24 @@ def retire_silent_sensors() -> int:
 
 
 def revive_sensor(sensor: Sensor) -> bool:
-    """Make a retired sensor live again, with the version that all sensors have.
+    """Make a retired sensor live again, with the version that all sensors have. Audited: whoever has its credential can.
 
     Return False where its node has another live sensor by now: then its credential is no longer valid.
     """
     try:
         with transaction.atomic():
             rows = Sensor.objects.filter(pk=sensor.pk, state=SensorState.RETIRED)
-            rows.update(state=SensorState.LIVE, ended_at=None)
+            if rows.update(state=SensorState.LIVE, ended_at=None):
+                audit.record(
+                    None,
+                    "revived",
+                    "sensor",
+                    sensor.pk,
+                    name=f"{sensor.cluster.name}/{sensor.node}",
+                    before={"state": SensorState.RETIRED},
+                    after={"state": SensorState.LIVE},
+                    actor_name="Sensor credential",
+                )
             number = stable_version_number()
             if number is not None:
                 set_desired_version([sensor.pk], number)

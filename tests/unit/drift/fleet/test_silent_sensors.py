@@ -70,6 +70,8 @@ def test_a_retired_node_that_returns_is_live_on_the_newest_version(cluster: Clus
     sensor.refresh_from_db()
     assert (answer.status_code, sensor.state, sensor.ended_at) == (200, SensorState.LIVE, None)
     assert sensor.desired_version_id == 2
+    entry = AuditEntry.objects.get(verb="revived")
+    assert (entry.object_id, entry.after, entry.address) == (str(sensor.pk), {"state": "live"}, "127.0.0.1")
 
 
 def test_a_retired_node_that_was_replaced_stays_retired(cluster: Cluster) -> None:
@@ -78,6 +80,7 @@ def test_a_retired_node_that_was_replaced_stays_retired(cluster: Cluster) -> Non
     estate.sensor(cluster, "node-1")
 
     assert estate.as_sensor(credential).get(estate.POLICY).status_code == 401
+    assert not AuditEntry.objects.filter(verb="revived").exists()
 
 
 def test_deliveries_of_the_last_twenty_versions_are_kept(cluster: Cluster) -> None:
