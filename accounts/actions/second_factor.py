@@ -106,6 +106,12 @@ def rename_passkey(user: User, pk: int, name: str) -> bool:
     return True
 
 
+def lock_second_factors(user: User) -> None:
+    """Make other changes of the user's second factors wait until the end of the transaction."""
+    # Not FOR UPDATE: whoever holds a factor and records its use refers to the user.
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
 def lock_recovery_codes(user: User) -> None:
     """Make changes of the user's recovery codes wait until the end of the transaction."""
     codes = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES)
@@ -115,6 +121,7 @@ def lock_recovery_codes(user: User) -> None:
 @transaction.atomic(durable=True)
 def reset_second_factor(actor: User | None, user: User) -> bool:
     """Remove all second factors of a user who lost theirs, and end their sessions. Returns False if there were none."""
+    lock_second_factors(user)
     rows = Authenticator.objects.select_for_update().filter(user_id=user.pk)
     types = sorted(rows.values_list("type", flat=True))
     if not types:

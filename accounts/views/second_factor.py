@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from allauth.mfa.base.views import AuthenticateView, IndexView
 from allauth.mfa.models import Authenticator
@@ -14,6 +14,7 @@ from allauth.mfa.webauthn.views import AddWebAuthnView, EditWebAuthnView, LoginW
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -21,8 +22,10 @@ from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 
 from accounts.actions.second_factor import (
+    accept_code,
     allow_without_password,
     lock_recovery_codes,
+    lock_second_factors,
     rename_passkey,
     reset_second_factor,
 )
@@ -50,12 +53,21 @@ class _UnprocessableMixin:
 
 
 class _AtomicMixin:
-    """A change and its audit entry are one transaction."""
+    """A change and its audit entry are one transaction; the changes of one user follow one another.
 
-    @method_decorator(transaction.atomic)
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
-        return response
+    None is made in a session that has ended: what ends it may have removed the factors of whoever stole it.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = super().dispatch  # type: ignore[misc]
+        if request.method != "POST":
+            return cast("HttpResponse", answer(request, *args, **kwargs))
+        with transaction.atomic():
+            # Here, before django-allauth looks at what there is: of two requests at once the second would fail.
+            lock_second_factors(signed_in_user(request))
+            if not request.session.exists(request.session.session_key or ""):
+                raise SessionInterrupted("The session was ended.")
+            return cast("HttpResponse", answer(request, *args, **kwargs))
 
 
 class SecondStep(_UnprocessableMixin, AuthenticateView):  # type: ignore[misc]
@@ -123,6 +135,12 @@ class AddApp(_AtomicMixin, _UnprocessableMixin, ActivateTOTPView):  # type: igno
     """Set up an authenticator app."""
 
     template_name = "accounts/second_factor/add_app.html"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        # Codes work once: whoever saw this one typed must not sign in with it.
+        accept_code(signed_in_user(self.request), form.cleaned_data["code"])
+        return response
 
 
 class RemoveApp(_AtomicMixin, DeactivateTOTPView):  # type: ignore[misc]

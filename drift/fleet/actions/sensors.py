@@ -79,7 +79,7 @@ def retire_silent_sensors() -> int:
 
 
 def revive_sensor(sensor: Sensor) -> bool:
-    """Make a retired sensor live again, with the version that all sensors have. Audited: whoever has its credential can.
+    """Make a retired sensor live again, with the version that all sensors have. Whoever has its credential can.
 
     Return False where its node has another live sensor by now: then its credential is no longer valid.
     """

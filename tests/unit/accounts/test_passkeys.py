@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.test import Client
 from fido2.utils import websafe_encode
 
+from accounts.actions.sessions import end_sessions
 from accounts.models import AuditEntry, User
 from accounts.plain_text import one_line
 from accounts.roles import Role
@@ -250,3 +251,13 @@ def test_renaming_stores_nothing_else_of_a_passkey_as_it_was_before(
     rename(browser, "Mine")
     assert Authenticator.objects.filter(type="webauthn").exists() is (meanwhile == "used")
     assert not signs_in(passkey)  # it is gone, or a copy
+
+
+def test_no_factor_is_added_in_a_session_that_ends_meanwhile(
+    reader: Any, owner: Any, client_of: Callable[[Any], Client], monkeypatch: Any
+) -> None:
+    """Whoever stole a session must not have a passkey once an Owner has reset the factors, which ends it."""
+    browser = client_of(reader)
+    monkeypatch.setattr("accounts.views.second_factor.lock_second_factors", lambda user: end_sessions(owner, user))
+    assert SoftPasskey().add_to(browser).status_code == 400
+    assert not Authenticator.objects.exists()

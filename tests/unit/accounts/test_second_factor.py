@@ -180,10 +180,14 @@ def test_the_secret_of_an_app_that_is_being_set_up_is_not_stored_in_the_session(
     assert secret
     session = SessionStore(browser.cookies["sessionid"].value)
     assert secret[1] not in json.dumps(session.load())
-    response = browser.post(reverse("mfa_activate_totp"), {"code": code_of(secret[1])})
+    code = code_of(secret[1])
+    response = browser.post(reverse("mfa_activate_totp"), {"code": code})
     assert response["Location"] == reverse("mfa_view_recovery_codes")
     assert app_of(reader)
     assert _verbs()[-2:] == ["added a second factor to"] * 2  # the app, and its recovery codes
+    # Whoever saw the code typed does not sign in with it; the next one works.
+    again, _ = sign_in(reader)
+    assert [again.post(STEP, {"code": each}).status_code for each in (code, code_of(secret[1], 1))] == [422, 302]
 
 
 def test_recovery_codes_are_shown_once(reader: Any, client_of: Callable[[Any], Client]) -> None:
@@ -192,6 +196,23 @@ def test_recovery_codes_are_shown_once(reader: Any, client_of: Callable[[Any], C
     browser = client_of(reader)
     assert codes[0] in browser.get(reverse("mfa_view_recovery_codes")).content.decode()
     assert codes[0] not in browser.get(reverse("mfa_view_recovery_codes")).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_requests_at_once_one_adds_the_app_and_none_fails(reader: Any, client_of: Callable[[Any], Client]) -> None:
+    browser = client_of(reader)
+    secret = re.search(r'class="secret">(\w+)<', browser.get(reverse("mfa_activate_totp")).content.decode())
+    assert secret
+    code = code_of(secret[1])
+
+    def add() -> str:
+        same = Client()
+        same.cookies = browser.cookies
+        return str(same.post(reverse("mfa_activate_totp"), {"code": code})["Location"])
+
+    added, there_already = reverse("mfa_view_recovery_codes"), reverse("mfa_deactivate_totp")
+    assert sorted(at_once(*[add] * 4)) == sorted([added, *[there_already] * 3])
+    assert app_of(reader)
 
 
 @pytest.mark.django_db(transaction=True)
