@@ -23,8 +23,8 @@ MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
 """Of a process's arguments: what Linux lets one have by default."""
 MAX_INTERPRETER_BYTES: Final = 128 * 1024
 """Of an interpreter's arguments, of which each may be an option."""
-MOST_NAMED: Final = 1_024
-"""Files that an interpreter's arguments name, and that are looked at."""
+MOST_NAMES: Final = 1_024
+"""By which files that an interpreter's arguments name are looked for."""
 _CUT: Final = Flag.ARGV_CUT | Flag.ARGV_UNREADABLE
 
 
@@ -63,15 +63,20 @@ def _interpreters_paths(record: Record) -> list[NamedPaths]:
     argv = whole_argv(record, MAX_INTERPRETER_BYTES)
     called = interpreter_called(record.path, argv or record.argv)
     run = script(*called)
-    found = [NamedPaths("interpreter", names, run.may_be_absent) for names in run.files]
     names = [name for each in run.files for name in each]
-    for each in loaded_code(*called):
+    most = MOST_NAMES // len(run.files[0]) if run.files else 0
+    found = [NamedPaths("interpreter", each, run.may_be_absent) for each in run.files[:most]]
+    left = MOST_NAMES - len(names)
+    for each in dict.fromkeys(loaded_code(*called)):
+        if left < 0:
+            break
         if each.names not in run.files:
             after = [name for name in names if name not in each.behind] if each.behind else ()
             found.append(NamedPaths("interpreter", each.names, may_be_absent=True, behind=each.behind, after=after))
-    if len(found) > MOST_NAMED or (argv is None and may_name_more(*called)):
-        # None of it being there, the exec is counted: its program may be named behind what could be read.
-        return [*found[:MOST_NAMED], NamedPaths("interpreter", ())]
+            left -= len(each.names)
+    if left < 0 or (argv is None and may_name_more(*called)):
+        # None of it being there, the exec is counted: its program may be named behind what is looked for.
+        return [*found, NamedPaths("interpreter", ())]
     return found
 
 

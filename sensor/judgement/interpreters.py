@@ -8,15 +8,16 @@ name's ending tells code, and a shell reads hardly anything else itself.
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.judgement.interpreter_table import INTERPRETERS, Interpreter
-from sensor.judgement.loading_options import MOST_POSSIBLE, is_unknown, named_files, options, plain_option
+from sensor.judgement.loading_options import is_unknown, named_files, options, plain_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 DATA: Final = re.compile(
     rb"/etc/(?:hosts|hostname|resolv\.conf|passwd|group|shadow|nsswitch\.conf|localtime|timezone|inputrc|ld\.so\.cache|"
@@ -87,7 +88,8 @@ def may_name_more(program: bytes, argv: Sequence[bytes]) -> bool:
     """Return whether arguments behind these may name code, or the last of these, which may be cut off, does."""
     interpreter, argv = _interpreter(program, argv)
     if interpreter is None:
-        return is_interpreter(program, argv)
+        # Of Busybox the name of the applet may be cut off.
+        return program.rpartition(b"/")[2].startswith(b"busybox") and len(argv) < 2
     last, left = argv[-1:], [*argv[1:], b"more"]
     if not interpreter.is_worded:
         rest = collections.deque(left)
@@ -111,9 +113,14 @@ def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_i
         return DATA.fullmatch(path) is None
     if path.lower().endswith(interpreter.endings):
         return True
-    name = path.rpartition(b"/")[2]
+    return path.rpartition(b"/")[2] in _named_files(program, tuple(argv))
+
+
+@functools.lru_cache(maxsize=64)
+def _named_files(program: bytes, argv: tuple[bytes, ...]) -> frozenset[bytes]:
+    """Return the names, without directories, of the files that arguments name: many, of a process that reads many."""
     named = itertools.chain(*script(program, argv).files, *loaded_names(program, argv))
-    return any(each.rpartition(b"/")[2] == name for each in named)
+    return frozenset(each.rpartition(b"/")[2] for each in named)
 
 
 def is_interpreter(program: bytes, argv: Sequence[bytes]) -> bool:
@@ -143,12 +150,12 @@ def _applet(name: bytes, argv: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]
     return name, argv
 
 
-def _file(interpreter: Interpreter, rest: collections.deque[bytes]) -> tuple[bytes | None, list[bytes]]:
+def _file(interpreter: Interpreter, rest: collections.deque[bytes]) -> tuple[bytes | None, Collection[bytes]]:
     """Return the file that the arguments name, INPUT where standard input is the program; None where it is neither.
 
     And those before it of which each may be the file, or the value of an option that is not known.
     """
-    possible: list[bytes] = []
+    possible: dict[bytes, None] = {}
     may_be_value = has_word = False
     while rest:
         argument = plain_option(interpreter, rest.popleft(), rest)
@@ -163,7 +170,7 @@ def _file(interpreter: Interpreter, rest: collections.deque[bytes]) -> tuple[byt
             if ended:
                 return file, possible
         elif is_possible:
-            possible = [*dict.fromkeys([*possible, argument])][:MOST_POSSIBLE]
+            possible[argument] = None
         elif not has_word and argument in interpreter.commands:
             return None, possible
         elif not has_word and argument in interpreter.words:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _FILE_URL: Final = re.compile(rb"file:(?://(?:localhost)?)?(/[^?#]*).*", re.DOTALL | re.IGNORECASE)
 _PHP_FILE: Final = re.compile(rb"(?:auto_(?:ap|pre)pend_file|opcache\.preload)\s*=\s*([^\n]*)")
-MOST_POSSIBLE: Final = 8
-"""So many arguments are looked for behind options that are not known; more are taken for values."""
+_MOST_BEHIND: Final = 8
+"""Arguments behind options that are not known of which each may be the program; more are taken for values."""
 _DASH: Final = re.compile(rb"^\xe2\x80[\x93-\x95]")
 """The longer dashes, which PowerShell takes for one."""
 
@@ -95,7 +95,7 @@ def options(
         argument = plain_option(interpreter, rest.popleft(), rest)
         is_possible, may_be_value = may_be_value, is_unknown(interpreter, argument)
         if is_possible and not argument.startswith(b"-"):
-            behind = (*behind, argument)[:MOST_POSSIBLE]
+            behind = (*behind, argument)[:_MOST_BEHIND]
         elif not has_word and argument in interpreter.words | interpreter.commands:
             has_word = True
         elif argument.startswith(b"@") and interpreter is JAVA:

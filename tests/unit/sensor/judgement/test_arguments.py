@@ -291,6 +291,7 @@ def test_all_libraries_that_a_loader_preloads_are_found() -> None:
         ("/usr/bin/lua5.4", "lua -l x", "/tmp/x.lua"),
         ("/usr/bin/node", "node --new /tmp/x app.js", "/tmp/x"),
         ("/usr/bin/node", "node --new app.js /tmp/x", "/tmp/x"),
+        ("/usr/bin/node", f"node {' '.join(f'--new {at}' for at in range(50))} --new /tmp/x app.js", "/tmp/x"),
     ],
 )
 def test_what_an_interpreter_reads_to_run_it_is_code(program: str, argv: str, path: str) -> None:
@@ -362,6 +363,10 @@ def test_standard_input_is_code_where_the_arguments_name_no_program(program: str
         ("java -jar /a.jar a", False),
         ("java -jar /a.j", True),
         ("cat a", False),
+        ("busybox", True),
+        ("busybox cat", True),
+        ("busybox cat a", False),
+        ("busybox sh", True),
     ],
 )
 def test_arguments_that_are_cut_off_may_name_more_until_they_named_the_program(argv: str, expected: bool) -> None:

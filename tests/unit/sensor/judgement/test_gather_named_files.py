@@ -165,7 +165,7 @@ class TestNamedFiles:
         assert found is not None
         assert found.path == b"/opt/evil.pm"
 
-    def test_more_files_than_are_looked_at_are_counted_as_lost(self, judge: Judge, box: Box) -> None:
+    def test_more_names_than_are_looked_for_are_counted_as_lost(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/opt/good.jar", "good")
         several = b":".join(b"/opt/%d.jar" % number for number in range(1025))
         ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), path=b"/usr/bin/java")
@@ -173,6 +173,10 @@ class TestNamedFiles:
             argv = (b"java", b"-cp", paths, b"Main")
             with pytest.raises(Unresolvable) if is_lost else contextlib.nullcontext():
                 assert judge.judge(msgspec.structs.replace(ran, argv=argv), box.resolved, None) is None
+        values = [word for number in range(300) for word in (b"--new", b"%d" % number)]
+        ran = msgspec.structs.replace(ran, path=b"/usr/bin/node", argv=(b"node", *values, b"app.js"))
+        with pytest.raises(Unresolvable):
+            judge.judge(ran, box.resolved, None)
 
     def test_a_file_passed_to_an_interpreter_that_a_loader_runs_is_too(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/bin/perl", "good")
@@ -212,6 +216,7 @@ class TestNamedFiles:
             ("--new gone --other evil app.js", "/opt/evil"),
             ("--new app.js --other evil other.js", "/opt/evil"),
             ("--new evil -- app.js", "/opt/evil"),
+            (" ".join(f"--new{at} {at}" for at in range(50)) + " --new evil app.js", "/opt/evil"),
             ("--new evil -e 1", "/opt/evil"),
             ("--new 65536", None),
             ("--experimental-strip-types evil app.js", "/opt/evil"),
