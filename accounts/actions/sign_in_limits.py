@@ -22,6 +22,8 @@ from accounts.client_address import client_network
 from accounts.encryption import secret_keys
 
 WINDOW: Final = 15 * 60
+MAX_BEGUN = 600
+"""Sign-ins by passkey or through the issuer that one address begins in a minute: each stores a session for an hour."""
 COOKIE: Final = f"{settings.COOKIE_PREFIX}known_device"
 COOKIE_AGE: Final = 365 * 24 * 3600
 MAX_ACCOUNTS: Final = 5
@@ -87,6 +89,12 @@ def _limits(request: HttpRequest | None, email: str) -> list[Limit]:
         Limit(f"sign-in-from:{address}", 50, 30, 60),
         Limit(f"sign-in-at:{email}", 100, 30, 60),
     ]
+
+
+def seconds_to_begin(request: HttpRequest) -> int:
+    """Count a sign-in that stores a session before anybody has proved anything. Returns 0 if it may, else the wait."""
+    count = rate_limits.count(f"sign-in-begun:{client_network(request)}", 60)
+    return rate_limits.seconds_left(60) if count > MAX_BEGUN else 0
 
 
 def remember_device(request: HttpRequest, response: HttpResponse, email: str) -> None:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from accounts import rate_limits
 from accounts.actions.issuer_sign_in import end_sessions_of_subject, link_identity, settle_identity
 from accounts.actions.second_factor import record_confirmation
+from accounts.actions.sign_in_limits import seconds_to_begin
 from accounts.client_address import client_network
 from accounts.issuer import (
     LEEWAY_SECONDS,
@@ -31,7 +32,7 @@ from accounts.issuer import (
 from accounts.models import User
 from accounts.queries.local_sign_in import linked_account
 from accounts.reauthentication import ISSUER, renew_session
-from accounts.views.requests import signed_in_user
+from accounts.views.requests import TOO_MANY, signed_in_user
 
 MAX_LOGOUTS: Final = 60
 """Logout tokens of one address in a minute."""
@@ -39,7 +40,11 @@ MAX_LOGOUTS: Final = 60
 
 @never_cache
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Send the browser to the issuer; `next` is where the user wanted to go."""
+    """Send the browser to the issuer; `next` is where the user wanted to go. 429 to an address that begins too many."""
+    if settings.OIDC_ISSUER and (wait := seconds_to_begin(request)):
+        response = _failure(request, f"Too many sign-ins. Try again in {wait} seconds.", TOO_MANY)
+        response["Retry-After"] = str(wait)
+        return response
     return _to_issuer(request, "sign in", _next(request))
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
@@ -29,7 +29,7 @@ from accounts.actions.second_factor import (
     rename_passkey,
     reset_second_factor,
 )
-from accounts.actions.sign_in_limits import Attempt
+from accounts.actions.sign_in_limits import Attempt, seconds_to_begin
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.sign_in import too_many
 from accounts.forms.styled import style_inputs
@@ -39,7 +39,7 @@ from accounts.plain_text import one_line
 from accounts.queries.local_sign_in import is_break_glass, linked_account
 from accounts.queries.second_factor import lacks_required_second_factor
 from accounts.reauthentication import sign_in_methods
-from accounts.views.requests import UNPROCESSABLE, signed_in_user
+from accounts.views.requests import TOO_MANY, UNPROCESSABLE, signed_in_user
 
 
 class _UnprocessableMixin:
@@ -85,6 +85,14 @@ class SecondStep(_UnprocessableMixin, AuthenticateView):  # type: ignore[misc]
 
 class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
     """GET as JSON: the challenge. POST: the passkey's response, which signs in without a password."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return the challenge, which the session keeps; 429 to an address that asks for too many."""
+        if wait := seconds_to_begin(request):
+            body = {"code": "too_many_requests", "message": f"Too many sign-ins. Try again in {wait} seconds."}
+            return JsonResponse(body, status=TOO_MANY, headers={"Retry-After": str(wait)})
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        return response
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         attempt = Attempt.by_passkey(request)

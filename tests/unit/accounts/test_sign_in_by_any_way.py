@@ -16,6 +16,7 @@ from django.test import Client
 from accounts.actions.sign_in_limits import COOKIE
 from accounts.actions.users import create_service_account
 from accounts.forms.own_password import MAX_FAILURES
+from accounts.models import Session
 from accounts.roles import Role
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of, sign_in
@@ -59,6 +60,20 @@ def test_refused_passkeys_are_limited_by_address_and_a_known_browser_passes(read
         page = _passkey(stranger)
     assert "Too many failed sign-ins" in page.content.decode()
     assert "Too many failed sign-ins" not in _passkey(known).content.decode()
+
+
+@pytest.mark.usefixtures("issuer_settings")
+@pytest.mark.parametrize("way", ["passkey", "issuer"])
+def test_an_address_begins_a_bounded_number_of_sign_ins_each_of_which_stores_a_session(
+    way: str, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.actions.sign_in_limits.MAX_BEGUN", 2)
+    answers = [Client().get(f"/sign-in/{way}/", headers={"Accept": "application/json"}) for _ in range(4)]
+    assert [each.status_code == 429 for each in answers] == [False, False, True, True]
+    assert int(answers[-1]["Retry-After"]) <= 60
+    assert Session.objects.count() == 2
+    elsewhere = Client(REMOTE_ADDR="192.0.2.7").get(f"/sign-in/{way}/", headers={"Accept": "application/json"})
+    assert elsewhere.status_code != 429
 
 
 @pytest.mark.parametrize("way", ["passkey", "issuer"])
