@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 from django.db.models import Q
 
 from accounts import audit
 from accounts.actions.session_store import SessionStore
 from accounts.models import Session, User
+from accounts.request_context import current_session
 from accounts.roles import Role
 
 
 def delete_expired_sessions() -> None:
     """Delete sessions that have ended."""
     SessionStore.clear_expired()
+
+
+def check_session_lives() -> None:
+    """Raise SessionInterrupted if the running request's session was ended since the request began.
+
+    For what outlives a session. Call it under a lock of the user: whoever ends the sessions of one that was stolen has
+    then ended this one, or finds what it adds.
+    """
+    session = current_session()
+    key = session.session_key if session is not None else None
+    if session is not None and key and not session.exists(key):
+        raise SessionInterrupted("The session was ended.")
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit, rate_limits, tokens
+from accounts.actions.sessions import check_session_lives
 from accounts.errors import TokenRefused
 from accounts.models import ApiToken, User
 from accounts.models.tokens import DEFAULT_REQUESTS_PER_MINUTE, MAX_LIFETIME, scopes_of_role
@@ -35,10 +36,11 @@ def create_token(
     """Create an API token of `user`, by default the actor. Returns the token, which is not stored.
 
     Raises TokenRefused if the account is not active, is another person's, or has not the role that a scope needs, and
-    if the token would not expire within a year.
+    if the token would not expire within a year; SessionInterrupted if the session that asks was ended meanwhile.
     """
     # Locked: an account that is being deactivated must not get a token that stays.
     user = User.objects.select_for_update().get(pk=(user or actor).pk)
+    check_session_lives()
     if not user.is_active:
         raise TokenRefused("The account is deactivated.")
     if user.pk != actor.pk and not (user.is_service and actor.has_role(Role.OWNER)):

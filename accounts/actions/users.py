@@ -7,6 +7,7 @@ from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 
@@ -91,7 +92,8 @@ def change_user(
 ) -> User:
     """Change a user's role, address or name, or deactivate or reactivate the account.
 
-    Raises LastOwnerError if no Owner who can sign in would remain, AddressTaken if another user has the address.
+    Raises LastOwnerError if no Owner who can sign in would remain, AddressTaken if another user has the address,
+    PermissionDenied if the actor is no longer an Owner.
     """
     try:
         with transaction.atomic(durable=True):
@@ -104,6 +106,9 @@ def _change_user(actor: User, user_id: int, **changes: Any) -> User:
     # Locked before anything is read: two Owners who demote each other at the same time would both see one remain.
     owners = set(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk", flat=True))
     user = User.objects.select_for_update().get(pk=user_id)
+    # Read anew: whoever waited for the locks may have been demoted or deactivated by who held them.
+    if not User.objects.get(pk=actor.pk).has_role(Role.OWNER):
+        raise PermissionDenied("You are no longer an Owner.")
     after = {key: value for key, value in changes.items() if value is not None}
     before = {key: getattr(user, key) for key in after}
     changed = {key: value for key, value in after.items() if value != before[key]}

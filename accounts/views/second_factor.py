@@ -14,7 +14,6 @@ from allauth.mfa.webauthn.views import AddWebAuthnView, EditWebAuthnView, LoginW
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -29,6 +28,7 @@ from accounts.actions.second_factor import (
     rename_passkey,
     reset_second_factor,
 )
+from accounts.actions.sessions import check_session_lives
 from accounts.actions.sign_in_limits import Attempt, seconds_to_begin
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.sign_in import too_many
@@ -65,8 +65,7 @@ class _AtomicMixin:
         with transaction.atomic():
             # Here, before django-allauth looks at what there is: of two requests at once the second would fail.
             lock_second_factors(signed_in_user(request))
-            if not request.session.exists(request.session.session_key or ""):
-                raise SessionInterrupted("The session was ended.")
+            check_session_lives()
             return cast("HttpResponse", answer(request, *args, **kwargs))
 
 

@@ -225,6 +225,21 @@ def test_a_token_opens_no_page_so_a_stolen_one_cannot_create_others(owner: Any) 
     assert ApiToken.objects.count() == 1
 
 
+def test_a_session_that_ends_while_it_asks_for_a_token_gets_none(
+    reader: Any, client_of: Callable[[Any], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed password ends it, and on request all tokens; this one would have come after them."""
+
+    def change_meanwhile(*args: Any, **options: Any) -> str:
+        users.change_password(reader, "another-correct-horse", session=None, revoke_tokens=True)
+        return create_token(*args, **options)
+
+    monkeypatch.setattr("accounts.views.tokens.create_token", change_meanwhile)
+    form = {"name": "mine", "scopes": ["read"], "days": "30", "requests_per_minute": "600"}
+    assert client_of(reader).post(reverse("accounts:tokens"), form).status_code == 400
+    assert not ApiToken.objects.exists()
+
+
 def test_a_request_with_a_bad_token_does_not_fall_back_on_the_session(
     reader: Any, client_of: Callable[[Any], Client]
 ) -> None:
