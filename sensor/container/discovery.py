@@ -88,6 +88,10 @@ class DiscoveredRuntimes:
             return found
 
 
+_ROOT_DIRECTORIES: Final = (["dir", "vfs"], ["subvolumes", "btrfs"])
+"""Of a storage whose layers are whole directories, from the last name up."""
+
+
 def discovered_places() -> list[RuntimePlace]:
     """Return every place where a runtime of this node keeps its data, by mounts, processes and settings, each once.
 
@@ -111,7 +115,10 @@ def _place_of_mount(point: Path) -> Iterator[RuntimePlace]:
         state = point.parents[3]
         beside = state.with_suffix(".sock")  # of k0s and MicroK8s
         yield RuntimePlace("containerd", state, beside if beside.exists() else state / "containerd.sock", source=source)
-    elif point.name == "merged" and names[1:2] == ["overlay"]:
+    elif (point.name == "merged" and names[1:2] == ["overlay"]) or names[:2] in (
+        ["dir", "vfs"],
+        ["subvolumes", "btrfs"],
+    ):
         yield RuntimePlace("podman", point.parents[2], source=source)
     elif (point.name == "merged" and names[1:2] == ["overlay2"]) or names[:2] == ["overlayfs", "rootfs"]:
         yield RuntimePlace("docker", point.parents[2], source=source)

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sensor.container.base import Found, ids_from_cgroup, no_image, unknown_label
 from sensor.container.mounts import HOST_INIT, host_root, mount_namespace, read_mounts
 from sensor.container.recent import Recent
-from sensor.container.root_filesystem import RootFilesystem, find_overlay, root_filesystem
+from sensor.container.root_filesystem import (
+    RootFilesystem,
+    find_overlay,
+    paths_on_node,
+    root_filesystem,
+    root_of_namespace,
+)
 from sensor.wire import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from sensor.container.base import Runtime, RuntimeMount, VolumeImage
@@ -199,23 +205,34 @@ class Identifier:
         if known is not None:
             return known
         if not evidence.overlay_root or evidence.root_dev == self._host_dev:
-            # A process in a chroot shows nothing about the others in its namespace.
-            raise NotAContainer(settled=evidence.root == b"/")
-        found = self._found_by_mount(evidence.root_dev) if evidence.root == b"/" else None
+            return self._by_directory(evidence)
+        mount = find_overlay(evidence.root_dev, read_mounts(HOST_INIT)) if evidence.root == b"/" else None
+        found = self._found_at([mount.point]) if mount is not None else None
         if found is not None:
             return self._with_root(found, evidence)
         return self._unknown(unknown_label(evidence.cgroup), evidence)
 
-    def _found_by_mount(self, dev: int) -> Found | None:
-        """Return the container whose root filesystem has this device now; None where no runtime mounted it."""
-        mount = find_overlay(dev, read_mounts(HOST_INIT))
-        if mount is None:
-            return None
-        for runtime in self._runtimes:
-            container_id = runtime.mounted_container_id(mount.point)
-            found = runtime.find(container_id) if container_id is not None else None
-            if found is not None:
-                return found
+    def _by_directory(self, evidence: ContainerEvidence) -> Resolved:
+        """Return the container whose root is a directory of its runtime's storage; raises NotAContainer."""
+        # A process in a chroot shows nothing about the others in its namespace.
+        if evidence.root != b"/":
+            raise NotAContainer(settled=False)
+        if not evidence.root_below:
+            raise NotAContainer(settled=True)
+        root = root_of_namespace(evidence)
+        found = self._found_at(paths_on_node(root)) if root is not None else None
+        if found is None:
+            raise NotAContainer(settled=root is not None)
+        return self._with_root(found, evidence)
+
+    def _found_at(self, points: Iterable[bytes]) -> Found | None:
+        """Return the container whose root filesystem its runtime has at one of these paths of the node."""
+        for point in points:
+            for runtime in self._runtimes:
+                container_id = runtime.mounted_container_id(point)
+                found = runtime.find(container_id) if container_id is not None else None
+                if found is not None:
+                    return found
         return None
 
     def _query_runtimes(self, ids: Sequence[str], evidence: ContainerEvidence) -> Resolved:

@@ -165,12 +165,16 @@ class PodmanRuntime:
         return next(filter(None, (file.find(container_id) for file in self._containers)), None)
 
     def mounted_container_id(self, point: bytes) -> str | None:
-        """By the layer that the mount point names."""
+        """By the layer that the mount point names, or the directory that is the root itself."""
         directory = Path(os.fsdecode(point))
-        if self._driver != "overlay" or directory.name != "merged" or directory.parent.parent != self._root / "overlay":
+        if self._driver == "overlay":
+            if directory.name != "merged":
+                return None
+            directory = directory.parent
+        if directory.parent != self._root / _DIRECTORIES[self._driver]:
             return None
         entries = (entry for file in self._containers for entry in file.entries().values())
-        return next((entry.id for entry in entries if entry.layer == directory.parent.name), None)
+        return next((entry.id for entry in entries if entry.layer == directory.name), None)
 
     def _layers(self, layer: str) -> Layers | None:
         """Return them by the storage's own files; None where the layer is unknown."""

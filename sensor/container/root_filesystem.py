@@ -98,7 +98,7 @@ def root_filesystem(found: Found, seen: RootEvidence) -> RootFilesystem:
     mounts = read_mounts(HOST_INIT)
     mount = topmost_mount(mounts, bytes(found.merged)) if found.merged else None
     if mount is None and seen.root != b"/":
-        mount = _root_of_namespace(seen)
+        mount = root_of_namespace(seen)
     certain = mount is not None or seen.root == b"/"
     if mount is None:
         mount = find_overlay(seen.root_dev, mounts) or find_overlay(seen.root_dev, read_mounts(seen.pid))
@@ -176,14 +176,21 @@ def _mount_above(mounts: Iterable[Mount], path: bytes) -> Mount | None:
     return next((mount for mount in reversed(above) if len(mount.point) == longest), None)
 
 
-def _root_of_namespace(seen: RootEvidence) -> Mount | None:
-    """Return the root that other processes in the mount namespace have, for one that made itself another (chroot)."""
-    for pid in seen.others:
+def root_of_namespace(seen: RootEvidence) -> Mount | None:
+    """Return the root that processes in the mount namespace have, but for one that made itself another (chroot)."""
+    for pid in dict.fromkeys((*seen.others, seen.pid)):
         if mount_namespace(pid) == seen.namespace_inum and not in_chroot(pid):
             root = topmost_mount(read_mounts(pid), b"/")
             if root is not None:
                 return root
     return None
+
+
+def paths_on_node(mount: Mount) -> list[bytes]:
+    """Return where the node has the directory that a mount shows."""
+    above = (each for each in read_mounts(HOST_INIT) if each.dev == mount.dev)
+    found = ((each, mount.root.removeprefix(each.root.rstrip(b"/"))) for each in above)
+    return [each.point.rstrip(b"/") + below for each, below in found if each.root == b"/" or below != mount.root]
 
 
 def find_overlay(dev: int, mounts: Sequence[Mount]) -> Mount | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
@@ -20,7 +21,6 @@ from tests.system.podman import BUSYBOX, Podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sensor.container.base import Runtime
     from tests.system.capture.bed import Box
@@ -200,3 +200,30 @@ def test_the_container_is_listed_with_the_reason_until_it_ends(storage: Storage)
     gaps = storage.collector.capture.counters().gaps
     assert [(gap.container_id, gap.reason) for gap in gaps] == [(storage.watch.box.id, storage.reason)]
     assert storage.collector.capture.counters().lost == {}
+
+
+def test_one_without_an_id_in_its_cgroup_is_known_by_its_root(
+    runner: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As without root on cgroups of version 1: podman's containers stay in the cgroup of who started them."""
+    directory = tmp_path_factory.mktemp("vfs")
+    options = ["--root", str(directory / "root"), "--runroot", str(directory / "run"), "--storage-driver=vfs"]
+    script = "until [ -e /tmp/go ]; do sleep 0.1; done; cp /bin/busybox /tmp/busybox-n; /tmp/busybox-n sleep 1000"
+    with Podman(directory, options) as podman:
+        name = podman.run(podman.image("app", app_files(runner)), "sh", "-c", script)
+        for cgroup in topmost_cgroups():
+            (cgroup / "cgroup.procs").write_text(f"{podman.pid(name)}")
+        try:
+            collector = Collector(open_ebpf(runtimes=[PodmanRuntime(directory / "root", driver="vfs")]))
+        except CaptureUnavailable as error:
+            pytest.skip(str(error))
+        with contextlib.closing(collector):
+            Path(f"/proc/{podman.pid(name)}/root/tmp/go").touch()
+            event = collector.first(lambda event: event.container.id == podman.id(name))
+    assert (event.kind, event.process.path, event.container.name) == ("copy_of_image_file", "/tmp/busybox-n", name)
+
+
+def topmost_cgroups() -> list[Path]:
+    """The root of each hierarchy of cgroups."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [Path(point) for _, point, kind, *_ in mounts if kind.startswith("cgroup") and point.startswith("/sys/")]

@@ -57,6 +57,10 @@ def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
     return Mount(id=1, dev=dev, root=b"/", point=point, fstype=b"overlay", options=OPTIONS)
 
 
+def plain_mount(point: bytes, dev: int, root: bytes) -> Mount:
+    return Mount(id=2, dev=dev, root=root, point=point, fstype=b"ext4", options=b"")
+
+
 @pytest.fixture
 def mounts(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Mount]]:
     """Mount tables by pid; the host's shows the container's root filesystem."""
@@ -74,6 +78,39 @@ class TestIdentifier:
         resolved = self.identifier(FakeRuntime()).resolve(IN_CONTAINER)
         assert (resolved.container.name, resolved.complete) == ("app", True)
         assert (resolved.root_dev, resolved.layers) == (ROOT, Layers((b"/usr",), b"/etc"))
+
+    @pytest.mark.parametrize(
+        ("directory", "point", "below"),
+        [
+            (bytes(MERGED), b"/", b"/"),
+            (b"/x/merged", b"/storage/overlay", b"/"),
+            (b"/data/x/merged", b"/storage/overlay", b"/data"),
+        ],
+    )
+    def test_without_an_id_in_the_cgroup_a_root_that_is_a_runtime_s_directory_is_that_container(
+        self,
+        mounts: dict[int, list[Mount]],
+        monkeypatch: pytest.MonkeyPatch,
+        directory: bytes,
+        point: bytes,
+        below: bytes,
+    ) -> None:
+        monkeypatch.setattr(root_filesystem, "mount_namespace", lambda pid: 7 if pid == 100 else None)
+        monkeypatch.setattr(root_filesystem, "in_chroot", lambda _: False)
+        seen = IN_CONTAINER._replace(
+            cgroup=(b"user.slice",), overlay_root=False, root_dev=HOST, root_below=True, namespace_inum=7
+        )
+        with pytest.raises(NotAContainer) as gone:
+            self.identifier(FakeRuntime()).resolve(seen)
+        assert not gone.value.settled  # the next exec may show it
+        mounts[HOST_INIT] = [plain_mount(b"/other", HOST, b"/elsewhere"), plain_mount(point, HOST, below)]
+        mounts[100] = [plain_mount(b"/", HOST, directory)]
+        resolved = self.identifier(FakeRuntime()).resolve(seen)
+        assert (resolved.container.name, resolved.complete, resolved.root.is_overlay) == ("app", True, False)
+        mounts[100] = [plain_mount(b"/", HOST, b"/srv/service")]
+        with pytest.raises(NotAContainer) as other:
+            self.identifier(FakeRuntime()).resolve(seen)
+        assert other.value.settled
 
     def test_a_namespace_is_looked_up_once(self) -> None:
         runtime = FakeRuntime()
