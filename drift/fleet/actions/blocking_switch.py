@@ -5,11 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from accounts.roles import Role
 from drift.fleet.actions.bundles import signed_bundle
 from drift.fleet.actions.pushes import push_on_commit, raise_epoch
 from drift.fleet.domain.push_messages import PushMessage
@@ -55,11 +57,15 @@ def resume_blocking(actor: User) -> Resumption:
     """Resume blocking by the policy. Where a second approver is set up, the first request waits for a second person's.
 
     A request is void once another version has been saved, after a day, and when who asked is no longer an Admin.
+    Raises PermissionDenied where the actor is none any more.
     """
     # Locked before the request is read: of two who resume at once, one asks and the other approves.
     state = FleetState.objects.select_for_update().get()
     if not state.blocking_stopped:
         return Resumption.UNCHANGED
+    # Read anew: whoever waited for the lock may have lost the role meanwhile.
+    if not User.objects.get(pk=actor.pk).has_role(Role.ADMIN):
+        raise PermissionDenied("You are no longer a Security Admin.")
     if approval_rule().mode == "none":
         _set_request(state, None)
         return _resume(actor, state)

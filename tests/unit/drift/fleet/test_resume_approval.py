@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.utils import timezone
 
@@ -125,8 +126,21 @@ def test_who_lost_the_role_while_their_request_was_under_way_resumes_nothing(
 ) -> None:
     resume_blocking(admin)
     User.objects.filter(pk=second.pk).update(role=Role.READER)
-    assert resume_blocking(second) is Resumption.UNCHANGED
+    with pytest.raises(PermissionDenied):
+        resume_blocking(second)
     assert is_stopped()
+
+
+@pytest.mark.parametrize("mode", ["none", "blocking"])
+def test_who_lost_the_role_meanwhile_resumes_nothing_alone_and_asks_for_nothing(
+    mode: str, settings: Any, stopped: None, admin: User
+) -> None:
+    settings.SECOND_APPROVER = mode
+    User.objects.filter(pk=admin.pk).update(role=Role.OPERATOR)
+    with pytest.raises(PermissionDenied):
+        resume_blocking(admin)
+    assert is_stopped()
+    assert FleetState.objects.get().resume_asked_by is None
 
 
 def test_stopping_again_declines_the_request(stopped: None, admin: User, second: User) -> None:
