@@ -72,6 +72,11 @@ def test_what_is_blocked_changes_only_with_a_second_person(after: dict[str, Any]
     assert ApprovalRule("all").applies(BEFORE, after)
 
 
+def test_below_a_default_rule_that_blocks_the_kinds_that_are_detected_need_a_second_person() -> None:
+    blocks = {"action": "block"}
+    assert BLOCKING.applies(_document(default=blocks), _document(default=blocks, detect=["fileless"]))
+
+
 def test_the_name_of_a_disabled_blocking_rule_decides_nothing_but_its_scope_does() -> None:
     dormant = _rule("Dormant", "block", enabled=False)
     before = _document(ABOVE, dormant)
@@ -88,7 +93,8 @@ def test_without_a_blocking_rule_no_change_needs_a_second_person_but_in_mode_all
 
 @pytest.mark.parametrize("mode", ["blocking", "all"])
 @pytest.mark.parametrize(
-    ("place", "needed"), [(HERE, True), (ELSEWHERE, False), (None, True), (("azure", "sub-2"), False)]
+    ("place", "needed"),
+    [(HERE, True), (ELSEWHERE, False), (None, True), (("azure", "sub-2"), False), (("aws", "sub-1"), False)],
 )
 def test_by_environment_only_rules_that_reach_it_need_a_second_person(
     mode: str,
@@ -99,6 +105,13 @@ def test_by_environment_only_rules_that_reach_it_need_a_second_person(
     before, after = _document(), _document(_rule("New", "block", place))
     assert approval.applies(before, after) is needed
     assert approval.applies(after, before) is needed
+
+
+@pytest.mark.parametrize("mode", ["blocking", "all"])
+@pytest.mark.parametrize("place", [HERE, ELSEWHERE])
+def test_a_rule_of_one_environment_of_several_needs_a_second_person(mode: str, place: tuple[str, str]) -> None:
+    approval = ApprovalRule(mode, frozenset({HERE, ELSEWHERE}))
+    assert approval.applies(_document(), _document(_rule("New", "block", place)))
 
 
 def test_a_rule_that_leaves_or_enters_the_environment_needs_a_second_person() -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.domain.rebase import rebase
+from drift.policy.errors import DocumentInvalid
 from drift.policy.queries.drafts import draft_state
+from sensor.policy import LIMITS
 from tests.unit.drift.policy.samples import document, rule
 
 ACTIONS = ("alert", "block", "ignore")
@@ -84,6 +86,15 @@ def test_of_two_changes_of_one_field_yours_is_kept_and_reported() -> None:
     ]
 
 
+def test_a_rule_that_no_longer_blocks_has_no_dry_run_that_the_other_side_gave_it() -> None:
+    base = put(document("A"), "A", action="block")
+    sides = put(base, "A", action="alert"), put(base, "A", dry_run=True)
+    for yours, theirs in (sides, sides[::-1]):
+        merged, _ = rebase(base, yours, theirs)
+        assert merged["rules"][0]["action"] == "alert"
+        assert edits.checked(merged) == merged
+
+
 def test_of_two_rules_added_under_one_id_yours_is_kept_and_differences_are_reported() -> None:
     """As by a file that both took in: the id is the file's."""
     base, (mine, other) = document("B"), (rule("A", note=note) for note in ("yours", "theirs"))
@@ -127,6 +138,19 @@ def test_a_rebased_draft_can_be_saved(admin: Any, owner: Any, queued: list[Any])
     state, clashes = drafts.rebase_draft(mine)
     assert (state.base.number, order_of(state.document), clashes) == (2, ["Theirs", "Mine"], [])
     assert versions.save_draft(state).version.number == 3
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_a_rebase_that_makes_too_many_rules_changes_nothing(
+    admin: Any, owner: Any, queued: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
+    versions.save_document(owner, document("Theirs", "Theirs too"), 1)
+    monkeypatch.setitem(LIMITS, "rules", 2)
+    with pytest.raises(DocumentInvalid):
+        drafts.rebase_draft(mine)
+    assert draft_state(admin).document == mine.document
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,13 @@ def test_a_version_is_numbered_above_every_number_a_sensor_reported(admin: Any, 
     assert versions.save_document(admin, document("B"), 42).version.number == 43
 
 
+def test_the_audit_log_has_each_rise_of_the_number_and_nothing_else(admin: Any, queued: list[Any]) -> None:
+    for number in (41, 7, 41, 50):
+        versions.raise_number_floor(number)
+    raised = AuditEntry.objects.filter(verb="raised", object_type="policy number floor").order_by("pk")
+    assert list(raised.values_list("object_id", flat=True)) == ["41", "50"]
+
+
 def test_a_sensor_that_reports_an_impossible_number_cannot_use_up_numbers(admin: Any, queued: list[Any]) -> None:
     assert not versions.raise_number_floor(versions.HIGHEST_FLOOR + 1)
     assert versions.save_document(admin, document("A"), 1).version.number == 2
@@ -163,6 +170,15 @@ def test_expired_rules_are_disabled_by_a_version_of_the_system(admin: Any, queue
     assert [each["enabled"] for each in version.document["rules"]] == [True, False, False, True]
     assert versions.disable_expired_rules(dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC)) is None
     assert versions.disable_expired_rules(dt.datetime(2027, 1, 1, tzinfo=dt.UTC)) is not None
+
+
+def test_many_rules_with_long_names_expire_together(admin: Any, queued: list[Any]) -> None:
+    past = [rule(f"{place:02}".ljust(100, "x"), expires_at="2026-01-01T00:00:00Z") for place in range(12)]
+    drafts.change_draft(draft_state(admin), edits.add_rules(past))
+    versions.save_draft(draft_state(admin))
+    version = versions.disable_expired_rules(dt.datetime(2026, 12, 31, tzinfo=dt.UTC))
+    assert version is not None
+    assert not any(each["enabled"] for each in version.document["rules"] if each["expires_at"])
 
 
 def test_the_task_saves_nothing_while_nothing_has_expired(admin: Any, queued: list[Any]) -> None:

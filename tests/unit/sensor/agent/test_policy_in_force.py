@@ -136,6 +136,28 @@ def test_a_bundle_whose_time_has_no_time_zone_is_rejected(keeper: PolicyKeeper, 
     assert (status.state, status.error) == ("rejected", "created_at has no time zone")
 
 
+def test_a_bundle_whose_expiry_has_no_time_zone_is_rejected(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    payload = wire.BundlePayload(
+        3, "0" * 64, NEW, False, policy.default_document(), expires_at=NEW.replace(tzinfo=None)
+    )
+    status = keeper.consider(FetchedBundle(portal.sign(msgspec.json.encode(payload)), "e"))
+    assert status is not None
+    assert (status.state, status.error) == ("rejected", "expires_at has no time zone")
+
+
+def test_the_bundle_in_force_may_arrive_again(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    first = offer(keeper, portal, 3)
+    assert offer(keeper, portal, 3) == first
+
+
+def test_a_rejection_for_many_reasons_is_one_that_the_portal_accepts(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    document = {"schema": 1, "rules": [{"name": f"rule {place}"} for place in range(200)], "default": {}}
+    payload = wire.BundlePayload(4, "0" * 64, NEW, False, document)
+    status = keeper.consider(FetchedBundle(portal.sign(msgspec.json.encode(payload)), "e"))
+    assert status is not None
+    assert msgspec.json.decode(msgspec.json.encode(status), type=wire.PolicyStatus) == status
+
+
 def test_an_unreadable_signed_payload_has_no_version_to_report(keeper: PolicyKeeper, portal: FakePortal) -> None:
     assert keeper.consider(FetchedBundle(portal.sign(b'{"number":"x"}'), "e")) is None
     assert keeper.consider(FetchedBundle(portal.sign(b"\xff"), "e")) is None
@@ -173,6 +195,21 @@ def test_keys_rotate_while_sensors_follow(keeper: PolicyKeeper, portal: FakePort
     assert (number_of(again), again.key_ids) == (5, ["k2"])
 
 
+def test_a_retired_key_stays_rejected_where_the_stored_policy_cannot_be_used(
+    keeper: PolicyKeeper, portal: FakePortal, state: StateDirectory
+) -> None:
+    offer(keeper, portal, 3, keys=["k1", "k2"])
+    portal.signer = "k2"
+    offer(keeper, portal, 4, keys=["k2"])
+    stored = state.policy()
+    assert stored is not None
+    state.save_policy(msgspec.structs.replace(stored, bundle=wire.SignedPolicy("k2", "", "")))
+
+    again = PolicyKeeper(state, [portal.public("k1")])
+
+    assert (again.current, again.key_ids) == (None, ["k2"])
+
+
 def test_a_retired_key_is_no_longer_accepted(keeper: PolicyKeeper, portal: FakePortal) -> None:
     offer(keeper, portal, 3, keys=["k1", "k2"])
     portal.signer = "k2"
@@ -201,6 +238,19 @@ def test_a_key_set_without_its_own_signing_key_is_rejected(keeper: PolicyKeeper,
     assert status is not None
     assert (status.state, keeper.key_ids) == ("rejected", ["k1"])
     assert "not among the keys" in status.error
+
+
+def test_a_key_set_with_another_key_under_the_name_of_the_signing_one_is_rejected(
+    keeper: PolicyKeeper, portal: FakePortal
+) -> None:
+    other = msgspec.structs.replace(portal.public("k2"), key_id="k1")
+    payload = wire.BundlePayload(3, "0" * 64, NEW, False, policy.default_document(), keys=[other])
+
+    keeper.consider(FetchedBundle(portal.sign(msgspec.json.encode(payload)), "e"))
+
+    assert keeper.current is None
+    offer(keeper, portal, 4)
+    assert number_of(keeper) == 4
 
 
 def test_an_older_key_set_is_rejected_with_its_bundle(keeper: PolicyKeeper, portal: FakePortal) -> None:

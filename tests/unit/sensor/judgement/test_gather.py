@@ -15,14 +15,17 @@ import pytest
 from sensor.container import bundle, node_init
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
+from sensor.container.root_filesystem import RootFilesystem
 from sensor.file_state import StateFlag
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from sensor.judgement import image_layers
+from sensor.judgement.arguments import RootUnknown
 from sensor.judgement.decide import Verdict
 from sensor.judgement.exec_files import open_running
+from sensor.judgement.gather import is_unchanged_since_start
 from sensor.record import Flag, LastWriter, Record
-from tests.unit.sensor.judgement.box import NOBODY, OTHER, Box, Judge, digest
+from tests.unit.sensor.judgement.box import NOBODY, OTHER, ROOT, Box, Judge, digest
 from tests.unit.sensor.records import record
 
 
@@ -146,6 +149,25 @@ class TestSwapping:
         assert verdict.sha256 == digest("evil")
 
 
+@pytest.mark.parametrize(("after_start", "is_image_s"), [(-1, True), (0, True), (1, False)])
+def test_without_overlay_a_file_is_the_image_s_until_it_changes_after_the_start(
+    after_start: int, is_image_s: bool
+) -> None:
+    root = RootFilesystem(ROOT, None, filesystem="ext4", since_ns=100)
+    assert is_unchanged_since_start(root, b"/bin/x", 100 + after_start) is is_image_s
+
+
+def test_without_overlay_layers_or_a_start_nothing_is_the_image_s() -> None:
+    with pytest.raises(RootUnknown):
+        is_unchanged_since_start(RootFilesystem(ROOT, None, filesystem="ext4"), b"/bin/x", 0)
+
+
+def test_layers_do_not_make_a_file_of_a_plain_filesystem_the_image_s(box: Box) -> None:
+    layers = Layers((bytes(box.image),), bytes(box.upper))
+    assert not is_unchanged_since_start(RootFilesystem(ROOT, layers, filesystem="ext4"), b"/bin/x", 0)
+    assert is_unchanged_since_start(RootFilesystem(ROOT, layers, filesystem="fuse-overlayfs"), b"/bin/x", 0)
+
+
 class TestMemory:
     @pytest.mark.parametrize("content", ["evil", "good"])
     def test_a_verdict_on_an_unchanged_file_is_remembered(self, judge: Judge, box: Box, content: str) -> None:
@@ -155,6 +177,38 @@ class TestMemory:
         (box.upper / "bin/x").unlink()
         assert judge.knows(ran)
         assert judge.judge(ran, box.resolved, None) == first
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"path": b"/bin/ls"},
+            {"path": b"/y", "inner_path": b"/y"},
+            {"inner_path": b"/y"},
+            {"dev": OTHER, "mount_point": b"/data"},
+            {"flags": Flag.UPPER | Flag.MEMFD},
+        ],
+    )
+    def test_a_remembered_file_that_runs_by_another_way_is_decided_as_if_it_were_new(
+        self, judge: Judge, box: Box, changes: dict[str, object]
+    ) -> None:
+        ran = box.ran("/tmp/x", "evil")
+        other = msgspec.structs.replace(ran, **changes)
+        first, verdict = judge.judge(ran, box.resolved, None), judge.judge(other, box.resolved, None)
+        afresh = Judge(Hasher(records=box.records)).judge(other, box.resolved, None)
+        assert first is not None
+        assert verdict is not None
+        assert afresh is not None
+        assert (verdict.kind, verdict.path) == (afresh.kind, afresh.path) != (first.kind, first.path)
+
+    def test_what_was_remembered_in_one_container_decides_nothing_in_another(
+        self, judge: Judge, box: Box, tmp_path: Path
+    ) -> None:
+        ran = box.ran("/bin/x", "tool")
+        box.put(tmp_path / "other", "/bin/x", "tool")
+        other = dataclasses.replace(box.resolved, layers=Layers((bytes(tmp_path / "other"),), bytes(box.upper)))
+        elsewhere = msgspec.structs.replace(ran, namespace_id=ran.namespace_id + 1)
+        assert judge.judge(elsewhere, other, None) is None
+        assert judge.judge(ran, box.resolved, None) == Verdict("new_file", b"/bin/x", digest("tool"), "ok", 4)
 
     def test_a_file_that_was_written_to_is_decided_again(self, judge: Judge, box: Box) -> None:
         """Its change time may be the same: of a page of a shared mapping it is."""
