@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.actions.links import create_link
 from accounts.actions.users import change_password, change_user
-from accounts.models import ApiToken, AuditEntry, OneTimeLink, User
+from accounts.models import ApiToken, AuditEntry, OneTimeLink, Session, User
 from accounts.roles import Role
 from accounts.tasks import mail_password_reset
 from tests.conftest import PASSWORD
@@ -155,8 +155,15 @@ def test_a_reset_revokes_api_tokens_if_asked(reader: Any, api_of: Callable[[Any]
 def test_a_reset_ends_all_sessions_and_signs_nobody_in(reader: Any, client_of: Callable[[Any], Client]) -> None:
     thief, browser = client_of(reader), Client()
     _choose(browser, _link(reader))
+    assert not Session.objects.filter(user=reader).exists()
     assert "/sign-in/" in thief.get("/audit/")["Location"]
     assert "/sign-in/" in browser.get("/audit/")["Location"]
+
+
+def test_a_password_that_was_reset_need_not_be_changed_once_more(reader: Any) -> None:
+    User.objects.filter(pk=reader.pk).update(must_change_password=True)
+    _choose(Client(), _link(reader))
+    assert not User.objects.get(pk=reader.pk).must_change_password
 
 
 def test_a_reset_is_no_way_around_the_second_factor(reader: Any) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.actions import users
-from accounts.actions.tokens import create_token
+from accounts.actions.tokens import create_token, revoke_tokens_of
 from accounts.errors import TokenRefused
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.models.tokens import LOWEST_ROLE, scopes_of_role
@@ -32,8 +32,8 @@ def _fresh_limits() -> None:
     cache.clear()
 
 
-def _token(user: User, *scopes: TokenScope, days: int = 30, **options: Any) -> str:
-    """A token of the user with these scopes, or all of the role."""
+def _token(user: User, /, *scopes: TokenScope, days: int = 30, **options: Any) -> str:
+    """A token that the user creates with these scopes, or all of the role."""
     chosen = scopes or scopes_of_role(Role(user.role))
     return create_token(user, "ci", timezone.now() + dt.timedelta(days=days), scopes=chosen, **options)
 
@@ -67,6 +67,31 @@ def test_an_expired_token_is_rejected(reader: Any) -> None:
 def test_a_token_must_expire_within_a_year(reader: Any, days: int) -> None:
     with pytest.raises(TokenRefused, match="within one year"):
         _token(reader, days=days)
+
+
+def test_nobody_creates_a_token_of_another_person(owner: Any, reader: Any) -> None:
+    with pytest.raises(TokenRefused, match="their own account"):
+        _token(owner, TokenScope.READ, user=reader)
+
+
+def test_only_an_owner_creates_a_token_of_a_service_account(owner: Any, admin: Any) -> None:
+    account = users.create_service_account(owner, name="robot", role=Role.READER)
+    with pytest.raises(TokenRefused, match="their own account"):
+        _token(admin, TokenScope.READ, user=account)
+    assert _get(_token(owner, TokenScope.READ, user=account)) == 200
+
+
+def test_a_service_account_s_token_has_no_scope_above_its_role_whoever_creates_it(owner: Any) -> None:
+    account = users.create_service_account(owner, name="robot", role=Role.READER)
+    with pytest.raises(TokenRefused, match="does not have the scope"):
+        _token(owner, TokenScope.ADMIN, user=account)
+
+
+def test_revoking_all_tokens_of_a_user_ends_no_other_s(owner: Any, reader: Any, operator: Any) -> None:
+    theirs, others = _token(reader), _token(operator)
+    assert revoke_tokens_of(owner, reader) == 1
+    assert (_get(theirs), _get(others)) == (401, 200)
+    assert revoke_tokens_of(owner, reader) == 0
 
 
 def test_a_token_without_an_expiry_cannot_be_stored(reader: Any) -> None:

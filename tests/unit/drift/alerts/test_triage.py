@@ -127,6 +127,23 @@ def test_a_bulk_change_can_be_undone_by_its_author_alone(
     assert (back.status, back.verdict, back.closed_at, back.quiet_until) == ("active", "", None, None)
 
 
+def test_an_undo_reopens_no_alert_that_a_newer_one_replaced(estate: Estate, alert: Alert, operator: Any) -> None:
+    triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
+    send(estate)
+    with pytest.raises(ChangeConflict, match="newer alert"):
+        triage.undo(operator, {alert.pk: 2})
+
+
+def test_what_others_assign_and_comment_since_leaves_a_change_to_undo(
+    estate: Estate, alert: Alert, operator: Any, admin: Any
+) -> None:
+    triage.change_status(operator, {alert.pk: 1}, EXPECTED)
+    triage.assign(admin, {alert.pk: 2}, admin)
+    triage.comment(admin, alert, "Why?")
+    (back,) = triage.undo(operator, {alert.pk: 3})
+    assert (back.status, back.assignee) == ("active", admin)
+
+
 def test_a_closed_alert_can_be_reopened_until_a_newer_one_replaces_it(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
