@@ -8,21 +8,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
-from sensor.container.base import RuntimeMount
 from sensor.container.mounts import read_mounts
+from sensor.container.oci_config import configured_mounts, named_mount_points
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
-from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
-    from sensor.container.base import VolumeImage
+    from sensor.container.base import RuntimeMount, VolumeImage
     from sensor.container.identify import Resolved
-
-
-class _MountedBundle(msgspec.Struct):
-    mounts: list[RuntimeMount] = []
 
 
 def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
@@ -33,7 +26,7 @@ def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
     try:
         return real_mount_points(resolved)
     except TimeoutError:
-        return _named(resolved.bundle) if resolved.bundle is not None else None
+        return named_mount_points(resolved.bundle) if resolved.bundle is not None else None
 
 
 def real_mount_points(resolved: Resolved) -> frozenset[bytes] | None:
@@ -52,16 +45,22 @@ def mount_maker(resolved: Resolved, pid: int, point: bytes, dev: int) -> Literal
         return "container"
     # A mount over the runtime's is not the runtime's: that one lies at the bottom. The container's first process is
     # asked first: in a chroot, or a mount namespace of its own, another may have anything at that path.
-    for each in (resolved.pid, pid):
-        lowest = next((mount for mount in read_mounts(each) if mount.point == point), None)
-        if lowest is not None:
-            return "runtime" if lowest.dev == dev else "container"
-    return "runtime"
+    lowest = _lowest(resolved.pid, point)
+    if lowest is None:
+        lowest = resolved.mounted.get(point)
+    if lowest is None:
+        lowest = _lowest(pid, point)
+    return "container" if lowest is not None and lowest != dev else "runtime"
+
+
+def _lowest(pid: int, point: bytes) -> int | None:
+    """Return the device that lies lowest at a mount point; None where process `pid` is gone or has none there."""
+    return next((mount.dev for mount in read_mounts(pid) if mount.point == point), None)
 
 
 @functools.lru_cache(maxsize=1_024)
 def _real_mount_points(bundle: Path, pid: int, payer: str) -> frozenset[bytes] | None:
-    named = _named(bundle)
+    named = named_mount_points(bundle)
     if named is None:
         return None
     return in_time(lambda: frozenset(_real_path(point, pid) for point in named), payer=payer)
@@ -97,19 +96,7 @@ def volume_image(resolved: Resolved, point: bytes) -> VolumeImage | None:
 
 def runtime_mounts(resolved: Resolved) -> list[RuntimeMount]:
     """Return all that the runtime mounted in the container; [] where that is unknown."""
-    return _mounts(resolved.bundle) or [] if resolved.bundle is not None else []
-
-
-def _named(bundle: Path) -> frozenset[bytes] | None:
-    mounts = _mounts(bundle)
-    return None if mounts is None else frozenset(mount.destination.encode() for mount in mounts)
-
-
-def _mounts(bundle: Path) -> list[RuntimeMount] | None:
-    try:
-        return json_bytes.decode((bundle / "config.json").read_bytes(), _MountedBundle).mounts
-    except (OSError, msgspec.DecodeError):
-        return None
+    return configured_mounts(resolved.bundle) or [] if resolved.bundle is not None else []
 
 
 def _real_path(destination: bytes, pid: int) -> bytes:

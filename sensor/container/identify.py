@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.container.base import Found, ids_from_cgroup, no_image, unknown_label
 from sensor.container.mounts import HOST_INIT, host_root, mount_namespace, read_mounts
+from sensor.container.oci_config import runtime_devices
 from sensor.container.recent import Recent
 from sensor.container.root_filesystem import (
     RootFilesystem,
@@ -20,7 +21,7 @@ from sensor.container.root_filesystem import (
 from sensor.wire import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from sensor.container.base import Runtime, RuntimeMount, VolumeImage
@@ -65,8 +66,9 @@ class Resolved:
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
     chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
     process that was in it lately: the way to its mounts. `plain_root` is there where the root is no overlay.
-    `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec` is its pod's, where
-    the cluster tells it.
+    `mounted` has the device at each mount point of the runtime's when the container was first seen: the way to it once
+    that process is gone. `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec`
+    is its pod's, where the cluster tells it.
     """
 
     container: Container
@@ -80,6 +82,7 @@ class Resolved:
     certain: bool = True
     adopted: bool = False
     plain_root: RootFilesystem | None = None
+    mounted: Mapping[bytes, int] = dataclasses.field(default_factory=dict)
     volume_image: Callable[[RuntimeMount], VolumeImage | None] = no_image
     pod_spec: PodSpec | None = None
 
@@ -263,6 +266,7 @@ class Identifier:
             since=time.monotonic(),
             certain=root.certain,
             plain_root=None if root.is_overlay else root,
+            mounted=runtime_devices(found.bundle, evidence.pid) if found.bundle and root.certain else {},
             volume_image=found.volume_image,
             pod_spec=found.pod_spec,
         )

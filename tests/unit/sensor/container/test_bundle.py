@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import NoReturn
 
 import pytest
 
-from sensor.container import bundle
+from sensor.container import bundle, oci_config
 from sensor.container.bundle import mount_maker, mount_points, mount_source, real_mount_points
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
+from sensor.container.oci_config import runtime_devices
 from sensor.wire import Container
 
 
@@ -72,3 +74,18 @@ def test_filesystems_that_do_not_answer_are_tried_again(
         with pytest.raises(TimeoutError):
             real_mount_points(resolved)
     assert real_mount_points(resolved) == frozenset({bytes(tmp_path), b"/none"})
+
+
+@pytest.mark.parametrize(("dev", "maker"), [(8, "runtime"), (9, "container")])
+@pytest.mark.parametrize("pid", [5, 7])
+def test_a_mount_over_the_runtime_s_is_known_though_no_process_is_left_that_sees_both(
+    resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int, dev: int, maker: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"mounts": [{"destination": "/data"}]}))
+    first = [Mount(2, 8, b"/", b"/data", b"ext4", b""), Mount(5, 9, b"/", b"/data", b"tmpfs", b"")]
+    decoy = [Mount(4, 9, b"/", b"/data", b"tmpfs", b"")]
+    seen_by = {4: first, 5: [], 7: decoy, resolved.pid: []}.get
+    monkeypatch.setattr(bundle, "read_mounts", seen_by)
+    monkeypatch.setattr(oci_config, "read_mounts", seen_by)
+    seen = dataclasses.replace(resolved, mounted=runtime_devices(tmp_path, 4))
+    assert mount_maker(seen, pid, b"/data", dev) == maker
