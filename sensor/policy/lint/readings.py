@@ -21,10 +21,12 @@ Step = Callable[[str], tuple[str, str] | None]
 QUOTES: Final = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“", "”": "”"}
 _ALIKE_PAIRS: Final = (
     "кkтtмmаaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwАAВBЕEКKМMНHОOРPСCТTХXαaοoνvρpιiκkτtΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX"
-    "‐-‑-‒-–-—-―-−-﹣-⁄/∕/∗*⁎*․.۰0ꞏ:ː:"
+    "‐-‑-‒-–-—-―-−-﹣-⁄/∕/⧸/∗*⁎*․.۰0ꞏ:ː:"
 )
 _ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE_PAIRS[1::2], strict=True)}
 """Letters and signs that look like those of ASCII, each before the one that it looks like."""
+_LOOK_ALIKE: Final = "It has letters or signs that only look like those of ASCII."
+_SLASHES: Final = re.compile("[\u2044\u2215\u29f8]")
 NEGATED: Final = "A value cannot be negated: put a rule with the exception above this one."
 _COLOURS: Final = re.compile(r"(?:\x1b|\^\[|\\(?:e|033|x1b))\[[0-9;]{0,12}[A-Za-z]")
 """What a terminal takes for a colour; also as `cat -v` and shells write it."""
@@ -225,13 +227,17 @@ def strip_scheme(string: str) -> tuple[str, str] | None:
 def unfold_alike(string: str) -> tuple[str, str] | None:
     """Letters that look like others, such as Cyrillic ones, and full-width forms."""
     plain = unicodedata.normalize("NFKC", string).translate(_ALIKE)
-    return plain, "It has letters or signs that only look like those of ASCII."
+    return plain, _LOOK_ALIKE
 
 
 def unfold_alike_words(string: str) -> tuple[str, str] | None:
     """The same where letters of any script are possible: only words that mix scripts, and wide ones, are suspicious."""
-    is_wide = not string.isascii() and unicodedata.normalize("NFKC", string).isascii()
-    return unfold_alike(string) if is_wide or has_mixed_scripts(string) else None
+    # A name that is typed has no slash of mathematics: it comes from a page that set a path in type.
+    plain = _SLASHES.sub("/", string)
+    is_wide = not plain.isascii() and unicodedata.normalize("NFKC", plain).isascii()
+    if is_wide or has_mixed_scripts(plain):
+        return unfold_alike(plain)
+    return (plain, _LOOK_ALIKE) if plain != string else None
 
 
 def decode_percent(string: str) -> tuple[str, str] | None:
