@@ -9,7 +9,7 @@ SORT_NAMES: Final = ("priority", "severity", "name", "resource", "group", "start
 GREATEST_FIRST: Final = frozenset({"priority", "severity", "started", "updated"})
 """The columns that a click on their heading sorts from the greatest, the worst or the newest on."""
 NEWEST_FIRST: Final = "-started"
-"""The order of API, searches and exports, unless they are asked for another."""
+"""The order of exports, and of API and searches unless they are asked for another."""
 FIRST_ORDER: Final = "-priority"
 """The order of the list, until a user chooses another."""
 
