@@ -1,4 +1,7 @@
-"""Give and take scopes: who sees which part of the estate (docs/scopes.md)."""
+"""Give and take scopes: who sees which part of the estate (docs/scopes.md).
+
+Users' and groups' are changed by Owners alone: PermissionDenied for who is none any more once the change has its turn.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.errors import ScopeRefused
 from accounts.models import ApiToken, ScopeEntry, ScopeGroup, User
+from accounts.queries.current_role import check_current_role
 from accounts.roles import Role
 
 Holder = User | ScopeGroup
@@ -22,6 +26,7 @@ def limit_user(actor: User, user_id: int, *, is_scoped: bool, groups: Iterable[S
     Raises ScopeRefused for an Admin or Owner: they act on the whole estate.
     """
     user = User.objects.select_for_update().get(pk=user_id)
+    check_current_role(actor, Role.OWNER)
     if is_scoped and not user.is_scoped and Role(user.role).includes(Role.ADMIN):
         raise ScopeRefused(
             f"{user.get_role_display()}s act on the whole estate. Make {user} a Security Operator first."
@@ -47,6 +52,7 @@ def create_group(actor: User, name: str) -> ScopeGroup:
 def change_group(actor: User, group_id: int, *, name: str, whole_estate: bool, members: Iterable[User]) -> ScopeGroup:
     """Rename a group, set its members, and whether it gives the whole estate. Raises ScopeRefused as above."""
     group = ScopeGroup.objects.select_for_update().get(pk=group_id)
+    check_current_role(actor, Role.OWNER)
     before = _group_as_json(group)
     group.name, group.whole_estate = name, whole_estate
     _save_group(group)
@@ -59,6 +65,7 @@ def change_group(actor: User, group_id: int, *, name: str, whole_estate: bool, m
 def delete_group(actor: User, group_id: int) -> ScopeGroup:
     """Delete a group: its members no longer see what only it gave them."""
     group = ScopeGroup.objects.select_for_update().get(pk=group_id)
+    check_current_role(actor, Role.OWNER)
     audit.record(actor, "deleted", "scope group", group.pk, name=group.name, before=_group_as_json(group))
     ScopeGroup.objects.filter(pk=group.pk).delete()
     return group
@@ -68,6 +75,7 @@ def delete_group(actor: User, group_id: int) -> ScopeGroup:
 def add_part(actor: User, holder: Holder, entry: ScopeEntry) -> ScopeEntry:
     """Give a user or group a part of the estate. Raises ScopeRefused where they have it already."""
     holder = _locked(holder)
+    check_current_role(actor, Role.OWNER)
     before = _as_json(holder)
     entry.user, entry.group = (holder, None) if isinstance(holder, User) else (None, holder)
     try:
@@ -86,6 +94,7 @@ def remove_part(actor: User, entry_id: int) -> Holder:
     found = entry.user or entry.group
     assert found is not None, "an entry of no token has a user or a group"  # noqa: S101 - a constraint of the table
     holder = _locked(found)
+    check_current_role(actor, Role.OWNER)
     before = _as_json(holder)
     ScopeEntry.objects.filter(pk=entry_id).delete()
     _record(actor, "changed scope of", holder, before)

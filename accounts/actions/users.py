@@ -7,7 +7,6 @@ from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 
@@ -18,6 +17,7 @@ from accounts.actions.tokens import revoke_tokens_of
 from accounts.errors import AddressTaken, LastOwnerError
 from accounts.models import OneTimeLink, User
 from accounts.models.users import SERVICE_DOMAIN, has_address
+from accounts.queries.current_role import check_current_role
 from accounts.roles import Role
 from accounts.signals import account_changed
 
@@ -106,9 +106,7 @@ def _change_user(actor: User, user_id: int, **changes: Any) -> User:
     # Locked before anything is read: two Owners who demote each other at the same time would both see one remain.
     owners = set(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk", flat=True))
     user = User.objects.select_for_update().get(pk=user_id)
-    # Read anew: whoever waited for the locks may have been demoted or deactivated by who held them.
-    if not User.objects.get(pk=actor.pk).has_role(Role.OWNER):
-        raise PermissionDenied("You are no longer an Owner.")
+    check_current_role(actor, Role.OWNER)
     after = {key: value for key, value in changes.items() if value is not None}
     before = {key: getattr(user, key) for key in after}
     changed = {key: value for key, value in after.items() if value != before[key]}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from accounts.queries.current_role import check_current_role
 from accounts.roles import Role
 from drift.fleet.actions.bundles import signed_bundle
 from drift.fleet.actions.pushes import push_on_commit, raise_epoch
@@ -63,9 +63,7 @@ def resume_blocking(actor: User) -> Resumption:
     state = FleetState.objects.select_for_update().get()
     if not state.blocking_stopped:
         return Resumption.UNCHANGED
-    # Read anew: whoever waited for the lock may have lost the role meanwhile.
-    if not User.objects.get(pk=actor.pk).has_role(Role.ADMIN):
-        raise PermissionDenied("You are no longer a Security Admin.")
+    check_current_role(actor, Role.ADMIN)
     if approval_rule().mode == "none":
         _set_request(state, None)
         return _resume(actor, state)

@@ -3,7 +3,8 @@
     add ──▶ pending ──promote──▶ active ──(another is promoted)──▶ accepted ──retire──▶ retired
 
 Each change makes new bundles, which carry all accepted keys under a signature that the sensors know. So a key becomes
-active only once sensors know it, and is retired only once no sensor needs it.
+active only once sensors know it, and is retired only once no sensor needs it. PermissionDenied for an actor who is no
+Owner any more once the change has its turn.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.encryption import secret_keys
 from accounts.models import User
+from accounts.queries.current_role import check_current_role
+from accounts.roles import Role
 from drift.fleet.actions.bundles import ensure_signing_key, signed_bundle
 from drift.fleet.actions.pushes import push_on_commit, raise_epoch
 from drift.fleet.domain import signing
@@ -38,7 +41,7 @@ def add_key(actor: User | None, pem: bytes | None = None) -> SigningKey:
 
     Raises NotAKey; FleetError 409 `key_pending`, `too_many_keys` or `key_known`.
     """
-    state, active = _locked_state(), ensure_signing_key()
+    state, active = _locked_state(actor), ensure_signing_key()
     keys = SigningKey.objects.filter(retired_at=None)
     if keys.filter(promoted_at=None).exists():
         raise FleetError("key_pending", "Another key is pending: promote or retire it first.", status=409)
@@ -64,7 +67,7 @@ def promote_key(actor: User | None, key_id: str, *, force: bool = False) -> Sign
     Raises FleetError 404 `no_such_key`, 409 `key_retired`, `key_active`, `key_sealed`, and without `force`
     `key_unknown` while active sensors do not accept it.
     """
-    state, key = _locked_state(), _key(key_id)
+    state, key = _locked_state(actor), _key(key_id)
     if key == ensure_signing_key():
         raise FleetError("key_active", f"The key {key_id} is already active.", status=409)
     if not signing.can_unseal(bytes(key.sealed_private_key), secret_keys()):
@@ -84,7 +87,7 @@ def retire_key(actor: User | None, key_id: str, *, force: bool = False) -> Signi
     Raises FleetError 404 `no_such_key`, 409 `key_retired`, `key_active`, and without `force` `key_unknown` while active
     sensors do not accept the active key: the key to retire may be the only one that they accept.
     """
-    state, key, active = _locked_state(), _key(key_id), ensure_signing_key()
+    state, key, active = _locked_state(actor), _key(key_id), ensure_signing_key()
     if key == active:
         raise FleetError("key_active", f"The key {key_id} is active: promote another one first.", status=409)
     if key.promoted_at and not force:
@@ -95,9 +98,11 @@ def retire_key(actor: User | None, key_id: str, *, force: bool = False) -> Signi
     return key
 
 
-def _locked_state() -> FleetState:
+def _locked_state(actor: User | None) -> FleetState:
     # The lock makes changes of keys wait for each other.
     state: FleetState = FleetState.objects.select_for_update().get()
+    if actor is not None:
+        check_current_role(actor, Role.OWNER)
     return state
 
 
