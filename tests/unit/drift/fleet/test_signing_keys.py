@@ -140,22 +140,22 @@ def test_an_older_sensor_is_assumed_to_accept_the_keys_from_its_enrolment(
 
 
 def test_a_key_is_promoted_only_once_every_active_sensor_knows_it(
-    first: SigningKey, cluster: Cluster, token: EnrolmentToken, admin: Any
+    first: SigningKey, cluster: Cluster, token: EnrolmentToken, owner: Any
 ) -> None:
     one, two = estate.fleet_of(cluster, token, 2)
     off, _ = estate.sensor(estate.cluster(estate.environment("aws", "1", sensor_enabled=False)))
-    new = add_key(admin)
+    new = add_key(owner)
     says(one, first.key_id, new.key_id)
     for sensor in (two, off):
         says(sensor, first.key_id)
 
     with pytest.raises(FleetError) as refused:
-        promote_key(admin, new.key_id)
+        promote_key(owner, new.key_id)
 
     assert (refused.value.code, refused.value.status_code) == ("key_unknown", 409)
     assert bundles.ensure_signing_key() == first
     says(two, first.key_id, new.key_id)
-    promote_key(admin, new.key_id)
+    promote_key(owner, new.key_id)
     assert bundles.ensure_signing_key() == new
     assert list(AuditEntry.objects.filter(object_type="signing key").order_by("pk").values_list("verb", flat=True)) == [
         "added",
