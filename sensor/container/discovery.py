@@ -115,10 +115,7 @@ def _place_of_mount(point: Path) -> Iterator[RuntimePlace]:
         state = point.parents[3]
         beside = state.with_suffix(".sock")  # of k0s and MicroK8s
         yield RuntimePlace("containerd", state, beside if beside.exists() else state / "containerd.sock", source=source)
-    elif (point.name == "merged" and names[1:2] == ["overlay"]) or names[:2] in (
-        ["dir", "vfs"],
-        ["subvolumes", "btrfs"],
-    ):
+    elif (point.name == "merged" and names[1:2] == ["overlay"]) or names[:2] in _ROOT_DIRECTORIES:
         yield RuntimePlace("podman", point.parents[2], source=source)
     elif (point.name == "merged" and names[1:2] == ["overlay2"]) or names[:2] == ["overlayfs", "rootfs"]:
         yield RuntimePlace("docker", point.parents[2], source=source)
