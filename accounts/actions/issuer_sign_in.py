@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.actions.email_verification import record_verified_email
-from accounts.actions.sessions import end_sessions
+from accounts.actions.sessions import check_session_lives, end_sessions, lock_user
 from accounts.actions.users import can_act_as_owner
 from accounts.addresses import is_same_address
 from accounts.issuer import Identity
@@ -89,9 +89,12 @@ def _settle(identity: Identity) -> Outcome:
 def link_identity(user: User, identity: Identity) -> str:
     """Link a signed-in user to their account at the issuer. Returns why not, or "".
 
-    From then on the issuer alone signs them in, and its groups decide their role.
+    From then on the issuer alone signs them in, and its groups decide their role. Raises SessionInterrupted if
+    the session that asks was ended meanwhile.
     """
     _lock_owners()
+    lock_user(user)
+    check_session_lives()
     if is_break_glass(user):
         return BREAK_GLASS
     if SocialAccount.objects.filter(provider=identity.issuer, uid=identity.subject).exists() or linked_account(user):
@@ -180,7 +183,7 @@ def _facts(identity: Identity) -> dict[str, object]:
 
 def _lock_owners() -> None:
     """Make changes to who is linked or Owner wait for each other, as `actions.users.change_user` does."""
-    list(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk"))
+    list(User.objects.select_for_update().filter(can_act_as_owner()).order_by("pk").values_list("pk"))
 
 
 def _is_last_owner(user: User) -> bool:

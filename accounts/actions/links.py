@@ -19,7 +19,9 @@ from accounts.actions.tokens import revoke_tokens_of
 from accounts.addresses import is_same_address
 from accounts.errors import LinkRefused
 from accounts.models import OneTimeLink, User
+from accounts.queries.current_role import check_current_role
 from accounts.queries.links import usable_links
+from accounts.roles import Role
 from accounts.signals import account_changed
 
 logger = logging.getLogger(__name__)
@@ -32,9 +34,11 @@ REQUESTED_LIFETIME: Final = dt.timedelta(hours=1)
 def create_link(actor: User | None, user: User) -> str:
     """Create the one-time link of `user`, in place of an earlier one. Returns its URL, which is not stored.
 
-    Raises LinkRefused for a service account or a deactivated user.
+    Raises LinkRefused for a service account or a deactivated user, PermissionDenied if the actor is no Owner any more.
     """
     user = User.objects.select_for_update().get(pk=user.pk)
+    if actor is not None:
+        check_current_role(actor, Role.OWNER)
     if user.is_service or not user.is_active:
         raise LinkRefused("A service account or deactivated user cannot sign in.")
     new = tokens.new_token(tokens.LINK)

@@ -14,6 +14,8 @@ from accounts import audit
 from accounts.actions.sessions import end_sessions
 from accounts.encryption import SECOND_FACTORS, WrongKeyError, encrypt_again
 from accounts.models import User
+from accounts.queries.current_role import check_current_role
+from accounts.roles import Role
 
 logger = logging.getLogger(__name__)
 ENCRYPTED: Final = {"secret", "seed", "migrated_codes"}
@@ -106,12 +108,6 @@ def rename_passkey(user: User, pk: int, name: str) -> bool:
     return True
 
 
-def lock_second_factors(user: User) -> None:
-    """Make other changes of the user's second factors wait until the end of the transaction."""
-    # Not FOR UPDATE: whoever holds a factor and records its use refers to the user.
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
-
-
 def lock_recovery_codes(user: User) -> None:
     """Make changes of the user's recovery codes wait until the end of the transaction."""
     codes = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES)
@@ -120,8 +116,15 @@ def lock_recovery_codes(user: User) -> None:
 
 @transaction.atomic(durable=True)
 def reset_second_factor(actor: User | None, user: User) -> bool:
-    """Remove all second factors of a user who lost theirs, and end their sessions. Returns False if there were none."""
-    lock_second_factors(user)
+    """Remove all second factors of a user who lost theirs, and end their sessions. Returns False if there were none.
+
+    Raises PermissionDenied if the actor is no Owner any more.
+    """
+    # In one order, as changes of users lock them: the audit log's entry refers to the actor.
+    both = {user.pk} if actor is None else {user.pk, actor.pk}
+    list(User.objects.select_for_update(no_key=True).filter(pk__in=both).order_by("pk").values_list("pk"))
+    if actor is not None:
+        check_current_role(actor, Role.OWNER)
     rows = Authenticator.objects.select_for_update().filter(user_id=user.pk)
     types = sorted(rows.values_list("type", flat=True))
     if not types:

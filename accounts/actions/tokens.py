@@ -10,10 +10,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit, rate_limits, tokens
-from accounts.actions.sessions import check_session_lives
+from accounts.actions.sessions import check_session_lives, lock_user
 from accounts.errors import TokenRefused
 from accounts.models import ApiToken, User
 from accounts.models.tokens import DEFAULT_REQUESTS_PER_MINUTE, MAX_LIFETIME, scopes_of_role
+from accounts.queries.current_role import check_current_role
 from accounts.roles import Role
 from accounts.tokens import TokenScope
 
@@ -36,7 +37,8 @@ def create_token(
     """Create an API token of `user`, by default the actor. Returns the token, which is not stored.
 
     Raises TokenRefused if the account is not active, is another person's, or has not the role that a scope needs, and
-    if the token would not expire within a year; SessionInterrupted if the session that asks was ended meanwhile.
+    if the token would not expire within a year; SessionInterrupted if the session that asks was ended meanwhile,
+    PermissionDenied if the actor was an Owner until then.
     """
     # Locked: an account that is being deactivated must not get a token that stays.
     user = User.objects.select_for_update().get(pk=(user or actor).pk)
@@ -45,6 +47,8 @@ def create_token(
         raise TokenRefused("The account is deactivated.")
     if user.pk != actor.pk and not (user.is_service and actor.has_role(Role.OWNER)):
         raise TokenRefused("Only the user can create a token of their own account.")
+    if user.pk != actor.pk:
+        check_current_role(actor, Role.OWNER)
     if not timezone.now() < expires_at <= timezone.now() + MAX_LIFETIME:
         raise TokenRefused("A token must expire within one year.")
     if refused := set(scopes) - set(scopes_of_role(Role(user.role))):
@@ -81,6 +85,7 @@ def revoke_token(actor: User, token_id: int) -> int | None:
 @transaction.atomic
 def revoke_tokens_of(actor: User | None, user: User) -> int:
     """Revoke all tokens of `user`. Returns how many were active."""
+    lock_user(user)  # a token that is just being created is found, or is not created
     count = ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
     if count:
         audit.record(actor, "revoked all tokens of", "user", user.pk, name=user.email, after={"tokens": count})

@@ -104,8 +104,10 @@ def change_user(
 
 def _change_user(actor: User, user_id: int, **changes: Any) -> User:
     # Locked before anything is read: two Owners who demote each other at the same time would both see one remain.
-    owners = set(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk", flat=True))
-    user = User.objects.select_for_update().get(pk=user_id)
+    # In one order, with the user: of two changes at once none must hold what the other waits for.
+    list(User.objects.select_for_update().filter(can_act_as_owner() | Q(pk=user_id)).order_by("pk").values_list("pk"))
+    owners = User.objects.filter(can_act_as_owner()).exists()
+    user = User.objects.get(pk=user_id)
     check_current_role(actor, Role.OWNER)
     after = {key: value for key, value in changes.items() if value is not None}
     before = {key: getattr(user, key) for key in after}

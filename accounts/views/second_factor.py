@@ -24,11 +24,10 @@ from accounts.actions.second_factor import (
     accept_code,
     allow_without_password,
     lock_recovery_codes,
-    lock_second_factors,
     rename_passkey,
     reset_second_factor,
 )
-from accounts.actions.sessions import check_session_lives
+from accounts.actions.sessions import check_session_lives, lock_user
 from accounts.actions.sign_in_limits import Attempt, seconds_to_begin
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.sign_in import too_many
@@ -64,7 +63,7 @@ class _AtomicMixin:
             return cast("HttpResponse", answer(request, *args, **kwargs))
         with transaction.atomic():
             # Here, before django-allauth looks at what there is: of two requests at once the second would fail.
-            lock_second_factors(signed_in_user(request))
+            lock_user(signed_in_user(request))
             check_session_lives()
             return cast("HttpResponse", answer(request, *args, **kwargs))
 
@@ -88,12 +87,13 @@ class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Return the challenge, which the session keeps; 429 to an address that asks for too many."""
         if wait := seconds_to_begin(request):
-            body = {"code": "too_many_requests", "message": f"Too many sign-ins. Try again in {wait} seconds."}
-            return JsonResponse(body, status=TOO_MANY, headers={"Retry-After": str(wait)})
+            return self._too_many(wait)
         response: HttpResponse = super().get(request, *args, **kwargs)
         return response
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if wait := seconds_to_begin(request):  # the page's message may be stored in a session too
+            return self._too_many(wait)
         attempt = Attempt.by_passkey(request)
         if wait := attempt.seconds_to_wait():
             return self._refused(too_many(wait))
@@ -103,6 +103,11 @@ class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
         attempt.succeeded()
         response: HttpResponse = self.form_valid(form)
         return response
+
+    @staticmethod
+    def _too_many(wait: int) -> HttpResponse:
+        body = {"code": "too_many_requests", "message": f"Too many sign-ins. Try again in {wait} seconds."}
+        return JsonResponse(body, status=TOO_MANY, headers={"Retry-After": str(wait)})
 
     def _refused(self, reason: str) -> HttpResponse:
         messages.error(self.request, reason)

@@ -258,6 +258,6 @@ def test_no_factor_is_added_in_a_session_that_ends_meanwhile(
 ) -> None:
     """Whoever stole a session must not have a passkey once an Owner has reset the factors, which ends it."""
     browser = client_of(reader)
-    monkeypatch.setattr("accounts.views.second_factor.lock_second_factors", lambda user: end_sessions(owner, user))
+    monkeypatch.setattr("accounts.views.second_factor.lock_user", lambda user: end_sessions(owner, user))
     assert SoftPasskey().add_to(browser).status_code == 400
     assert not Authenticator.objects.exists()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.utils import timezone
 
 from accounts.actions import scopes
+from accounts.actions.links import create_link
+from accounts.actions.second_factor import reset_second_factor
+from accounts.actions.tokens import create_token
 from accounts.models import AuditEntry, ScopeEntry, ScopeGroup, User
 from accounts.roles import Role
+from accounts.tokens import TokenScope
 from drift.fleet.actions import signing_keys
 from drift.fleet.actions.bundles import ensure_signing_key
 
@@ -34,10 +40,26 @@ CHANGES: dict[str, Change] = {
     "deletes a group": lambda actor: scopes.delete_group(actor, _group().pk),
     "gives a part": lambda actor: scopes.add_part(actor, _group(), ScopeEntry(namespace="bank")),
     "takes a part": lambda actor: scopes.remove_part(actor, _part(_group()).pk),
+    "makes a link": lambda actor: create_link(actor, _somebody()),
+    "resets second factors": lambda actor: reset_second_factor(actor, _somebody()),
+    "makes a service account's token": lambda actor: create_token(
+        actor, "ci", timezone.now() + dt.timedelta(days=1), scopes=[TokenScope.READ], user=_service()
+    ),
     "adds a key": signing_keys.add_key,
     "promotes a key": lambda actor: signing_keys.promote_key(actor, _pending(), force=True),
     "retires a key": lambda actor: signing_keys.retire_key(actor, _pending(), force=True),
 }
+
+
+def _somebody() -> User:
+    return User.objects.get_or_create(email="somebody@example.com", role=Role.OWNER)[0]
+
+
+def _service() -> User:
+    user = User(email="ci@service.invalid", name="ci", role=Role.READER, is_service=True)
+    user.set_unusable_password()
+    user.save()
+    return user
 
 
 def _pending() -> str:

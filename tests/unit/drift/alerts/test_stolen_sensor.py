@@ -59,13 +59,16 @@ def test_three_thousand_new_files_of_one_container_open_251_alerts(estate: Estat
 def test_a_content_of_many_names_is_counted_once_where_tables_are_taken_for_empty(estate: Estate, post: Post) -> None:
     # Restored and analysed before the first event: 1,000 such files took minutes, since each was counted by itself.
     with as_owner() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE alerts_sighting, alerts_binary, alerts_alert")
 
     post(estate.client(), *[event(process__path=f"/tmp/{n}") for n in range(100)])
 
     with as_owner() as cursor:
         cursor.execute("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'alerts_sighting'")
-        assert cursor.fetchone()[0] < 500
+        read = cursor.fetchone()[0]
+        # What the planner knows of tables is not rolled back: later tests must not take them for empty.
+        cursor.execute("ANALYZE alerts_sighting, alerts_binary, alerts_alert")
+    assert read < 500
 
 
 def test_events_that_name_another_node_cluster_or_account_count_for_the_credentials_own(
