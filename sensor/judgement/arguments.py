@@ -115,14 +115,9 @@ def whole_argv(record: Record, most: int = MAX_CMDLINE_BYTES) -> tuple[bytes, ..
     return tuple(data.removesuffix(b"\0").split(b"\0"))
 
 
-def environment(record: Record) -> bytes:
-    """Return what a process was started with, each variable ended by a zero; b"" where it is gone."""
-    return _read_of_process(record, "environ", MAX_CMDLINE_BYTES)
-
-
 def _library_path(record: Record) -> list[bytes]:
     """Return the directories of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
-    entries = environment(record).split(b"\0")
+    entries = _read_of_process(record, "environ", MAX_CMDLINE_BYTES).split(b"\0")
     value = next((entry.partition(b"=")[2] for entry in entries if entry.startswith(b"LD_LIBRARY_PATH=")), b"")
     return [directory for directory in re.split(b"[:;]", value) if directory]
 

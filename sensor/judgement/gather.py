@@ -20,7 +20,6 @@ from sensor.judgement.arguments import (
     MAX_INTERPRETER_BYTES,
     RootUnknown,
     Unresolvable,
-    environment,
     named_paths,
     script_name,
     whole_argv,
@@ -133,7 +132,7 @@ class FactGatherer:
             return False  # its own program: sent where what it reads can't be followed
         is_input = bool(record.flags & Flag.STANDARD_INPUT)
         program, argv = interpreter_called(record.loaded_by, self._argv(record))
-        if not is_code(program, argv, record.path, is_standard_input=is_input, environment=lambda: environment(record)):
+        if not is_code(program, argv, record.path, is_standard_input=is_input):
             return False
         key = record.pid, record.start_ns, _shown(record.path)
         if self._interpreted.get(key):

@@ -26,8 +26,7 @@ class Interpreter:
     `long_flags`, where the table can't have every long option: those that have no value in the next argument, besides
     those named `no-…`. Behind one that is neither there nor among the others may be its value or the file. `one_dash`
     are long options that may have one dash too; where it `shortens` them, any start of one is it. `has_commands`: a
-    file without one of the `endings` may be a command, or the name of a script. `variables` matches those of the
-    environment that name code, with their values.
+    file without one of the `endings` may be a command, or the name of a script.
     """
 
     endings: tuple[bytes, ...] = ()
@@ -55,12 +54,6 @@ class Interpreter:
     has_commands: bool = False
     plus: bool = False
     also: tuple[bytes, ...] = ()
-    variables: re.Pattern[bytes] | None = None
-
-
-def _variables(names: bytes) -> re.Pattern[bytes]:
-    """Return what finds the values of these in an environment."""
-    return re.compile(rb"(?:^|\0)(?:" + names + rb")=([^\0]+)")
 
 
 SHELL: Final = Interpreter(
@@ -83,7 +76,6 @@ _CSH: Final = Interpreter(
 )
 _FISH: Final = Interpreter(
     endings=(b".fish",),
-    reads_code=True,
     ends=b"cvh",
     takes=b"CdDofp",
     long_ends=frozenset({b"--command", b"--version", b"--help", b"--print-debug-categories"}),
@@ -100,18 +92,12 @@ _PYTHON: Final = Interpreter(
     long_ends=frozenset({b"--version", b"--help", b"--help-all", b"--help-env", b"--help-xoptions"}),
     long_takes=frozenset({b"--check-hash-based-pycs", b"--jit"}),
     also=(b"/__main__.py",),
-    # An archive in the path may have any name.
-    variables=_variables(rb"PYTHONSTARTUP|PYTHONPATH"),
 )
 _PERL: Final = Interpreter(
-    endings=(b".pl", b".pm", b".ph", b".al", b".t", b"/.perldb"),
-    ends=b"eEvVh",
-    takes=b"I",
-    attached=b"CDdFiMmx",
-    variables=_variables(rb"PERL5DB|PERL5OPT"),
+    endings=(b".pl", b".pm", b".ph", b".al", b".t"), ends=b"eEvVh", takes=b"I", attached=b"CDdFiMmx"
 )
 _RUBY: Final = Interpreter(
-    endings=(b".rb", b".ru", b".gem", b".gemspec", b"/.irbrc", b"/.pryrc"),
+    endings=(b".rb", b".ru", b".gem", b".gemspec"),
     ends=b"eh",
     takes=b"rICEX",
     attached=b"FKWTix",
@@ -174,7 +160,6 @@ _NODE: Final = Interpreter(
     ),
     modules=re.compile(rb"-r|--(?:require|import|loader|experimental-loader|test-reporter)"),
     also=(b".js", b".cjs", b".mjs", b"/index.js"),
-    variables=_variables(rb"NODE_OPTIONS|NODE_REPL_EXTERNAL_MODULE"),
 )
 _DENO: Final = Interpreter(
     endings=_JAVASCRIPT,
@@ -231,7 +216,6 @@ _BUN: Final = Interpreter(
         | {b"a", b"rm", b"c", b"ci", b"completions"}
     ),
     loads=re.compile(rb"-r|--(?:preload|import|require)"),
-    variables=_variables(rb"BUN_OPTIONS|BUN_INSPECT_PRELOAD"),
 )
 PHP: Final = Interpreter(
     endings=(b".php", b".phar", b".inc", b".phtml"),
@@ -248,13 +232,7 @@ PHP: Final = Interpreter(
         | {b"--rextinfo", b"--info", b"--modules", b"--strip", b"--syntax-highlight", b"--syntax-highlighting"}
     ),
 )
-_LUA: Final = Interpreter(
-    endings=(b".lua", b".luac"),
-    ends=b"b",
-    takes=b"elj",
-    attached=b"O",
-    variables=_variables(rb"LUA_(?:INIT|PATH)(?:_\d_\d)?"),
-)
+_LUA: Final = Interpreter(endings=(b".lua", b".luac"), ends=b"b", takes=b"elj", attached=b"O")
 AWK: Final = Interpreter(
     endings=(b".awk",),
     text=True,
@@ -299,7 +277,6 @@ JAVA: Final = Interpreter(
         rb"-jar|-cp|-classpath|-p|--(?:class|module|upgrade-module)-path|--patch-module"
         rb"|-(?:javaagent|agentpath|Xbootclasspath(?:/[ap])?|Djava\.class\.path)|@|"
     ),
-    variables=_variables(rb"JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|CLASSPATH"),
 )
 _DOTNET: Final = Interpreter(
     endings=(b".dll", b".exe", b".csx", b".fsx", b".cs"),
@@ -310,7 +287,6 @@ _DOTNET: Final = Interpreter(
     long_ends=frozenset({b"--version", b"--help", b"--info", b"--list-sdks", b"--list-runtimes"}),
     long_flags=re.compile(rb"--diagnostics"),
     words=frozenset({b"exec", b"fsi", b"vstest"}),
-    variables=_variables(rb"DOTNET_STARTUP_HOOKS"),
     commands=frozenset(
         {b"run", b"build", b"test", b"publish", b"restore", b"new", b"add", b"tool", b"nuget", b"pack", b"clean"}
         | {b"sln", b"msbuild", b"watch", b"dev-certs", b"format", b"workload", b"sdk", b"store", b"remove", b"list"}
@@ -329,14 +305,12 @@ POWERSHELL: Final = Interpreter(
     loads=re.compile(rb"(?:--?f(?:i|il|ile)?)?", re.IGNORECASE),
 )
 _TCL: Final = Interpreter(
-    endings=(b".tcl", b".tm", b"/.tclshrc", b"/.wishrc"),
+    endings=(b".tcl", b".tm"),
     long_takes=frozenset({b"--encoding"}),
     long_file=frozenset({b"--file"}),
     one_dash=frozenset({b"--encoding", b"--file"}),
 )
-_EXPECT: Final = Interpreter(
-    endings=(b".exp", b".tcl", b".tm", b"/expect.rc", b"/.expect.rc"), takes=b"cD", file=b"fb", ends=b"v"
-)
+_EXPECT: Final = Interpreter(endings=(b".exp", b".tcl", b".tm"), takes=b"cD", file=b"fb", ends=b"v")
 INTERPRETERS: Final = (
     (re.compile(rb"(?:z|k|mk|rk|ya)sh[\d.]*(?:-static|-[\d.]+)?"), _KSH),
     (re.compile(rb"(?:ba|da|a|r|rba|hu)?sh[\d.]*(?:-static|-[\d.]+)?"), SHELL),

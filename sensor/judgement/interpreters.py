@@ -17,17 +17,15 @@ from sensor.judgement.interpreter_table import INTERPRETERS, Interpreter
 from sensor.judgement.loading_options import is_unknown, named_files, options, plain_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 DATA: Final = re.compile(
     rb"/etc/(?:hosts|hostname|resolv\.conf|passwd|group|shadow|nsswitch\.conf|localtime|timezone|inputrc|ld\.so\.cache|"
     rb"mtab|services|protocols|gai\.conf|host\.conf|terminfo/.*|locale\..*)"
-    rb"|/usr/(?:share|lib)/(?:locale|terminfo|zoneinfo|i18n)/.*|/lib/terminfo/.*|.*\.so(?:\.[\d.]+)?|.*_history|.*/fish_variables[^/]*"
+    rb"|/usr/(?:share|lib)/(?:locale|terminfo|zoneinfo|i18n)/.*|/lib/terminfo/.*|.*\.so(?:\.[\d.]+)?|.*_history"
 )
 """What a shell, its loader and its C library read besides programs."""
 INPUT: Final = b"-"
-_BETWEEN_NAMES: Final = re.compile(rb"[\s:;,=@\"'()]+")
-"""In the value of an environment variable that names code."""
 _STANDARD_INPUT: Final = frozenset({INPUT, b"/dev/stdin", b"/dev/fd/0", b"/proc/self/fd/0"})
 
 
@@ -104,18 +102,8 @@ def may_name_more(program: bytes, argv: Sequence[bytes]) -> bool:
     return any(value in last and loads.fullmatch(option) for option, value, _ in options(interpreter, rest)) or not rest
 
 
-def is_code(
-    program: bytes,
-    argv: Sequence[bytes],
-    path: bytes,
-    *,
-    is_standard_input: bool,
-    environment: Callable[[], bytes] = bytes,
-) -> bool:
-    """Return whether a file that an interpreter reads is code of its; `path` is the file's own, without symlinks.
-
-    `environment` returns the process's, as /proc shows it; called where all else does not tell.
-    """
+def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_input: bool) -> bool:
+    """Return whether a file that an interpreter reads is code of its; `path` is the file's own, without symlinks."""
     interpreter, argv = _interpreter(program, argv)
     if interpreter is None:
         return False
@@ -125,21 +113,7 @@ def is_code(
         return DATA.fullmatch(path) is None
     if path.lower().endswith(interpreter.endings):
         return True
-    if path.rpartition(b"/")[2] in _named_files(program, tuple(argv)):
-        return True
-    return interpreter.variables is not None and any(
-        _names(value, path) for value in interpreter.variables.findall(environment())
-    )
-
-
-def _names(value: bytes, path: bytes) -> bool:
-    """Return whether a variable names a file: by its name alone, for it may be behind a symlink, or by a pattern."""
-    name = path.rpartition(b"/")[2]
-    for word in _BETWEEN_NAMES.split(value):
-        start, has_module, end = word.partition(b"?")  # of Lua: where a module's name belongs
-        if word.rpartition(b"/")[2] == name or (has_module and path.startswith(start) and path.endswith(end)):
-            return True
-    return False
+    return path.rpartition(b"/")[2] in _named_files(program, tuple(argv))
 
 
 @functools.lru_cache(maxsize=64)

@@ -32,7 +32,6 @@ CAUGHT = {
     "a sourced file": ("echo true > /tmp/sourced; bash -c '. /tmp/sourced'", "/tmp/sourced"),
     "perl -M": ("echo 1 > /tmp/evil.pm; perl -I/tmp -Mevil -e1", "/tmp/evil.pm"),
     "PERL5OPT": ("echo 1 > /tmp/opt.pm; PERL5LIB=/tmp PERL5OPT=-Mopt perl -e1", "/tmp/opt.pm"),
-    "a file that PERL5DB names": ("echo sleep 1 > /tmp/db; PERL5DB='BEGIN { do \"/tmp/db\" }' perl -d -e1", "/tmp/db"),
     "awk -f": ("echo 'BEGIN {exit}' > /tmp/prog; mawk -f /tmp/prog", "/tmp/prog"),
     "a file on a volume": ("echo true > /scratch/rc; bash -c '. /scratch/rc'", "/scratch/rc"),
     "a file named in argv": ("echo 1 > /tmp/script; perl /tmp/script", "/tmp/script"),
