@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 TRIES: Final = 3
 TRY_SECONDS: Final = 0.02
 """A runtime may write its record a moment after the container's first exec."""
+_STORAGE: Final = re.compile(rb"/(?:vfs/dir|btrfs/subvolumes)/[^/]+\Z")
+"""The root directory of a container in podman's storage."""
 FORGET_AFTER: Final = 30.0
 """Seconds until a container that no runtime knew is looked up again."""
 MAX_NAMESPACES: Final = 16_384
@@ -223,9 +226,11 @@ class Identifier:
         if not evidence.root_below:
             raise NotAContainer(settled=True)
         root = root_of_namespace(evidence)
-        found = self._found_at(paths_on_node(root)) if root is not None else None
+        points = paths_on_node(root) if root is not None else []
+        found = self._found_at(points)
         if found is None:
-            raise NotAContainer(settled=root is not None)
+            # Its runtime may not be known yet, or its record not be readable at this moment.
+            raise NotAContainer(settled=root is not None and not any(map(_STORAGE.search, points)))
         return self._with_root(found, evidence)
 
     def _found_at(self, points: Iterable[bytes]) -> Found | None:
@@ -266,7 +271,13 @@ class Identifier:
             since=time.monotonic(),
             certain=root.certain,
             plain_root=None if root.is_overlay else root,
-            mounted=runtime_devices(found.bundle, evidence.pid) if found.bundle and root.certain else {},
+            mounted=_mounted(found, evidence),
             volume_image=found.volume_image,
             pod_spec=found.pod_spec,
         )
+
+
+def _mounted(found: Found, evidence: ContainerEvidence) -> dict[bytes, int]:
+    """Return the devices of the runtime's mounts; {} where the exec shows those of a root or namespace of its own."""
+    is_its_own = evidence.root != b"/" or mount_namespace(evidence.pid) != evidence.namespace_inum
+    return {} if found.bundle is None or is_its_own else runtime_devices(found.bundle, evidence.pid)

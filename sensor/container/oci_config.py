@@ -8,6 +8,7 @@ import msgspec
 
 from sensor.container.base import RuntimeMount
 from sensor.container.mounts import read_mounts
+from sensor.files.regular import read_regular
 from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def named_mount_points(bundle: Path) -> frozenset[bytes] | None:
 def configured_mounts(bundle: Path) -> list[RuntimeMount] | None:
     """Return the mounts of the record; None where it can't be read."""
     try:
-        return json_bytes.decode((bundle / "config.json").read_bytes(), _MountedBundle).mounts
+        return json_bytes.decode(read_regular(bundle / "config.json"), _MountedBundle).mounts
     except (OSError, msgspec.DecodeError):
         return None
 

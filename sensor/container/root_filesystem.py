@@ -12,6 +12,7 @@ import msgspec
 from sensor.container.mounts import HOST_INIT, in_chroot, inner_path, mount_namespace, read_mounts, topmost_mount
 from sensor.container.overlay import parse_options, shows_more, usable_layers
 from sensor.files.deadline import in_time
+from sensor.files.regular import read_regular
 from sensor.wire import json_bytes
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _named_root(bundle: Path | None) -> Path | None:
     if bundle is None:
         return None
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        named = json_bytes.decode((bundle / "config.json").read_bytes(), _BundleRoot).root.path
+        named = json_bytes.decode(read_regular(bundle / "config.json"), _BundleRoot).root.path
         return bundle / named if named else None
     return None
 
@@ -188,9 +189,9 @@ def root_of_namespace(seen: RootEvidence) -> Mount | None:
 
 def paths_on_node(mount: Mount) -> list[bytes]:
     """Return where the node has the directory that a mount shows."""
-    above = (each for each in read_mounts(HOST_INIT) if each.dev == mount.dev)
-    found = ((each, mount.root.removeprefix(each.root.rstrip(b"/"))) for each in above)
-    return [each.point.rstrip(b"/") + below for each, below in found if each.root == b"/" or below != mount.root]
+    above = [(each, each.root.rstrip(b"/")) for each in read_mounts(HOST_INIT) if each.dev == mount.dev]
+    is_above = [(each, root) for each, root in above if mount.root == root or mount.root.startswith(root + b"/")]
+    return [each.point.rstrip(b"/") + mount.root.removeprefix(root) for each, root in is_above]
 
 
 def find_overlay(dev: int, mounts: Sequence[Mount]) -> Mount | None:

@@ -23,6 +23,8 @@ MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
 """Of a process's arguments: what Linux lets one have by default."""
 MAX_INTERPRETER_BYTES: Final = 128 * 1024
 """Of an interpreter's arguments, of which each may be an option."""
+MOST_ARGUMENTS: Final = 4_096
+"""Arguments of an interpreter that are looked at: of 128 KiB each may be one of two bytes."""
 MOST_NAMES: Final = 1_024
 """By which files that an interpreter's arguments name are looked for."""
 _CUT: Final = Flag.ARGV_CUT | Flag.ARGV_UNREADABLE
@@ -105,12 +107,14 @@ def _loaders_paths(record: Record) -> list[NamedPaths]:
 def whole_argv(record: Record, most: int = MAX_CMDLINE_BYTES) -> tuple[bytes, ...] | None:
     """Return all arguments of an exec; those that did not fit its record from the process, if it still has the first.
 
-    None where that is gone, or has more bytes of them than `most`.
+    None where that is gone, or has more bytes of them than `most`, or of an interpreter more than MOST_ARGUMENTS.
     """
     if not record.flags & _CUT:
         return record.argv
     data = _read_of_process(record, "cmdline", most)
     if len(data) == most or not data.startswith(b"\0".join(record.argv)) or not data:
+        return None
+    if most == MAX_INTERPRETER_BYTES and data.count(b"\0") > MOST_ARGUMENTS:
         return None
     return tuple(data.removesuffix(b"\0").split(b"\0"))
 

@@ -116,7 +116,7 @@ def is_code(program: bytes, argv: Sequence[bytes], path: bytes, *, is_standard_i
     return path.rpartition(b"/")[2] in _named_files(program, tuple(argv))
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _named_files(program: bytes, argv: tuple[bytes, ...]) -> frozenset[bytes]:
     """Return the names, without directories, of the files that arguments name: many, of a process that reads many."""
     named = itertools.chain(*script(program, argv).files, *loaded_names(program, argv))

@@ -89,3 +89,11 @@ def test_a_mount_over_the_runtime_s_is_known_though_no_process_is_left_that_sees
     monkeypatch.setattr(oci_config, "read_mounts", seen_by)
     seen = dataclasses.replace(resolved, mounted=runtime_devices(tmp_path, 4))
     assert mount_maker(seen, pid, b"/data", dev) == maker
+
+
+def test_a_record_that_never_ends_or_answers_is_not_read(resolved: Resolved, tmp_path: Path) -> None:
+    # Of a user without root, who has its storage.
+    (tmp_path / "config.json").unlink()
+    os.mkfifo(tmp_path / "config.json")
+    assert mount_points(resolved) is None
+    assert runtime_devices(tmp_path, os.getpid()) == {}

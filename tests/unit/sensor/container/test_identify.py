@@ -111,6 +111,12 @@ class TestIdentifier:
         with pytest.raises(NotAContainer) as other:
             self.identifier(FakeRuntime()).resolve(seen)
         assert other.value.settled
+        # A runtime that is not known yet, or whose record can't be read now, may have it.
+        for storage in (b"/srv/vfs/dir/77aa", b"/srv/btrfs/subvolumes/77aa"):
+            mounts[HOST_INIT], mounts[100] = [plain_mount(b"/", HOST, b"/")], [plain_mount(b"/", HOST, storage)]
+            with pytest.raises(NotAContainer) as unknown:
+                self.identifier(FakeRuntime()).resolve(seen)
+            assert not unknown.value.settled
 
     def test_a_namespace_is_looked_up_once(self) -> None:
         runtime = FakeRuntime()

@@ -385,3 +385,13 @@ def test_a_script_behind_more_arguments_than_a_record_holds_is_found_while_its_p
         assert whole_argv(seen, 4_096) is None
         assert whole_argv(record(flags=Flag.ARGV_CUT, pid=running.pid, argv=(b"sh",))) is None
     assert found.paths == (bytes(fifo),)
+
+
+def test_an_exec_with_more_arguments_than_are_looked_at_is_counted(tmp_path: Path) -> None:
+    fifo = tmp_path / "script"
+    os.mkfifo(fifo)
+    argv = ["perl", *["-u"] * 5_000, str(fifo)]
+    first = tuple(word.encode() for word in argv[:1_000])
+    with subprocess.Popen(argv, executable="/bin/cat") as running, fifo.open("wb"):
+        seen = record(flags=Flag.INTERPRETER | Flag.ARGV_CUT, pid=running.pid, argv=first, path=b"/usr/bin/perl")
+        assert [named.paths for named in named_paths(seen)] == [()]
