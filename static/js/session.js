@@ -160,6 +160,7 @@ async function verify() {
   document.documentElement.classList.remove("unverified");
   take(answer.state);
   if (focused?.isConnected) focused.focus({ preventScroll: true });
+  else if (focused) document.dispatchEvent(new Event("focus:lost")); // what had it was replaced meanwhile
   if (hasUnsaved()) return;
   // A page that loads its data anew by itself prevents the default.
   if (document.dispatchEvent(new Event("page:returned", { cancelable: true }))) location.reload();

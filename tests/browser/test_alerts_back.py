@@ -239,3 +239,37 @@ def assert_whole(page: Page) -> None:
     expect(page.locator("h1")).to_be_visible()
     assert page.evaluate("document.styleSheets.length") > 1
     assert page.evaluate("typeof window.htmx") == "object"
+
+
+SLOWLY_KNOWN = """
+    const soon = window.fetch
+    window.fetch = async (url, options) => {
+        if (String(url).includes("/session/")) await new Promise((then) => setTimeout(then, 4000))
+        return soon(url, options)
+    }
+    0  // a function would be called
+"""
+
+
+def test_back_returns_the_focus_though_the_list_changes_before_it_is_known_who_is_signed_in(
+    estate: Estate, open_as: Open, operator: Any, admin: Any
+) -> None:
+    send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
+    page = open_as(operator, "/alerts/")
+    page.route("**/*", storable)
+    page.reload()
+    page.evaluate(SLOWLY_KNOWN)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    focused = page.locator("tr:focus-within")
+    row = str(focused.get_attribute("id"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    other = Alert.objects.exclude(pk=int(row.removeprefix("alert-"))).earliest("pk")
+    triage.change_status(admin, {other.pk: 1}, triage.StatusChange(Status.IN_PROGRESS))
+
+    back(page)
+
+    expect(page.locator(f"#alert-{other.pk}")).to_contain_text("In progress")
+    expect(focused).to_have_attribute("id", row)
+    page.unroute_all(behavior="ignoreErrors")

@@ -205,6 +205,8 @@ addEventListener("pageshow", (event) => {
   arrive(event.persisted || performance.getEntriesByType("navigation")[0]?.type === "back_forward");
 });
 
+document.addEventListener("focus:lost", () => arrive(true));
+
 /** From one alert to the next in the order of the list that it was opened from. */
 function step(by) {
   const stored = remembered(PLACE, null);
