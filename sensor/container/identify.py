@@ -69,8 +69,8 @@ class Resolved:
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
     chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
     process that was in it lately: the way to its mounts. `plain_root` is there where the root is no overlay.
-    `mounted` has the device at each mount point of the runtime's when the container was first seen: the way to it once
-    that process is gone. `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec`
+    `mounted` has the device at each mount point of the runtime's as one of its first processes saw them: the way to it
+    once those are gone. `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec`
     is its pod's, where the cluster tells it.
     """
 
@@ -150,10 +150,10 @@ class Identifier:
         """Return the container of an exec; raises NotAContainer."""
         known = self._by_namespace.get(evidence.namespace_id)
         if known is not None and not self._is_stale(known) and (known.certain or evidence.root != b"/"):
-            return known
+            return _with_mounts(known, evidence)
         resolved = self._resolve(evidence)
         self._by_namespace.put(evidence.namespace_id, resolved)
-        return resolved
+        return _with_mounts(resolved, evidence)
 
     def owner_of(self, dev: int) -> Container | None:
         """Return the container whose root filesystem has this device now; None where no runtime mounted it."""
@@ -271,13 +271,14 @@ class Identifier:
             since=time.monotonic(),
             certain=root.certain,
             plain_root=None if root.is_overlay else root,
-            mounted=_mounted(found, evidence),
             volume_image=found.volume_image,
             pod_spec=found.pod_spec,
         )
 
 
-def _mounted(found: Found, evidence: ContainerEvidence) -> dict[bytes, int]:
-    """Return the devices of the runtime's mounts; {} where the exec shows those of a root or namespace of its own."""
-    is_its_own = evidence.root != b"/" or mount_namespace(evidence.pid) != evidence.namespace_inum
-    return {} if found.bundle is None or is_its_own else runtime_devices(found.bundle, evidence.pid)
+def _with_mounts(resolved: Resolved, evidence: ContainerEvidence) -> Resolved:
+    """Note the devices of the runtime's mounts, at the first exec whose process lives and has no root of its own."""
+    bundle = resolved.bundle if not resolved.mounted and evidence.root == b"/" else None
+    if bundle is not None and mount_namespace(evidence.pid) == evidence.namespace_inum:
+        resolved.mounted = runtime_devices(bundle, evidence.pid)
+    return resolved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.container import identify, root_filesystem
+from sensor.container import identify, oci_config, root_filesystem
 from sensor.container.base import Found, ids_from_cgroup
 from sensor.container.identify import ContainerEvidence, Identifier, NotAContainer
 from sensor.container.mounts import HOST_INIT, Mount, parse_mounts, topmost_mount
@@ -117,6 +118,24 @@ class TestIdentifier:
             with pytest.raises(NotAContainer) as unknown:
                 self.identifier(FakeRuntime()).resolve(seen)
             assert not unknown.value.settled
+
+    def test_what_the_runtime_mounted_is_noted_by_the_first_exec_that_shows_it(
+        self, mounts: dict[int, list[Mount]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "config.json").write_text('{"mounts": [{"destination": "/data"}]}')
+        runtime = FakeRuntime()
+        found = runtime.find(IN_CONTAINER.cgroup[0].decode().rpartition("/")[2]) or Found(Container(id="a1" * 32))
+        with_bundle = dataclasses.replace(found, bundle=tmp_path)
+        monkeypatch.setattr(runtime, "find", lambda _: with_bundle)
+        namespaces = {101: 7, 102: 8, 103: 7}
+        monkeypatch.setattr(identify, "mount_namespace", namespaces.get)
+        monkeypatch.setattr(oci_config, "read_mounts", lambda pid: [plain_mount(b"/data", pid, b"/")])
+        identifier = self.identifier(runtime)
+        for pid, root in ((100, b"/"), (101, b"/jail"), (102, b"/")):  # gone; in a chroot; given out again
+            seen = IN_CONTAINER._replace(pid=pid, root=root, namespace_inum=7)
+            assert identifier.resolve(seen).mounted == {}
+        seen = IN_CONTAINER._replace(pid=103, namespace_inum=7)
+        assert identifier.resolve(seen).mounted == {b"/data": 103}
 
     def test_a_namespace_is_looked_up_once(self) -> None:
         runtime = FakeRuntime()
