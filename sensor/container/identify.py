@@ -69,9 +69,9 @@ class Resolved:
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
     chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
     process that was in it lately: the way to its mounts. `plain_root` is there where the root is no overlay.
-    `mounted` has the device at each mount point of the runtime's as one of its first processes saw them: the way to it
-    once those are gone. `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec`
-    is its pod's, where the cluster tells it.
+    `mounted` has the device at each mount point of the runtime's, as the first process saw them that still lived when
+    it was looked at. `volume_image` tells which image a mount of the runtime's shows, None of any other. `pod_spec` is
+    its pod's, where the cluster tells it.
     """
 
     container: Container
